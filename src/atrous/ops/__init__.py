@@ -1,0 +1,11 @@
+"""Stateless tensor functions and kernels; each is usable alone.
+
+Not lazy like the other rooms: most modules here are named after their one function, and a lazy
+package would hand out the module instead of the function once the module has been imported.
+"""
+
+from atrous.ops.normalise import Normalization, normalise
+from atrous.ops.resize import resize
+from atrous.ops.upsample_argmax import upsample_argmax
+
+__all__ = ["Normalization", "normalise", "resize", "upsample_argmax"]

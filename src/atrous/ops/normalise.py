@@ -1,0 +1,88 @@
+"""Images to what a network was trained on: floats with the mean taken off, divided by the spread."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from atrous.errors import InputError
+
+__all__ = ["Normalization", "normalise"]
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """Mean and standard deviation of each channel, on the scale where white is 1.
+
+    Attributes:
+        mean: One number per channel.
+        std: One number above 0 per channel.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Check that both are of one length and that nothing is divided by zero.
+
+        Raises:
+            InputError: Different lengths, no channel, or a spread that is not above zero.
+        """
+        if len(self.mean) != len(self.std) or not self.mean:
+            raise InputError(
+                f"normalization has {len(self.mean)} means and {len(self.std)} standard "
+                "deviations; give one of each for every channel"
+            )
+        if not all(spread > 0 for spread in self.std):
+            raise InputError(f"normalization std is {self.std}; every entry must be above 0")
+
+    @classmethod
+    def imagenet(cls) -> "Normalization":
+        """Return the RGB figures that ImageNet encoders of torchvision and timm were trained on."""
+        return cls((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+    @classmethod
+    def for_channels(cls, count: int) -> "Normalization":
+        """Return ImageNet's figures for 3 channels, else 0.5 and 0.25 for each of `count`."""
+        return cls.imagenet() if count == 3 else cls((0.5,) * count, (0.25,) * count)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, object]) -> "Normalization":
+        """Rebuild what `to_json` gave."""
+        mean, std = content["mean"], content["std"]
+        assert isinstance(mean, Sequence)
+        assert isinstance(std, Sequence)
+        return cls(tuple(float(m) for m in mean), tuple(float(s) for s in std))
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain lists, as they stand in a model's `config.json`."""
+        return {"mean": list(self.mean), "std": list(self.std)}
+
+
+def normalise(images: Tensor, normalization: Normalization) -> Tensor:
+    """Map images to (image - mean) / std, float32, on the device they are on.
+
+    Args:
+        images: (N, C, H, W), uint8 in 0..255, uint16 in 0..65535, or float in [0, 1].
+        normalization: Figures for exactly C channels.
+
+    Returns:
+        (N, C, H, W) float32.
+
+    Raises:
+        InputError: The images have another number of channels than the figures.
+    """
+    channels = images.shape[1]
+    if channels != len(normalization.mean):
+        raise InputError(
+            f"the images have {channels} channel(s), but the network was made for "
+            f"{len(normalization.mean)}; convert the images or train with in_channels={channels}"
+        )
+    white = {torch.uint8: 255.0, torch.uint16: 65535.0}.get(images.dtype, 1.0)
+    mean, std = (
+        torch.tensor(figures, dtype=torch.float32, device=images.device).view(-1, 1, 1)
+        for figures in (normalization.mean, normalization.std)
+    )
+    floats = images.to(torch.float32, copy=True)  # the one copy; what follows works in place
+    return floats.mul_(1.0 / (white * std)).sub_(mean / std)
