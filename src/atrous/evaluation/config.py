@@ -1,0 +1,59 @@
+"""Everything `atrous evaluate` can be told."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from atrous.errors import InputError
+
+__all__ = ["EvaluateConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """One evaluation; every field is a flag of `atrous evaluate`."""
+
+    data: Path
+    """Data folder or data.yaml with the true labels."""
+
+    model: str | None = None
+    """Model folder, or the name of a model that ships; or give predictions instead."""
+
+    predictions: Path | None = None
+    """Folder of masks that any tool predicted, one per image, named like the images."""
+
+    split: str = "val"
+    """Part of the data to score."""
+
+    out: Path | None = None
+    """JSON file to write the whole result to."""
+
+    scales: tuple[float, ...] = (1.0,)
+    """Factors on the image size whose probabilities are averaged."""
+
+    flip: bool = False
+    """Average with the prediction of the mirror image."""
+
+    tile: int | None = None
+    """Side of the overlapping windows in pixels; lower it when memory runs out."""
+
+    device: str = "auto"
+    """auto, cpu or cuda."""
+
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """fp32, or bf16 for speed."""
+
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+    def __post_init__(self) -> None:
+        """Require something to score.
+
+        Raises:
+            InputError: Neither or both of model and predictions.
+        """
+        if (self.model is None) == (self.predictions is None):
+            came = "both came" if self.model is not None else "neither came"
+            raise InputError(
+                f"{came}: give either a model, or --predictions with a folder of masks"
+            )

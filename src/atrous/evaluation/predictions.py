@@ -1,0 +1,121 @@
+"""Scoring a folder of finished masks, whatever tool wrote them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from atrous.data.images import judge_header
+from atrous.data.spec import DataSpec, Pair
+from atrous.errors import InputError
+from atrous.evaluation.evaluation import Evaluation
+from atrous.evaluation.loop import Progress, accumulate, pairs_of
+
+__all__ = ["evaluate_predictions"]
+
+INDEX_MODES = ("L", "P", "1", "I;16")
+"""Pillow modes whose pixels are numbers of classes, not colours."""
+
+
+def evaluate_predictions(
+    folder: Path,
+    spec: DataSpec,
+    split: str = "val",
+    *,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score the masks in `folder` against one split of a data set.
+
+    Each image of the split needs exactly one mask of its stem, a PNG (or TIFF, BMP) of class
+    indices with the size of the labels. Every pixel that is not void in the labels needs a class.
+
+    Args:
+        folder: Predicted masks, in any sub-folders.
+        spec: Data set with the true labels.
+        split: Which part of it.
+        progress: Told after each image.
+
+    Raises:
+        InputError: Missing, surplus or ambiguous masks, another size, a value that is no class.
+    """
+    pairs = pairs_of(spec, split)
+    found = _match(folder, pairs)
+
+    def predict(pair: Pair) -> np.ndarray:
+        path = found[pair.image.stem]
+        prediction, labels = _read(path), spec.read_labels(pair)
+        _check_size(path, prediction.shape, labels.shape)
+        _check_values(path, prediction[labels != spec.label_set.ignore_index], spec)
+        return prediction
+
+    protocol: dict[str, object] = {
+        "split": split,
+        "resolution": "labels",
+        "predictions": folder.name,
+    }
+    return accumulate(predict, spec, pairs, protocol=protocol, progress=progress)
+
+
+def _match(folder: Path, pairs: Sequence[Pair]) -> dict[str, Path]:
+    """Return stem -> mask, one for each pair and none besides."""
+    if not folder.is_dir():
+        raise InputError(f"no folder {folder}; give the folder that holds the predicted masks")
+    masks: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in (".png", ".tif", ".tiff", ".bmp") and path.is_file():
+            masks.setdefault(path.stem, []).append(path)
+    wanted = {pair.image.stem for pair in pairs}
+    problems = [
+        _listed("image(s) have no mask", sorted(wanted - set(masks))),
+        _listed("mask(s) belong to no image of the split", sorted(set(masks) - wanted)),
+        _listed(
+            "name(s) occur more than once",
+            sorted(stem for stem in wanted & set(masks) if len(masks[stem]) > 1),
+        ),
+    ]
+    told = "; ".join(problem for problem in problems if problem)
+    if told:
+        raise InputError(f"{folder}: {told}; one mask per image, with the image's stem, is needed")
+    return {stem: paths[0] for stem, paths in masks.items()}
+
+
+def _listed(what: str, names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    more = f", and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{len(names)} {what} ({', '.join(names[:3])}{more})"
+
+
+def _read(path: Path) -> np.ndarray:
+    """Return the raw numbers of an index or palette image, (H, W)."""
+    judge_header(path)
+    try:
+        with Image.open(path) as picture:
+            if picture.mode not in INDEX_MODES:
+                raise InputError(
+                    f"{path} is a {picture.mode} image, but a predicted mask holds one class "
+                    "index per pixel; write it as greyscale or palette PNG"
+                )
+            return np.asarray(picture, None if picture.mode != "1" else np.uint8)
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise InputError(f"{path} cannot be decoded ({error}); write it again") from error
+
+
+def _check_size(path: Path, given: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    if given != wanted:
+        raise InputError(
+            f"{path} is {given[1]}x{given[0]}, but its labels are {wanted[1]}x{wanted[0]}; "
+            "resize the scores (never the mask) to the labels' size before the argmax"
+        )
+
+
+def _check_values(path: Path, values: np.ndarray, spec: DataSpec) -> None:
+    wrong = values[values >= len(spec.label_set)]
+    if wrong.size:
+        value = int(wrong.min())
+        hint = "predict a class there" if value == spec.label_set.ignore_index else "map it"
+        raise InputError(
+            f"{path} holds {value} ({np.count_nonzero(wrong == value)} pixels), but the classes "
+            f"are 0..{len(spec.label_set) - 1}; {hint}"
+        )

@@ -1,0 +1,33 @@
+"""Images to labels: the predictor that ships is the one that evaluation measures."""
+
+from typing import TYPE_CHECKING
+
+from atrous._lazy import lazy
+
+if TYPE_CHECKING:
+    from atrous.inference.adapter import adapt
+    from atrous.inference.config import PredictConfig
+    from atrous.inference.predictor import Predictor
+    from atrous.inference.run import BatchResult, predict_batch
+    from atrous.inference.segmentation import Segmentation
+
+__all__ = [
+    "BatchResult",
+    "PredictConfig",
+    "Predictor",
+    "Segmentation",
+    "adapt",
+    "predict_batch",
+]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "BatchResult": "run",
+        "PredictConfig": "config",
+        "Predictor": "predictor",
+        "Segmentation": "segmentation",
+        "adapt": "adapter",
+        "predict_batch": "run",
+    },
+)

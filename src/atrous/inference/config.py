@@ -1,0 +1,59 @@
+"""Everything `atrous predict` can be told."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from atrous.errors import InputError
+
+__all__ = ["PredictConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig:
+    """One batch of predictions; every field is a flag of `atrous predict`."""
+
+    model: str
+    """Model folder, or the name of a model that ships: street-scenes."""
+
+    inputs: tuple[str, ...]
+    """Images, folders (searched with their sub-folders) and quoted glob patterns."""
+
+    out: Path | None = None
+    """Folder for the masks; the first input's name with -masks if left out."""
+
+    overlay: bool = False
+    """Also write the image with the classes' colours over it, as NAME-overlay.jpg."""
+
+    probabilities: bool = False
+    """Also write the probabilities as NAME-probabilities.npy: (K, H, W) float16."""
+
+    resume: bool = False
+    """Go on in a folder that holds results; images that are finished are skipped."""
+
+    scales: tuple[float, ...] = (1.0,)
+    """Factors on the image size whose probabilities are averaged."""
+
+    flip: bool = False
+    """Average with the prediction of the mirror image."""
+
+    tile: int | None = None
+    """Side of the overlapping windows in pixels; lower it when memory runs out."""
+
+    device: str = "auto"
+    """auto, cpu or cuda."""
+
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """fp32, or bf16 for speed."""
+
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+    def __post_init__(self) -> None:
+        """Require something to predict.
+
+        Raises:
+            InputError: No input.
+        """
+        if not self.inputs:
+            raise InputError("no images given; name files, folders or quoted patterns")

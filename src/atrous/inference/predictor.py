@@ -1,0 +1,207 @@
+"""The predictor: a network, and how an image goes through it, as one callable."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from atrous.errors import InputError, unknown
+from atrous.inference.images import open_image
+from atrous.inference.merging import merge
+from atrous.inference.segmentation import Segmentation, to_rgb, uncertainty
+from atrous.inference.tiling import Strip, tiled
+from atrous.models.segmentation_model import SegmentationModel
+from atrous.ops import normalise, upsample_argmax
+
+__all__ = ["Predictor"]
+
+ImageSource = str | Path | np.ndarray | Image.Image
+CRF = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]]
+
+ENGINES = ("auto", "eager")
+PRECISIONS = ("fp32", "bf16")
+
+
+class Predictor:
+    """Segments images of any size with one model; calling it never changes the model.
+
+    Labels alone at one scale take the short way: coarse scores, fused upsampling and argmax; the
+    full-resolution logits never exist. Everything else merges softmax probabilities.
+
+    Args:
+        model: Any `SegmentationModel`, also one in training: its train/eval modes are restored
+            after each call. It is moved to `device`.
+        engine: "eager" (torch); "auto" picks it.
+        scales: Factors on the image size, above 0; probabilities of all scales are averaged.
+        flip: Also look at the mirror image (left-right) and average.
+        tile: Side, or (height, width), of the overlapping windows that the network sees, in
+            pixels of the image; None shows it the whole image. Lower it when memory runs out.
+        crf: Sharpens probabilities: (image (H, W, 3) uint8, (K, H, W) float32) -> (K, H, W).
+        device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1", ...
+        precision: "fp32", or "bf16" for autocast.
+
+    Raises:
+        InputError: A setting out of its range; the message says which.
+
+    Example:
+        >>> predictor = Predictor(atrous.load("street-scenes"))  # doctest: +SKIP
+        >>> predictor("photo.jpg").save("mask.png")  # doctest: +SKIP
+    """
+
+    def __init__(  # noqa: PLR0913 - the surface that design.md section 3 gives
+        self,
+        model: SegmentationModel,
+        engine: str = "auto",
+        scales: tuple[float, ...] = (1.0,),
+        flip: bool = False,
+        tile: int | tuple[int, int] | None = None,
+        crf: CRF | None = None,
+        *,
+        device: str | torch.device = "auto",
+        precision: Literal["fp32", "bf16"] = "fp32",
+    ) -> None:
+        if engine not in ENGINES:
+            raise unknown("engine", engine, ENGINES)
+        if precision not in PRECISIONS:
+            raise unknown("precision", precision, PRECISIONS)
+        if not scales or not all(0 < scale <= 8 for scale in scales):
+            raise InputError(f"scales are {scales}; give one or more numbers above 0, at most 8")
+        self.device = _device(device)
+        self.model = model.to(self.device)
+        self.scales = tuple(float(scale) for scale in scales)
+        self.flip = flip
+        self.tile = _tile(tile)
+        self.crf = crf
+        self.precision = precision
+        self.channels = len(model.normalization.mean)
+
+    def __call__(self, image: ImageSource, *, probabilities: bool = False) -> Segmentation:
+        """Segment one image.
+
+        Args:
+            image: Path; array (H, W) or (H, W, C), uint8, uint16 or float in [0, 1], RGB order;
+                or PIL image.
+            probabilities: Keep the (K, H, W) probabilities and the uncertainty too.
+
+        Raises:
+            InputError: The image cannot be used; the message says why.
+        """
+        pixels = open_image(image, self.channels)
+        merged = None
+        with _evaluating(self.model):
+            if probabilities or self.crf is not None:
+                merged = self._probabilities(pixels)
+                labels = merged.argmax(0).astype(np.uint8)
+            else:
+                labels = self._labels(pixels)
+        kept = merged if probabilities else None
+        doubt = uncertainty(merged) if merged is not None and probabilities else None
+        return Segmentation(labels, self.model.label_set, kept, doubt, pixels)
+
+    def protocol(self) -> dict[str, object]:
+        """Return the settings that decide a score, as plain JSON values."""
+        return {
+            "engine": "eager",
+            "precision": self.precision,
+            "device": self.device.type,
+            "scales": list(self.scales),
+            "flip": self.flip,
+            "tile": list(self.tile) if self.tile else None,
+            "crf": type(self.crf).__name__ if self.crf is not None else None,
+        }
+
+    def _labels(self, pixels: np.ndarray) -> NDArray[np.uint8]:
+        """Return labels (H, W) without ever holding K full-resolution maps of the whole image."""
+        height, width = pixels.shape[:2]
+        if self.scales == (1.0,) and not self.flip and self._fits(height, width):
+            scores = self._score(self._tensor(pixels))
+            labels = upsample_argmax(scores, (height, width), self.model.align_corners)
+            return labels[0].cpu().numpy()
+        labels_array = np.empty((height, width), np.uint8)
+        for top, strip in self._strips(pixels):
+            labels_array[top : top + strip.shape[1]] = strip.argmax(0).to(torch.uint8).cpu()
+        return labels_array
+
+    def _probabilities(self, pixels: np.ndarray) -> NDArray[np.float32]:
+        """Return probabilities (K, H, W) float32, sharpened where a CRF was given."""
+        height, width = pixels.shape[:2]
+        merged = np.empty((len(self.model.label_set), height, width), np.float32)
+        for top, strip in self._strips(pixels):
+            merged[:, top : top + strip.shape[1]] = strip.cpu().numpy()
+        return merged if self.crf is None else self.crf(to_rgb(pixels), merged)
+
+    def _strips(self, pixels: np.ndarray) -> Iterator[Strip]:
+        """Yield finished rows of probabilities from top to bottom: all at once without tiles."""
+        height, width = pixels.shape[:2]
+        if self.tile is None or self._fits(height, width):
+            yield 0, self._merge(pixels)
+        else:
+            yield from tiled(pixels, self.tile, self._merge)
+
+    def _merge(self, pixels: np.ndarray) -> Tensor:
+        """Return the probabilities (K, h, w) of one window, averaged over scales and flips."""
+        return merge(
+            self._score,
+            self._tensor(pixels),
+            scales=self.scales,
+            flip=self.flip,
+            align_corners=self.model.align_corners,
+        )
+
+    def _fits(self, height: int, width: int) -> bool:
+        return self.tile is None or (height <= self.tile[0] and width <= self.tile[1])
+
+    def _tensor(self, pixels: np.ndarray) -> Tensor:
+        """Return (1, C, H, W) normalised float32 on the device; channels-last, as the array is."""
+        image = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
+        images = normalise(image.permute(2, 0, 1)[None], self.model.normalization)
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def _score(self, images: Tensor) -> Tensor:
+        """Return float32 coarse logits; an autocast around us must not change the precision."""
+        wanted = self.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=wanted):
+            return self.model.score(images).main.float()
+
+
+@contextlib.contextmanager
+def _evaluating(model: SegmentationModel) -> Iterator[None]:
+    """Put `model` in eval mode without gradients; give each module its own mode back.
+
+    `no_grad`, not `inference_mode`: a tensor that a module keeps from here must still be usable
+    in the training step that follows.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes:  # a frozen batch norm stays in eval mode
+            module.training = training
+
+
+def _device(name: str | torch.device) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {str(name)!r} is not usable here; use cpu or auto") from error
+    return device
+
+
+def _tile(tile: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    if tile is None:
+        return None
+    height, width = (tile, tile) if isinstance(tile, int) else tile
+    if min(height, width) < 64:
+        raise InputError(f"tile is {tile}, but a window needs at least 64 pixels a side")
+    return height, width

@@ -1,0 +1,86 @@
+"""One segmented image: labels, what they mean, how sure the network was, and pictures of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from atrous.errors import InputError
+from atrous.files import atomic_write
+from atrous.labels import LabelSet
+
+__all__ = ["Segmentation", "palette_image", "to_rgb", "uncertainty"]
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """What a predictor says about one image.
+
+    Attributes:
+        labels: (H, W) uint8, the class of each pixel.
+        label_set: Names and colours of the classes.
+        probabilities: (K, H, W) float32, or None if they were not asked for.
+        uncertainty: (H, W) float32 in [0, 1], entropy over its largest value log K, or None.
+        image: (H, W, C) as the network's reader gave it.
+    """
+
+    labels: NDArray[np.uint8]
+    label_set: LabelSet
+    probabilities: NDArray[np.float32] | None
+    uncertainty: NDArray[np.float32] | None
+    image: np.ndarray
+
+    def overlay(self, opacity: float = 0.5) -> Image.Image:
+        """Return the image with the classes' colours laid over it.
+
+        Args:
+            opacity: 0 shows the image alone, 1 the colours alone.
+
+        Raises:
+            InputError: `opacity` lies outside 0..1.
+        """
+        if not 0 <= opacity <= 1:
+            raise InputError(f"opacity is {opacity}; give a number from 0 to 1")
+        colours = Image.fromarray(self.label_set.palette()[self.labels])
+        return Image.blend(Image.fromarray(to_rgb(self.image)), colours, opacity)
+
+    def save(self, path: str | Path) -> None:
+        """Write the labels as a palette PNG, whole or not at all.
+
+        Raises:
+            InputError: The name does not end in .png.
+            OSError: The disk is full, the folder read-only, ...
+        """
+        path = Path(path)
+        if path.suffix.lower() != ".png":
+            raise InputError(f"{path} is not a .png; other formats would change the labels")
+        with atomic_write(path) as file:
+            palette_image(self.labels, self.label_set).save(file, format="PNG")
+
+
+def palette_image(labels: NDArray[np.uint8], label_set: LabelSet) -> Image.Image:
+    """Return labels (H, W) as an 8-bit palette image in the colours of `label_set`."""
+    picture = Image.fromarray(labels)
+    picture.putpalette(label_set.palette().tobytes())
+    return picture
+
+
+def to_rgb(image: np.ndarray) -> NDArray[np.uint8]:
+    """Return (H, W, 3) uint8 to look at: grey repeated, the first three of many channels."""
+    if image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)
+    elif image.dtype != np.uint8:
+        image = np.rint(image * 255).astype(np.uint8)
+    channels = image.shape[2]
+    rgb = image[..., :3] if channels >= 3 else np.repeat(image[..., :1], 3, axis=2)
+    return np.ascontiguousarray(rgb)
+
+
+def uncertainty(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the entropy of probabilities (K, H, W), divided by log K: (H, W) in [0, 1]."""
+    surprise = -np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+    entropy = np.einsum("khw,khw->hw", probabilities, surprise)
+    scaled: NDArray[np.float32] = np.clip(entropy / np.float32(np.log(len(probabilities))), 0, 1)
+    return scaled
