@@ -1,0 +1,116 @@
+"""Checkpoints that are whole or absent, written as often as they are cheap."""
+
+import errno
+import io
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.plugins.io import CheckpointIO
+
+from atrous.errors import InputError
+from atrous.files import write_bytes
+
+__all__ = ["KeepLast", "WholeFileIO", "checkpoint_step"]
+
+COST_SHARE = 0.02
+"""Share of the time that writing checkpoints may take."""
+
+log = logging.getLogger(__name__)
+
+
+class WholeFileIO(CheckpointIO):
+    """Write beside the place, fsync, rename; read tensors and plain values only.
+
+    Lightning's own atomic save does not fsync: after a power cut the new name may point to an
+    empty file.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Write `checkpoint` to `path`; the earlier file stays intact if that fails."""
+        buffer = io.BytesIO()  # torch.save turns a file's ENOSPC into a RuntimeError of its own
+        torch.save(checkpoint, buffer)
+        write_bytes(Path(path), buffer.getbuffer())
+
+    def load_checkpoint(
+        self,
+        path: str | Path,
+        map_location: Any | None = None,
+        weights_only: bool | None = None,
+    ) -> dict[str, Any]:
+        """Read `path`; nothing in it is ever unpickled."""
+        return load_plain(Path(path))
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Delete `path` if it is there."""
+        Path(path).unlink(missing_ok=True)
+
+
+class KeepLast(lightning.Callback):
+    """Keep `last.ckpt` up to date: after each step whose saving costs at most 2 % of the time.
+
+    Must be the last callback: what it saves includes what the others did in that step.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.cost_seconds = 0.0
+        self.saved_at = 0.0
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save if the last saving is long enough ago."""
+        if time.monotonic() - self.saved_at >= self.cost_seconds / COST_SHARE:
+            self.save(trainer)
+
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """Save the last step, also after Ctrl-C."""
+        self.save(trainer)
+
+    def save(self, trainer: lightning.Trainer) -> None:
+        """Write `last.ckpt` now.
+
+        Raises:
+            InputError: The disk is full or refuses; the earlier checkpoint is intact.
+        """
+        begin = time.monotonic()
+        try:
+            trainer.save_checkpoint(self.path)
+        except OSError as error:
+            cause = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
+            raise InputError(
+                f"{self.path}: could not be saved, {cause}; the earlier checkpoint is intact: "
+                f"free some space, then atrous train --resume {self.path.parent}"
+            ) from error
+        self.saved_at = time.monotonic()
+        self.cost_seconds = self.saved_at - begin
+
+
+def checkpoint_step(path: Path) -> int:
+    """Return how many optimizer steps the checkpoint at `path` holds; 0 if there is none."""
+    return int(load_plain(path)["global_step"]) if path.exists() else 0
+
+
+def load_plain(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of tensors and plain values.
+
+    Raises:
+        InputError: The file is not such a checkpoint.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises half a dozen unrelated types for a damaged file
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{path}: is no checkpoint of a run ({reason}); start again with --data"
+        ) from error
+    if not isinstance(content, Mapping) or "global_step" not in content:
+        raise InputError(f"{path}: is no checkpoint of a run; start again with --data")
+    return dict(content)

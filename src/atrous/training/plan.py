@@ -1,0 +1,232 @@
+"""What a run will do and cost, measured on this machine before the first step."""
+
+import copy
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from atrous.data import DataSpec
+from atrous.training.config import DEFAULT_EPOCHS, TrainConfig
+
+__all__ = ["Cost", "Plan", "derive_crop", "make_plan", "measure_cost", "pick_precision"]
+
+MEMORY_SHARE = 0.5
+"""Share of the free memory that a micro-batch may take when its size is ours to choose."""
+
+LARGEST_CROP = 512
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What training costs on this machine.
+
+    Attributes:
+        seconds_per_image: Forward and backward pass of one image.
+        seconds_per_validation: One pass over the validation split.
+        bytes_fixed: Memory of weights, gradients, optimizer and the libraries.
+        bytes_per_image: Memory that one more image in the micro-batch takes.
+        bytes_free: Memory that was free.
+    """
+
+    seconds_per_image: float
+    seconds_per_validation: float
+    bytes_fixed: int
+    bytes_per_image: int
+    bytes_free: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do; all of it stands in the run's `config.yaml`.
+
+    Attributes:
+        iterations: Optimizer steps.
+        batch_size: Images per step.
+        micro_batch: Images in memory at once.
+        crop: (height, width) of the training images.
+        val_every: Steps between two validations.
+        precision: "fp32" or "bf16-mixed".
+        device: "cpu" or "cuda".
+        workers: Loader processes.
+        seconds: Forecast of the whole run, validations included.
+        memory_bytes: Forecast of the peak memory.
+    """
+
+    iterations: int
+    batch_size: int
+    micro_batch: int
+    crop: tuple[int, int]
+    val_every: int
+    precision: str
+    device: str
+    workers: int
+    seconds: float
+    memory_bytes: int
+
+
+def make_plan(
+    config: TrainConfig, *, crop: tuple[int, int], images: int, device: str, cost: Cost
+) -> Plan:
+    """Turn what was asked for into numbers.
+
+    Args:
+        config: What was asked for.
+        crop: (height, width) of the training crop.
+        images: Images in the training split.
+        device: "cpu" or "cuda".
+        cost: What `measure_cost` found.
+    """
+    batch = config.batch_size
+    step_seconds = batch * cost.seconds_per_image
+    micro = config.micro_batch or _fitting(batch, cost)
+    iterations = _iterations(config, images, step_seconds, cost.seconds_per_validation)
+    val_every = config.val_every or max(1, -(-iterations // 10))
+    validations = -(-iterations // val_every) + 1  # the last one is the report's
+    cores = os.cpu_count() or 1
+    return Plan(
+        iterations=iterations,
+        batch_size=batch,
+        micro_batch=min(micro, batch),
+        crop=crop,
+        val_every=val_every,
+        precision=pick_precision(config.precision, device),
+        device=device,
+        workers=config.workers if config.workers is not None else min(4, max(1, cores // 2)),
+        seconds=iterations * step_seconds + validations * cost.seconds_per_validation,
+        memory_bytes=cost.bytes_fixed + min(micro, batch) * cost.bytes_per_image,
+    )
+
+
+def measure_cost(
+    loss: Callable[[torch.nn.Module, Tensor, Tensor], Tensor],
+    model: torch.nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    precision: str,
+    validate_one: Callable[[], None],
+    num_validation: int,
+) -> Cost:
+    """Train a throw-away copy of `model` on a few images and look at the clock and the memory.
+
+    Args:
+        loss: Maps a model, images and labels to the loss that training will use.
+        model: Left untouched.
+        images: (N, C, h, w), N of 1 or 2, on the device of the run.
+        labels: (N, h, w).
+        precision: "fp32" or "bf16-mixed".
+        validate_one: Predicts one validation image.
+        num_validation: Images in the validation split.
+    """
+    trial = copy.deepcopy(model).train()
+    device = images.device.type
+    state = 4 * sum(p.numel() for p in model.parameters()) * 4  # weights, gradient, two moments
+    free = free_memory(device)
+    before = _start_peak(device)
+    for _ in range(2):  # the first pass pays for the libraries' set-up
+        begin = time.perf_counter()
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16-mixed"):
+            value = loss(trial, images, labels)
+        value.backward()  # type: ignore[no-untyped-call]
+        _finish(device)
+        seconds = time.perf_counter() - begin
+    peak = _read_peak(device)
+    validation = _timed(validate_one) if num_validation else 0.0
+    return Cost(
+        seconds_per_image=seconds / len(images),
+        seconds_per_validation=validation * num_validation,
+        bytes_fixed=before + state,
+        bytes_per_image=max(1, peak - before) // len(images),
+        bytes_free=free,
+    )
+
+
+def derive_crop(spec: DataSpec) -> tuple[int, int]:
+    """Return the commonest size of the training images, at most 512 a side."""
+    sizes = spec.statistics["train"].sizes
+    height, width = max(sizes, key=lambda size: sizes[size])
+    return min(height, LARGEST_CROP), min(width, LARGEST_CROP)
+
+
+def pick_precision(asked: str, device: str) -> str:
+    """Return `asked`, or for "auto" bf16-mixed where the processor multiplies bfloat16 natively."""
+    if asked != "auto":
+        return asked
+    if device == "cuda":
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    flags: set[str] = set()
+    with suppress(OSError):
+        flags = set(Path("/proc/cpuinfo").read_text().split())
+    return "bf16-mixed" if flags & {"avx512_bf16", "amx_bf16", "bf16"} else "fp32"
+
+
+def free_memory(device: str) -> int:
+    """Return the bytes that are free on "cpu" or "cuda"."""
+    if device == "cuda":
+        return int(torch.cuda.mem_get_info()[0])
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return 1024 * int(next(s for s in lines if s.startswith("MemAvailable")).split()[1])
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _iterations(
+    config: TrainConfig, images: int, step_seconds: float, validation_seconds: float
+) -> int:
+    if config.iterations is not None:
+        return config.iterations
+    if config.minutes is not None:
+        validations = 11 if config.val_every is None else 1
+        left = max(0.0, 60 * config.minutes - validations * validation_seconds)
+        every = config.val_every
+        per_step = step_seconds + (validation_seconds / every if every else 0.0)
+        return max(1, int(left / per_step))
+    return max(1, -(-(config.epochs or DEFAULT_EPOCHS) * images // config.batch_size))
+
+
+def _fitting(batch: int, cost: Cost) -> int:
+    """Return the largest share of the batch (a half, a quarter, ...) that memory allows."""
+    micro = batch
+    while micro > 1 and micro * cost.bytes_per_image > MEMORY_SHARE * cost.bytes_free:
+        micro = -(-micro // 2)
+    return micro
+
+
+def _timed(work: Callable[[], None]) -> float:
+    work()
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def _finish(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def _start_peak(device: str) -> int:
+    """Reset the peak counter; return the bytes in use now."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        return torch.cuda.memory_allocated()
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+    return _status_bytes("VmRSS")
+
+
+def _read_peak(device: str) -> int:
+    return torch.cuda.max_memory_allocated() if device == "cuda" else _status_bytes("VmHWM")
+
+
+def _status_bytes(field: str) -> int:
+    """Return a memory field of this process in bytes; 0 where there is no /proc."""
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * int(next(s for s in lines if s.startswith(field)).split()[1])
+    return 0

@@ -1,0 +1,94 @@
+"""The training samples in an order that is a function of the seed alone.
+
+Sample number n of a run is the same image under the same random changes whichever process makes
+it, whatever happened before: a resumed run needs no state but its step.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from atrous.data import DataSpec, Pair
+
+__all__ = ["BatchOrder", "TrainingSamples", "image_tensor"]
+
+
+class Transform(Protocol):
+    """A joint change of image and labels, all of its randomness from `rng`."""
+
+    def __call__(
+        self, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the changed image (h, w, C) and labels (h, w)."""
+        ...
+
+
+class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
+    """Sample n of the run: pass n // len(pairs) in its own random order, randomly transformed.
+
+    Args:
+        spec: Reads the pairs.
+        pairs: The training split.
+        transform: Joint transform to a common crop size.
+        seed: The run's seed.
+    """
+
+    def __init__(
+        self, spec: DataSpec, pairs: tuple[Pair, ...], transform: Transform, seed: int
+    ) -> None:
+        self.spec = spec
+        self.pairs = pairs
+        self.transform = transform
+        self.seed = seed
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        """Return image (C, h, w), uint8 or float32 in [0, 1], and labels (h, w) uint8."""
+        pair = self.pairs[self.index(number)]
+        rng = np.random.default_rng((self.seed, 1, number))
+        image, labels = self.transform(
+            self.spec.read_image(pair), self.spec.read_labels(pair), rng
+        )
+        return image_tensor(image), torch.from_numpy(labels)
+
+    def index(self, number: int) -> int:
+        """Return which pair sample `number` shows."""
+        epoch, position = divmod(number, len(self.pairs))
+        order = np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.pairs))
+        return int(order[position])
+
+
+class BatchOrder(Sampler[list[int]]):
+    """The sample numbers of each optimizer step, beginning at any step.
+
+    Args:
+        batch_size: Images per optimizer step.
+        start: Steps already done.
+        stop: Steps in all; two more batches are on offer, because the trainer ends by its own
+            count and must never find the loader empty.
+    """
+
+    def __init__(self, batch_size: int, start: int, stop: int) -> None:
+        self.batch_size = batch_size
+        self.start = start
+        self.stop = stop + 2
+
+    def __len__(self) -> int:
+        """Return the number of batches of the whole run, those already done included."""
+        return self.stop
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Yield the sample numbers of one step after the other."""
+        for step in range(self.start, self.stop):
+            yield list(range(step * self.batch_size, (step + 1) * self.batch_size))
+
+
+def image_tensor(image: np.ndarray) -> Tensor:
+    """Turn (H, W, C) uint8 or uint16 into (C, H, W): uint8 as it is, uint16 as float in [0, 1]."""
+    planes = np.ascontiguousarray(image.transpose(2, 0, 1))
+    if planes.dtype == np.uint16:
+        return torch.from_numpy(planes.astype(np.float32) / 65535)
+    return torch.from_numpy(planes)

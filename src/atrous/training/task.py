@@ -1,0 +1,126 @@
+"""The training step: scores, cross entropy without void, one optimizer step a batch."""
+
+import lightning
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from atrous.models import SegmentationModel
+from atrous.ops import normalise, resize
+
+__all__ = ["SegmentationTask", "cross_entropy_sum", "poly_decay"]
+
+
+class SegmentationTask(lightning.LightningModule):
+    """Train a network on batches of (images, labels); a batch is one optimizer step.
+
+    A batch is cut into micro-batches whose gradients add up. The loss of a pixel is divided by
+    the number of labelled pixels of the *whole* batch, so the cut changes memory, not the result
+    (but for the batch statistics of batch norm).
+
+    Args:
+        model: The network; its `normalization` is applied here, on the device.
+        optimizer: "sgd" (momentum 0.9) or "adamw".
+        lr: Learning rate of the first step.
+        weight_decay: Applied to weights of two or more dimensions, not to biases and norms.
+        iterations: Steps in all; the learning rate reaches 0 there.
+        micro_batch: Images whose activations are held at once.
+        seed: Randomness of a step (dropout) is seeded by this and the step's number.
+    """
+
+    def __init__(
+        self,
+        model: SegmentationModel,
+        *,
+        optimizer: str,
+        lr: float,
+        weight_decay: float,
+        iterations: int,
+        micro_batch: int,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model = model
+        self.optimizer_name = optimizer
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.iterations = iterations
+        self.micro_batch = micro_batch
+        self.seed = seed
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Take one optimizer step; return the batch's mean loss over labelled pixels."""
+        images, labels = batch
+        step = self.global_step
+        torch.manual_seed((self.seed << 32) + step)
+        optimizer = self.optimizers()
+        assert isinstance(optimizer, lightning.pytorch.core.optimizer.LightningOptimizer)
+        for group in optimizer.param_groups:
+            group["lr"] = self.lr * poly_decay(step, self.iterations)
+        optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=images.device)
+        num_labelled = (labels != self.model.label_set.ignore_index).sum().clamp(min=1)
+        for start in range(0, len(images), self.micro_batch):
+            part = slice(start, start + self.micro_batch)
+            loss = self.loss_sum(images[part], labels[part]) / num_labelled
+            self.manual_backward(loss)
+            total += loss.detach()
+        optimizer.step()
+        return total
+
+    def loss_sum(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the summed loss of a micro-batch: the main scores' and each auxiliary's."""
+        x = normalise(images, self.model.normalization)
+        x = x.contiguous(memory_format=torch.channels_last)
+        scores = self.model.score(x)
+        corners = self.model.align_corners
+        ignore = self.model.label_set.ignore_index
+        loss = cross_entropy_sum(scores.main, labels, ignore, align_corners=corners)
+        for auxiliary in scores.auxiliary:
+            loss = loss + cross_entropy_sum(auxiliary, labels, ignore, align_corners=corners)
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return the optimizer with its two groups: decayed weights, everything else."""
+        decayed = [p for p in self.model.parameters() if p.requires_grad and p.ndim > 1]
+        others = [p for p in self.model.parameters() if p.requires_grad and p.ndim <= 1]
+        groups = [
+            {"params": decayed, "weight_decay": self.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        if self.optimizer_name == "adamw":
+            return torch.optim.AdamW(groups, lr=self.lr)
+        return torch.optim.SGD(groups, lr=self.lr, momentum=0.9)
+
+
+def cross_entropy_sum(
+    scores: Tensor, labels: Tensor, ignore_index: int, *, align_corners: bool = False
+) -> Tensor:
+    """Sum of the pixels' cross entropy, scores resized to the labels (DeepLab v3, Sec. 4.1).
+
+    Args:
+        scores: (N, K, h, w) logits at any stride.
+        labels: (N, H, W) integers in 0..K-1, or `ignore_index`: no loss, no gradient.
+        ignore_index: Label of void.
+        align_corners: Corner convention of the resizing.
+    """
+    logits = resize(scores.float(), labels.shape[-2:], align_corners=align_corners)
+    return functional.cross_entropy(
+        logits, labels.long(), ignore_index=ignore_index, reduction="sum"
+    )
+
+
+def poly_decay(step: int, steps: int, power: float = 0.9) -> float:
+    """Factor of the learning rate at `step` of `steps` (DeepLab v2, Sec. 4.1).
+
+    Example:
+        >>> poly_decay(0, 100), round(poly_decay(50, 100), 4), poly_decay(100, 100)
+        (1.0, 0.5359, 0.0)
+    """
+    return max(0.0, 1 - step / steps) ** power
+
+
+def train_mode(model: nn.Module) -> None:
+    """Put `model` into train mode, with weights laid out as the CPU and GPU kernels like them."""
+    model.train().to(memory_format=torch.channels_last)

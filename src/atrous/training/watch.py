@@ -1,0 +1,171 @@
+"""What happens beside the steps: validation, the best model, the journal, whoever is watching."""
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import lightning
+from torch.utils.tensorboard import SummaryWriter
+
+from atrous.data import DataSpec
+from atrous.evaluation import Evaluation, evaluate
+from atrous.files import write_text
+from atrous.inference import Predictor
+from atrous.training.plan import Plan
+
+__all__ = ["Journal", "Reporter", "Silent", "Watch"]
+
+
+class Reporter(Protocol):
+    """Whoever watches a run: the terminal, a notebook, a test."""
+
+    def plan(self, plan: Plan) -> None:
+        """What will be done, before the first step."""
+
+    def step(self, step: int, *, loss: float, images_per_second: float) -> None:
+        """One optimizer step is done."""
+
+    def validation(self, step: int, *, mean_iou: float, best: bool) -> None:
+        """The validation split has been scored."""
+
+    def note(self, text: str) -> None:
+        """Something the user should know, in one line."""
+
+
+class Silent:
+    """A reporter that says nothing."""
+
+    def plan(self, plan: Plan) -> None:
+        """Say nothing."""
+
+    def step(self, step: int, *, loss: float, images_per_second: float) -> None:
+        """Say nothing."""
+
+    def validation(self, step: int, *, mean_iou: float, best: bool) -> None:
+        """Say nothing."""
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
+
+
+class Journal:
+    """`metrics.jsonl` and TensorBoard events of a run; a resumed run goes on where it stopped.
+
+    Args:
+        folder: The run folder.
+        start: Steps already done; lines of later steps, written before a kill, are dropped.
+    """
+
+    def __init__(self, folder: Path, start: int) -> None:
+        self.path = folder / "metrics.jsonl"
+        if self.path.exists():
+            write_text(self.path, "".join(_whole_lines(self.path, start)))
+        self.board = SummaryWriter(str(folder), purge_step=start + 1)
+
+    def write(self, step: int, split: str, values: dict[str, Any]) -> None:
+        """Add a line, and a point to each of its curves."""
+        line = json.dumps({"step": step, "split": split, **values})
+        with self.path.open("a") as file:
+            file.write(line + "\n")
+        for name, value in values.items():
+            if isinstance(value, float):
+                self.board.add_scalar(f"{split}/{name}", value, step)
+
+    def close(self) -> None:
+        """Flush the TensorBoard events."""
+        self.board.close()
+
+
+class Watch(lightning.Callback):
+    """After each step: tell of it; now and then score the validation split and keep the best model.
+
+    The score is that of the predictor that ships, on the live model: the figure is the one that
+    `atrous evaluate` gives for the saved model.
+
+    Args:
+        spec: The data.
+        every: Steps between two validations; the last step is validated in any case.
+        predictor: Built on the live model.
+        keep: Called with the evaluation and the step whenever it is the best so far.
+        journal: Gets a line per validation and for at most a thousand or so steps.
+        reporter: Is told of everything.
+    """
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        *,
+        every: int,
+        predictor: Predictor,
+        keep: Callable[[Evaluation, int], None],
+        journal: Journal,
+        reporter: Reporter,
+    ) -> None:
+        self.spec = spec
+        self.every = every
+        self.predictor = predictor
+        self.keep = keep
+        self.journal = journal
+        self.reporter = reporter
+        self.best = -1.0
+        self.best_step = 0
+        self.begin = time.monotonic()
+        self.seconds = 0.0
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """Start the clock."""
+        self.begin = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Report the step, validate if it is time; validation is not on the step's clock."""
+        step = trainer.global_step
+        loss = float(outputs["loss"])
+        took = time.monotonic() - self.begin
+        self.seconds = 0.9 * self.seconds + 0.1 * took if self.seconds else took
+        rate = len(batch[0]) / max(self.seconds, 1e-9)
+        self.reporter.step(step, loss=loss, images_per_second=rate)
+        if step % max(1, int(trainer.max_steps) // 1000) == 0:
+            lr = float(trainer.optimizers[0].param_groups[0]["lr"])
+            figures = {"loss": loss, "lr": lr, "img_per_s": rate, "seconds": took}
+            self.journal.write(step, "train", figures)
+        if step % self.every == 0 or step == trainer.max_steps:
+            self.validate(step)
+        self.begin = time.monotonic()
+
+    def validate(self, step: int) -> None:
+        """Score the split; on the best figure so far keep the model."""
+        begin = time.monotonic()
+        result = evaluate(self.predictor, self.spec, "val")
+        better = result.mean_iou > self.best
+        if better:
+            self.best, self.best_step = result.mean_iou, step
+            self.keep(result, step)
+        figures = {"mean_iou": result.mean_iou, "pixel_accuracy": result.pixel_accuracy}
+        iou = [None if math.isnan(value) else float(value) for value in result.iou]
+        seconds = time.monotonic() - begin
+        self.journal.write(step, "val", {**figures, "iou": iou, "seconds": seconds})
+        self.reporter.validation(step, mean_iou=result.mean_iou, best=better)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps of it."""
+        return {"best": self.best, "best_step": self.best_step}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what a checkpoint kept."""
+        self.best, self.best_step = state_dict["best"], state_dict["best_step"]
+
+
+def _whole_lines(path: Path, last_step: int) -> list[str]:
+    """Return the journal's lines up to `last_step`; a line cut by a kill is dropped."""
+    kept = []
+    for line in path.read_text().splitlines(keepends=True):
+        with contextlib.suppress(json.JSONDecodeError):
+            if line.endswith("\n") and json.loads(line)["step"] <= last_step:
+                kept.append(line)
+    return kept
