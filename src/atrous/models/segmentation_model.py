@@ -1,12 +1,41 @@
 """What every network of the lineage is to its user: images in, scores or logits out."""
 
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from atrous.ops import resize
+from atrous.labels import LabelSet
+from atrous.ops import Normalization, resize
 
-__all__ = ["Scores", "SegmentationModel"]
+__all__ = ["ModelSpec", "Option", "Scores", "SegmentationModel"]
+
+Option = bool | int | float | str | None
+"""What the value of a model's option may be."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """The recipe of a network: what `build_model` needs to make it again.
+
+    Attributes:
+        architecture: A name of `MODELS`.
+        encoder_name: Which encoder; None is the paper's own.
+        in_channels: Channels of the images.
+        classes: Number of labels K.
+        options: Every option of the network, defaults included.
+    """
+
+    architecture: str
+    encoder_name: str | None
+    in_channels: int
+    classes: int
+    options: Mapping[str, Option] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain values, as they stand in a model's `config.json`."""
+        return asdict(self)
 
 
 class Scores(NamedTuple):
@@ -27,7 +56,16 @@ class SegmentationModel(nn.Module):
     """A network that maps normalised images of any size to class logits.
 
     A paper's file writes `score`; `forward` is the same for all of them.
+
+    Attributes:
+        spec: How `build_model` made it, which also sets the two that follow.
+        label_set: Names and colours of its classes.
+        normalization: What its images are normalised with.
     """
+
+    spec: ModelSpec
+    label_set: LabelSet
+    normalization: Normalization
 
     align_corners: bool = False
     """Corner convention of the final upsampling: the paper's, or the peer's whose weights it holds."""

@@ -1,0 +1,16 @@
+"""Image classifiers as five feature maps, dilated to an output stride; one file per source."""
+
+from typing import TYPE_CHECKING
+
+from atrous._lazy import lazy
+
+if TYPE_CHECKING:
+    from atrous.encoders.create import ENCODERS, create_encoder
+    from atrous.encoders.encoder import Encoder
+
+__all__ = ["ENCODERS", "Encoder", "create_encoder"]
+
+__getattr__ = lazy(
+    __name__,
+    {"ENCODERS": "create", "Encoder": "encoder", "create_encoder": "create"},
+)

@@ -1,0 +1,96 @@
+"""Networks by name, without disk and network: the literal dict of models and what builds them."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from atrous.errors import InputError, unknown
+from atrous.labels import LabelSet
+from atrous.models.deeplab_v3_plus import deeplab_v3_plus
+from atrous.models.segmentation_model import ModelSpec, Option, SegmentationModel
+from atrous.ops import Normalization
+
+__all__ = ["MODELS", "ModelEntry", "build_model", "model_options"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelEntry:
+    """One network of the lineage.
+
+    Attributes:
+        build: (encoder_name, in_channels, num_classes, *, options) -> network.
+        paper: Authors, venue and year.
+        encoder: The default encoder; None is the paper's own.
+    """
+
+    build: Callable[..., SegmentationModel]
+    paper: str
+    encoder: str | None
+
+
+MODELS: dict[str, ModelEntry] = {
+    "deeplab_v3_plus": ModelEntry(
+        build=deeplab_v3_plus, paper="Chen et al., ECCV 2018", encoder="mobilenet_v2"
+    ),
+}
+
+
+def build_model(
+    architecture: str,
+    *,
+    encoder_name: str | None = None,
+    in_channels: int = 3,
+    classes: int = 21,
+    options: Mapping[str, Option] | None = None,
+) -> SegmentationModel:
+    """Build a network with random weights, numbered classes and the encoder's normalisation.
+
+    Args:
+        architecture: A name of `MODELS`.
+        encoder_name: None is the network's default.
+        in_channels: Channels of the images.
+        classes: Number of labels K, background included, 2 to 255.
+        options: Variants of the network: the keyword-only parameters of its builder.
+
+    Raises:
+        InputError: An unknown model, encoder or option, or an option of the wrong kind.
+    """
+    if architecture not in MODELS:
+        raise unknown("model", architecture, MODELS, see="atrous models")
+    if in_channels < 1:
+        raise InputError(f"in_channels is {in_channels}; images have at least one channel")
+    entry = MODELS[architecture]
+    label_set = LabelSet.numbered(classes)
+    resolved = _checked_options(architecture, options or {})
+    encoder_name = encoder_name or entry.encoder
+    model = entry.build(encoder_name, in_channels, classes, **resolved)
+    model.spec = ModelSpec(architecture, encoder_name, in_channels, classes, resolved)
+    model.label_set = label_set
+    model.normalization = _normalization(model, in_channels)
+    return model
+
+
+def model_options(architecture: str) -> dict[str, Option]:
+    """Return the options of a network with their defaults: its builder's keyword-only ones."""
+    parameters = inspect.signature(MODELS[architecture].build).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def _checked_options(architecture: str, options: Mapping[str, Option]) -> dict[str, Option]:
+    """Return all options, the given ones in the place of their defaults."""
+    defaults = model_options(architecture)
+    for name, value in options.items():
+        if name not in defaults:
+            raise unknown(f"option of {architecture}", name, defaults)
+        default = defaults[name]
+        if None not in (default, value) and type(value) is not type(default):
+            raise InputError(
+                f"option {name} of {architecture} is {value!r}; "
+                f"give a {type(default).__name__} such as {default!r}"
+            )
+    return {**defaults, **options}
+
+
+def _normalization(model: SegmentationModel, in_channels: int) -> Normalization:
+    encoder = getattr(model, "encoder", None)
+    return getattr(encoder, "normalization", Normalization.for_channels(in_channels))
