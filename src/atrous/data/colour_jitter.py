@@ -14,6 +14,8 @@ import math
 import cv2
 import numpy as np
 
+from atrous.data.warp import channel_groups, joined
+
 __all__ = ["random_colours", "recolour"]
 
 LUMA = np.array([0.299, 0.587, 0.114])
@@ -21,9 +23,6 @@ LUMA = np.array([0.299, 0.587, 0.114])
 
 YIQ = np.array([LUMA, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 """RGB to luma and the two chroma axes of NTSC."""
-
-MAX_CHANNELS = 4
-"""OpenCV's scalars (means, fills) hold so many channels; more are worked on in groups."""
 
 
 def random_colours(
@@ -69,16 +68,14 @@ def recolour(image: np.ndarray, factors: tuple[float, float, float, float]) -> n
     if factors == (1.0, 1.0, 1.0, 0.0):
         return image.copy()
     gain, spread, chroma, turn = factors
-    num_channels = image.shape[2]
-    if num_channels == 3:
-        mix = chroma_matrix(chroma, turn)
-        mean = np.full(3, LUMA @ cv2.mean(image)[:3])
-        return colour_map(image, mix, gain, spread, mean)
-    groups = [
-        colour_map(part, np.eye(part.shape[2]), gain, spread, np.array(cv2.mean(part)))
-        for part in channel_groups(image)
+    if image.shape[2] == 3:
+        mix, grey = chroma_matrix(chroma, turn), LUMA @ cv2.mean(image)[:3]
+        return colour_map(image, gain * spread * mix, gain * (1 - spread) * grey)
+    planes = [
+        colour_map(plane, np.array([[gain * spread]]), gain * (1 - spread) * cv2.mean(plane)[0])
+        for plane in channel_groups(image)
     ]
-    return np.concatenate(groups, axis=2) if len(groups) > 1 else groups[0]
+    return joined(planes)
 
 
 def chroma_matrix(chroma: float, turn: float) -> np.ndarray:
@@ -88,20 +85,6 @@ def chroma_matrix(chroma: float, turn: float) -> np.ndarray:
     return np.asarray(matrix, dtype=np.float64)
 
 
-def colour_map(
-    image: np.ndarray, mix: np.ndarray, gain: float, spread: float, mean: np.ndarray
-) -> np.ndarray:
-    """Return gain (spread (mix x - mean) + mean) for each colour x of (H, W, C <= 4)."""
-    count = image.shape[2]
-    offset = gain * (1 - spread) * mean[:count]
-    matrix = np.column_stack([gain * spread * mix, offset])
-    return cv2.transform(image, matrix).reshape(image.shape)
-
-
-def channel_groups(image: np.ndarray) -> list[np.ndarray]:
-    """Cut (H, W, C) into contiguous images of at most four channels each."""
-    num_channels = image.shape[2]
-    if num_channels <= MAX_CHANNELS:
-        return [image]
-    starts = range(0, num_channels, MAX_CHANNELS)
-    return [np.ascontiguousarray(image[..., start : start + MAX_CHANNELS]) for start in starts]
+def colour_map(image: np.ndarray, mix: np.ndarray, offset: float) -> np.ndarray:
+    """Return mix @ x + offset for each colour x, rounded and clipped to the image's type."""
+    return cv2.transform(image, np.column_stack([mix, np.full(len(mix), offset)]))
