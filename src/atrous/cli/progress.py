@@ -118,12 +118,13 @@ class _Bar:
         from rich.progress import Progress as RichProgress
 
         self._progress = RichProgress(
-            TextColumn("  {task.description}"),
+            TextColumn("  {task.description}", markup=False),
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[text]}"),
+            TextColumn("{task.fields[text]}", markup=False),
             console=Console(file=stream),
             refresh_per_second=8,
+            redirect_stdout=sys.stdout.isatty(),  # else results would land on stderr
         )
         self._progress.start()
         self._task = self._progress.add_task(description, total=None, text="")

@@ -1,0 +1,101 @@
+"""Every command in one table: where it lives, what configures it, what it is for."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+__all__ = ["COMMANDS", "Command"]
+
+
+@dataclass(frozen=True)
+class Command:
+    """One row of the table; nothing is imported before the command is asked for."""
+
+    module: str
+    """Holds `run(config) -> int`, whose result is the exit code."""
+    config: str
+    """module:class of the frozen dataclass whose fields are the options."""
+    purpose: str
+    """One line for `atrous --help`."""
+    examples: tuple[tuple[str, str], tuple[str, str], tuple[str, str]]
+    """The three commonest uses: what to type after `atrous`, what it does."""
+    lower: str
+    """What to lower when memory runs out."""
+    go_on: str
+    """How to go on after the disk was full."""
+
+    def config_class(self) -> type:
+        """Import the configuration (no torch)."""
+        module, name = self.config.split(":")
+        found = getattr(import_module(module), name)
+        assert isinstance(found, type)
+        return found
+
+    def run(self, config: object) -> int:
+        """Import the command and run it."""
+        module: Any = import_module(self.module)
+        return int(module.run(config))
+
+
+COMMANDS: dict[str, Command] = {
+    "demo": Command(
+        module="atrous.cli.demo",
+        config="atrous.cli.demo:DemoConfig",
+        purpose="see all of it on made street scenes, in three minutes",
+        examples=(
+            ("demo", "make scenes, train, evaluate, predict, report"),
+            ("demo --predict-only", "only predict, with the model that ships"),
+            ("demo --out runs/first", "somewhere else than runs/demo"),
+        ),
+        lower="--batch-size",
+        go_on="run it again",
+    ),
+    "train": Command(
+        module="atrous.cli.train",
+        config="atrous.training.config:TrainConfig",
+        purpose="train a network on your images and masks",
+        examples=(
+            ("train --data FOLDER", "FOLDER/train/images, train/masks, val/..."),
+            ("train --data FOLDER --minutes 10 --model unet", "a budget and a network"),
+            ("train --resume runs/NAME", "go on where a run stopped, step-exact"),
+        ),
+        lower="--micro-batch or --crop",
+        go_on="go on with --resume RUN",
+    ),
+    "evaluate": Command(
+        module="atrous.cli.evaluate",
+        config="atrous.evaluation.config:EvaluateConfig",
+        purpose="score a model, or masks of any tool, against true labels",
+        examples=(
+            ("evaluate runs/NAME/model --data FOLDER", "mean IoU and every class"),
+            ("evaluate runs/NAME/model --data FOLDER --json", "the same for a script"),
+            ("evaluate --predictions MASKS --data FOLDER", "masks that another tool made"),
+        ),
+        lower="--tile",
+        go_on="run it again",
+    ),
+    "predict": Command(
+        module="atrous.cli.predict",
+        config="atrous.inference.config:PredictConfig",
+        purpose="segment images, folders and patterns",
+        examples=(
+            ("predict runs/NAME/model photos --overlay", "a folder, with pictures to look at"),
+            ("predict street-scenes photo.jpg", "the model that ships, no download"),
+            ("predict MODEL 'day*/*.png' --out masks", "a quoted pattern, masks to a folder"),
+        ),
+        lower="--tile",
+        go_on="go on with --resume",
+    ),
+    "models": Command(
+        module="atrous.cli.models",
+        config="atrous.cli.models:ModelsConfig",
+        purpose="list networks and encoders: parameters, paper, stride",
+        examples=(
+            ("models", "the networks and our own encoders"),
+            ("models resnet", "only names that hold a text"),
+            ("models --json", "the same for a script"),
+        ),
+        lower="nothing",
+        go_on="run it again",
+    ),
+}

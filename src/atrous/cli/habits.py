@@ -1,0 +1,167 @@
+"""What users of other tools type, and what it is called here: a table, not a second grammar."""
+
+import re
+from collections.abc import Iterable
+
+from atrous.errors import InputError, closest, unknown
+
+__all__ = ["UsageError", "foreign_value", "unknown_command", "unknown_option"]
+
+
+class UsageError(InputError):
+    """The command line itself is wrong: exit code 2."""
+
+
+COMMANDS: dict[str, str] = {
+    "eval": "evaluate",
+    "val": "evaluate",
+    "valid": "evaluate",
+    "validate": "evaluate",
+    "test": "evaluate",
+    "score": "evaluate",
+    "infer": "predict",
+    "inference": "predict",
+    "detect": "predict",
+    "segment": "predict",
+    "run": "predict",
+    "fit": "train",
+    "finetune": "train",
+    "fine-tune": "train",
+    "list": "models",
+    "zoo": "models",
+    "networks": "models",
+    "encoders": "models",
+    "example": "demo",
+    "quickstart": "demo",
+}
+
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "accelerator": ("device",),
+    "alpha": ("opacity",),
+    "amp": ("precision",),
+    "arch": ("model",),
+    "architecture": ("model",),
+    "augment": ("scales", "flip", "jitter"),
+    "backbone": ("encoder",),
+    "batch": ("batch_size",),
+    "bs": ("batch_size",),
+    "bz": ("batch_size",),
+    "checkpoint": ("resume", "model"),
+    "ckpt": ("resume", "model"),
+    "cfg": ("config",),
+    "conf": ("config",),
+    "continue": ("resume",),
+    "crop_size": ("crop",),
+    "data_dir": ("data",),
+    "dataset": ("data",),
+    "decay": ("weight_decay",),
+    "degrees": ("rotation",),
+    "encoder_name": ("encoder",),
+    "encoder_weights": ("weights",),
+    "epoch": ("epochs",),
+    "eval_every": ("val_every",),
+    "fliplr": ("flip",),
+    "folder": ("data", "inputs"),
+    "fp16": ("precision",),
+    "gpu": ("device",),
+    "gpus": ("device",),
+    "grad_accum": ("micro_batch",),
+    "gradient_accumulation_steps": ("micro_batch",),
+    "half": ("precision",),
+    "hsv_v": ("jitter",),
+    "image_size": ("crop",),
+    "images": ("inputs", "data"),
+    "img": ("crop",),
+    "img_size": ("crop",),
+    "imgsz": ("crop",),
+    "input": ("inputs", "data"),
+    "input_size": ("crop",),
+    "iters": ("iterations",),
+    "learning_rate": ("lr",),
+    "lr0": ("lr",),
+    "max_epochs": ("epochs",),
+    "max_iters": ("iterations",),
+    "max_steps": ("iterations",),
+    "max_time": ("minutes",),
+    "name": ("out",),
+    "network": ("model",),
+    "num_epochs": ("epochs",),
+    "num_train_epochs": ("epochs",),
+    "num_workers": ("workers",),
+    "nworkers": ("workers",),
+    "opt": ("optimizer",),
+    "optim": ("optimizer",),
+    "output": ("out",),
+    "output_dir": ("out",),
+    "per_device_train_batch_size": ("batch_size",),
+    "path": ("data", "inputs"),
+    "pretrained": ("weights",),
+    "project": ("out",),
+    "random_state": ("seed",),
+    "restore": ("resume",),
+    "save": ("out",),
+    "save_dir": ("out",),
+    "save_path": ("out",),
+    "source": ("inputs",),
+    "steps": ("iterations",),
+    "threads": ("workers",),
+    "time": ("minutes",),
+    "tta": ("scales", "flip"),
+    "val_interval": ("val_every",),
+    "wd": ("weight_decay",),
+    "weights": ("weights", "model"),
+}
+
+NOT_NEEDED: dict[str, str] = {
+    "classes": "the classes come from the data: its data.yaml, or the values in its masks",
+    "imgsz": "images of any size are taken as they are",
+    "img_size": "images of any size are taken as they are",
+    "in_channels": "the number of channels comes from the images",
+    "nc": "the classes come from the data: its data.yaml, or the values in its masks",
+    "num_classes": "the classes come from the data: its data.yaml, or the values in its masks",
+    "task": "every model here segments semantically",
+    "verbose": "progress is always shown; --debug shows stack traces and warnings",
+    "workers": "one process is enough here",
+}
+
+
+def unknown_command(name: str, commands: Iterable[str]) -> UsageError:
+    """Build the error for a command that does not exist; a habit of another tool comes first."""
+    meant = COMMANDS.get(name.lower())
+    names = list(commands)
+    return UsageError(str(unknown("command", name, [meant] if meant else names, see="atrous -h")))
+
+
+def unknown_option(flag: str, flags: Iterable[str], command: str) -> UsageError:
+    """Build the error for an option that `command` does not have.
+
+    Args:
+        flag: As typed: "--imgsz".
+        flags: What the command knows: "--crop", ...; MODEL for a positional "--model".
+        command: Its name.
+    """
+    see = f" (all: atrous {command} -h)"
+    name = flag.lstrip("-").replace("-", "_").lower()
+    known = {each.lstrip("-").replace("-", "_"): each for each in flags}
+    meant = [known[each] for each in OPTIONS.get(name, ()) if each in known]
+    meant += [known[each] for each in known if name and each.startswith(name)]
+    if not meant and name in NOT_NEEDED:
+        return UsageError(f"{command} has no option {flag}: {NOT_NEEDED[name]}{see}")
+    meant += [known[each] for each in closest(name, known)]
+    meant = list(dict.fromkeys(meant))[:5]
+    question = f"; did you mean {', '.join(meant)}?" if meant else ";"
+    return UsageError(f"unknown option {flag}{question}{see}")
+
+
+def foreign_value(text: str) -> UsageError | None:
+    """Recognise what only another tool's command line would hold."""
+    if re.fullmatch(r"(.*/)?yolo[\w.-]*\.(pt|yaml|onnx)", text.lower()):
+        return UsageError(
+            f"{text} belongs to a detector of another tool; networks here have names: "
+            "--model deeplab_v3_plus (all: atrous models)"
+        )
+    pair = re.fullmatch(r"([a-z_][a-z0-9_]*)=(.+)", text)
+    if pair:
+        flag = pair[1].replace("_", "-")
+        return UsageError(f"{text} is not understood; options are written --{flag} {pair[2]}")
+    return None

@@ -1,0 +1,198 @@
+"""From what was typed to the configuration of a command: words, then types, then the dataclass."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+
+from atrous.cli.habits import UsageError, foreign_value, unknown_option
+from atrous.cli.options import Option, alternatives, options_of, type_name
+from atrous.errors import InputError
+
+__all__ = ["parse", "resolved_yaml"]
+
+Config = TypeVar("Config")
+
+OF_EVERY_COMMAND = ("--config", "--print-config", "--json", "--debug", "--help")
+
+
+def parse(command: str, config: type[Config], words: Sequence[str]) -> Config:
+    """Build the configuration from the words after the command; flags win over `--config`.
+
+    Raises:
+        UsageError: An option, a value or a file is not what it should be.
+    """
+    namespace = _typed(command, config, words)
+    try:
+        return config(**{name: namespace[name] for name in _names(config)})
+    except (InputError, ValueError) as error:
+        raise UsageError(str(error)) from error
+
+
+def resolved_yaml(command: str, config: type, words: Sequence[str]) -> str:
+    """Return the configuration as YAML that `--config` reads (`--print-config`)."""
+    namespace = _typed(command, config, words)
+    return str(_parser(command, config).dump(namespace, skip_validation=True))
+
+
+def _typed(command: str, config: type, words: Sequence[str]) -> Namespace:
+    options = {option.name: option for option in options_of(config)}
+    given = _Words(command, options).read(words)
+    for option in options.values():
+        if option.required and option.name not in given:
+            what = option.metavar if option.positional else f"{option.flag} {option.metavar}"
+            raise UsageError(f"{command} needs {what} (how: atrous {command} -h)")
+    arguments = [f"--{name}={value}" for name, value in given.items()]
+    try:
+        return _parser(command, config).parse_args(arguments)
+    except ArgumentError as error:
+        raise _explained(error, options, given) from error
+
+
+def _names(config: type) -> list[str]:
+    return [option.name for option in options_of(config)]
+
+
+def _parser(command: str, config: type) -> ArgumentParser:
+    parser = ArgumentParser(prog=f"atrous {command}", exit_on_error=False)
+    parser.add_class_arguments(config, None)
+    return parser
+
+
+class _Words:
+    """Sorts words into {field: text}, as one flag takes one value (numbers of a tuple: several)."""
+
+    def __init__(self, command: str, options: dict[str, Option]) -> None:
+        self._command = command
+        self._options = options
+        self._positional = [option for option in options.values() if option.positional]
+
+    def read(self, words: Sequence[str]) -> dict[str, str]:
+        given: dict[str, str] = {}
+        loose: list[str] = []
+        file: str | None = None
+        rest = list(words)
+        while rest:
+            word = rest.pop(0)
+            if word == "--":
+                loose += rest
+                break
+            if word.startswith("-") and word != "-":
+                if word.partition("=")[0] == "--config":
+                    file = self._value("--config", "PATH", word, rest)
+                else:
+                    given |= self._option(word, rest)
+            else:
+                loose.append(word)
+        given |= self._arguments(loose)
+        return (self._file(Path(file)) if file else {}) | given
+
+    def _option(self, word: str, rest: list[str]) -> dict[str, str]:
+        flag = word.partition("=")[0]
+        name = flag.removeprefix("--").replace("-", "_")
+        option = self._options.get(name) if flag.startswith("--") else None
+        if option is None:
+            switch = self._options.get(name.removeprefix("no_"))
+            if switch is not None and switch.is_switch and name.startswith("no_"):
+                return {switch.name: "false"}
+            flags = [*(option.flag for option in self._options.values()), *OF_EVERY_COMMAND]
+            raise unknown_option(flag, flags, self._command)
+        if option.is_switch:
+            is_plain = "=" not in word and rest[:1] not in (["true"], ["false"])
+            return {name: "true" if is_plain else self._value(flag, "true|false", word, rest)}
+        value = self._value(flag, option.metavar, word, rest)
+        if error := foreign_value(value) if "." in value else None:
+            raise error
+        if option.element in (int, float):
+            for _ in range((option.length or len(rest) + 1) - 1 - value.count(",")):
+                if not rest or not re.fullmatch(r"[-+.\d][\d.eE+-]*", rest[0]):
+                    break
+                value += "," + rest.pop(0)
+        return {name: _as_yaml(option, value)}
+
+    def _value(self, flag: str, metavar: str, word: str, rest: list[str]) -> str:
+        if "=" in word:
+            return word.partition("=")[2]
+        if not rest or (rest[0].startswith("--") and len(rest[0]) > 2):
+            raise UsageError(f"{flag} needs a value: {flag} {metavar}")
+        return rest.pop(0)
+
+    def _arguments(self, loose: list[str]) -> dict[str, str]:
+        for word in loose:
+            if (error := foreign_value(word)) and not Path(word).exists():
+                raise error
+        given: dict[str, str] = {}
+        for option in self._positional:
+            if option.element is not None and loose:
+                given[option.name] = json.dumps(loose)
+                loose = []
+            elif loose:
+                given[option.name] = loose.pop(0)
+        if loose:
+            raise UsageError(
+                f"{self._command} does not know what to do with {loose[0]!r}; "
+                f"options start with -- (all: atrous {self._command} -h)"
+            )
+        return given
+
+    def _file(self, path: Path) -> dict[str, str]:
+        """Read a YAML file of fields, as `--print-config` and the run folder hold it."""
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not a text file"
+            raise UsageError(f"--config {path} cannot be read: {reason}") from error
+        except yaml.YAMLError as error:
+            where = " ".join(str(error).split())
+            raise UsageError(f"--config {path} is not valid YAML: {where}") from error
+        if not isinstance(content, dict):
+            raise UsageError(f"--config {path} must hold lines 'option: value'")
+        return dict(self._lines(content))
+
+    def _lines(self, content: dict[object, object]) -> Iterator[tuple[str, str]]:
+        for key, value in content.items():
+            name = str(key).replace("-", "_")
+            if name not in self._options:
+                flags = [option.flag for option in self._options.values()]
+                raise unknown_option(f"--{str(key).replace('_', '-')}", flags, self._command)
+            yield name, value if isinstance(value, str) else json.dumps(value)
+
+
+def _as_yaml(option: Option, text: str) -> str:
+    """Write '0.5,2', '360x480' and 'a=1,b=2' the way YAML would."""
+    if option.is_mapping and "=" in text and "{" not in text:
+        return "{" + text.replace("=", ": ") + "}"
+    element = option.element
+    if element is None or text.startswith("[") or text == "null":
+        return text
+    entries = re.split(r"[,x]" if element is int else ",", text)
+    if len(entries) == 1 and len(alternatives(option.kind)) > 1:  # --crop 512
+        return text
+    return json.dumps(entries) if element in (str, Path) else "[" + ", ".join(entries) + "]"
+
+
+def _explained(
+    error: ArgumentError, options: dict[str, Option], given: dict[str, str]
+) -> UsageError:
+    """Turn jsonargparse's message of many lines into ours of one."""
+    found = re.search(r'key "(\w+)', str(error))
+    option = options.get(found[1]) if found else None
+    if option is None:
+        return UsageError(" ".join(str(error).split()))
+    return UsageError(f"{option.flag} is {given[option.name]!r}, but must be {_wanted(option)}")
+
+
+def _wanted(option: Option) -> str:
+    words = {
+        "N": "a whole number",
+        "X": "a number",
+        "PATH": "a path",
+        "NAME": "a name",
+        "": "true or false",
+    }
+    kinds = [type_name(kind) for kind in alternatives(option.kind)]
+    return " or ".join(words.get(kind, kind.replace("|", ", ")) for kind in kinds)
