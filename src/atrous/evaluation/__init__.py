@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from atrous.evaluation.evaluation import Evaluation, ImageScore
     from atrous.evaluation.loop import evaluate
     from atrous.evaluation.predictions import evaluate_predictions
+    from atrous.evaluation.run import evaluate_config
     from atrous.evaluation.scores import trivial_baseline
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "bootstrap_interval",
     "confusion_matrix",
     "evaluate",
+    "evaluate_config",
     "evaluate_predictions",
     "trivial_baseline",
 ]
@@ -36,6 +38,7 @@ __getattr__ = lazy(
         "bootstrap_interval": "bootstrap",
         "confusion_matrix": "confusion",
         "evaluate": "loop",
+        "evaluate_config": "run",
         "evaluate_predictions": "predictions",
         "trivial_baseline": "scores",
     },

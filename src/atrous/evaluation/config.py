@@ -1,6 +1,6 @@
 """Everything `atrous evaluate` can be told."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -13,38 +13,27 @@ __all__ = ["EvaluateConfig"]
 class EvaluateConfig:
     """One evaluation; every field is a flag of `atrous evaluate`."""
 
+    model: str | None = field(default=None, metadata={"positional": True})
+    """Model folder, or the name of a model that ships; or give predictions instead."""
     data: Path
     """Data folder or data.yaml with the true labels."""
-
-    model: str | None = None
-    """Model folder, or the name of a model that ships; or give predictions instead."""
-
     predictions: Path | None = None
     """Folder of masks that any tool predicted, one per image, named like the images."""
-
     split: str = "val"
     """Part of the data to score."""
-
     out: Path | None = None
     """JSON file to write the whole result to."""
 
     scales: tuple[float, ...] = (1.0,)
     """Factors on the image size whose probabilities are averaged."""
-
     flip: bool = False
     """Average with the prediction of the mirror image."""
-
     tile: int | None = None
     """Side of the overlapping windows in pixels; lower it when memory runs out."""
-
     device: str = "auto"
     """auto, cpu or cuda."""
-
     precision: Literal["fp32", "bf16"] = "fp32"
     """fp32, or bf16 for speed."""
-
-    json: bool = False
-    """Print one JSON object on stdout."""
 
     def __post_init__(self) -> None:
         """Require something to score.

@@ -129,7 +129,7 @@ class Evaluation:
             "images": len(self.per_image),
             "per_image": [
                 {
-                    "image": image.path.as_posix(),
+                    "image": image.path.name,
                     "mean_iou": _number(image.mean_iou),
                     "pixel_accuracy": _number(image.pixel_accuracy),
                 }

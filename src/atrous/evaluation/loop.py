@@ -46,7 +46,9 @@ def evaluate(
     check_classes(spec.label_set, predictor.model.label_set)
 
     def predict(pair: Pair) -> NDArray[np.uint8]:
-        return predictor(spec.read_image(pair)).labels
+        if spec.channels == predictor.channels:
+            return predictor(spec.read_image(pair)).labels
+        return predictor(pair.image).labels  # converts grey to colour and back, or says it cannot
 
     protocol = {"split": split, "resolution": "labels", **predictor.protocol()}
     return accumulate(predict, spec, pairs, protocol=protocol, progress=progress)
@@ -62,6 +64,7 @@ def accumulate(
 ) -> Evaluation:
     """Sum the matrices of `pairs`; `predict` gives the label map of one of them."""
     classes = len(spec.label_set)
+    total = np.zeros((classes, classes), np.int64)
     images = []
     for index, pair in enumerate(pairs):
         labels, prediction = spec.read_labels(pair), predict(pair)
@@ -69,10 +72,10 @@ def accumulate(
             matrix = confusion_matrix(prediction, labels, classes, spec.label_set.ignore_index)
         except InputError as error:
             raise InputError(f"{pair.mask}: {error}") from error
+        total += matrix
         images.append(ImageScore.of(pair.image, matrix))
         if progress is not None:
             progress(index + 1, len(pairs))
-    total = np.sum([image.matrix for image in images], axis=0, dtype=np.int64)
     return Evaluation(total, spec.label_set, tuple(images), dict(protocol))
 
 

@@ -1,6 +1,6 @@
 """Everything `atrous predict` can be told."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -13,41 +13,30 @@ __all__ = ["PredictConfig"]
 class PredictConfig:
     """One batch of predictions; every field is a flag of `atrous predict`."""
 
-    model: str
+    model: str = field(metadata={"positional": True})
     """Model folder, or the name of a model that ships: street-scenes."""
-
-    inputs: tuple[str, ...]
+    inputs: tuple[str, ...] = field(metadata={"positional": True, "metavar": "IMAGE..."})
     """Images, folders (searched with their sub-folders) and quoted glob patterns."""
 
     out: Path | None = None
-    """Folder for the masks; the first input's name with -masks if left out."""
-
+    """Folder for the masks; NAME-masks in the working folder, after the input, if left out."""
     overlay: bool = False
     """Also write the image with the classes' colours over it, as NAME-overlay.jpg."""
-
     probabilities: bool = False
     """Also write the probabilities as NAME-probabilities.npy: (K, H, W) float16."""
-
     resume: bool = False
     """Go on in a folder that holds results; images that are finished are skipped."""
 
     scales: tuple[float, ...] = (1.0,)
     """Factors on the image size whose probabilities are averaged."""
-
     flip: bool = False
     """Average with the prediction of the mirror image."""
-
     tile: int | None = None
     """Side of the overlapping windows in pixels; lower it when memory runs out."""
-
     device: str = "auto"
     """auto, cpu or cuda."""
-
     precision: Literal["fp32", "bf16"] = "fp32"
     """fp32, or bf16 for speed."""
-
-    json: bool = False
-    """Print one JSON object on stdout."""
 
     def __post_init__(self) -> None:
         """Require something to predict.

@@ -58,9 +58,7 @@ def _checked(array: np.ndarray, channels: int) -> np.ndarray:
     if array.dtype in (np.uint8, np.uint16):
         return array
     if not np.issubdtype(array.dtype, np.floating):
-        raise InputError(
-            f"the image array is {array.dtype}; give uint8, uint16, or float in 0..1"
-        )
+        raise InputError(f"the image array is {array.dtype}; give uint8, uint16, or float in 0..1")
     if not np.isfinite(array).all():
         raise InputError("the image array holds NaN or infinity; fill those pixels first")
     low, high = float(array.min()), float(array.max())

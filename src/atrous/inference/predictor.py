@@ -1,6 +1,7 @@
 """The predictor: a network, and how an image goes through it, as one callable."""
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -54,7 +55,7 @@ class Predictor:
         >>> predictor("photo.jpg").save("mask.png")  # doctest: +SKIP
     """
 
-    def __init__(  # noqa: PLR0913 - the surface that design.md section 3 gives
+    def __init__(
         self,
         model: SegmentationModel,
         engine: str = "auto",
@@ -103,6 +104,20 @@ class Predictor:
         kept = merged if probabilities else None
         doubt = uncertainty(merged) if merged is not None and probabilities else None
         return Segmentation(labels, self.model.label_set, kept, doubt, pixels)
+
+    def read(self, path: Path) -> np.ndarray:
+        """Return the pixels of an image file as the network needs them; safe in a thread."""
+        return open_image(path, self.channels)
+
+    def fingerprint(self) -> dict[str, object]:
+        """Return what decides the labels, as plain JSON values: the weights' hash, the settings."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
+        settings = {key: value for key, value in self.protocol().items() if key != "device"}
+        weights = digest.hexdigest()[:16]
+        return {"weights": weights, "classes": list(self.model.label_set.names), **settings}
 
     def protocol(self) -> dict[str, object]:
         """Return the settings that decide a score, as plain JSON values."""

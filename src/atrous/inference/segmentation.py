@@ -1,5 +1,6 @@
 """One segmented image: labels, what they mean, how sure the network was, and pictures of it."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from atrous.errors import InputError
-from atrous.files import atomic_write
+from atrous.files import write_bytes
 from atrous.labels import LabelSet
 
 __all__ = ["Segmentation", "palette_image", "to_rgb", "uncertainty"]
@@ -56,8 +57,10 @@ class Segmentation:
         path = Path(path)
         if path.suffix.lower() != ".png":
             raise InputError(f"{path} is not a .png; other formats would change the labels")
-        with atomic_write(path) as file:
-            palette_image(self.labels, self.label_set).save(file, format="PNG")
+        # In memory first: Pillow's own writes to a full disk raise an OSError without a reason.
+        content = io.BytesIO()
+        palette_image(self.labels, self.label_set).save(content, format="PNG")
+        write_bytes(path, content.getvalue())
 
 
 def palette_image(labels: NDArray[np.uint8], label_set: LabelSet) -> Image.Image:

@@ -1,0 +1,235 @@
+"""The batch job: many images through one predictor; failures are kept and the rest is done."""
+
+import contextlib
+import functools
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from atrous.errors import InputError
+from atrous.inference.config import PredictConfig
+from atrous.inference.results_folder import check_folder, write_note
+from atrous.inference.sources import Source, default_folder, find_sources
+from atrous.inference.writers import is_finished, write_results
+
+if TYPE_CHECKING:
+    from atrous.inference.predictor import Predictor
+
+__all__ = ["BatchResult", "Failure", "predict_batch", "run_batch"]
+
+Progress = Callable[[int, int], None]
+"""Called after each image with (images done, images in all)."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One image without a mask.
+
+    Attributes:
+        path: The image.
+        message: What is wrong with it and what to do, naming the file.
+    """
+
+    path: Path
+    message: str
+
+
+@dataclass
+class BatchResult:
+    """How a batch ended.
+
+    Attributes:
+        folder: Where the masks are.
+        written: Masks of this run.
+        skipped: Number of images that were finished before.
+        failures: Images without a mask.
+        stopped: Why the batch ended early ("the disk is full ..."), or "".
+        interrupted: Whether Ctrl-C ended it.
+        seconds: Time from the first image to the last.
+    """
+
+    folder: Path
+    written: list[Path] = field(default_factory=list)
+    skipped: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    stopped: str = ""
+    interrupted: bool = False
+    seconds: float = 0.0
+
+
+def predict_batch(config: PredictConfig, *, progress: Progress | None = None) -> BatchResult:
+    """Segment everything that `config` names.
+
+    Args:
+        config: The command's configuration.
+        progress: Told after each image.
+
+    Raises:
+        InputError: Wrong inputs, options, model or output folder; nothing has been written then.
+    """
+    sources = find_sources(config.inputs, exclude=config.out)
+    folder = config.out or default_folder(config.inputs, sources)
+    check_folder(folder, resume=config.resume)
+    # Only now: torch takes seconds to load, and a misspelt name should be told at once.
+    from atrous.inference.predictor import Predictor
+    from atrous.weights import load
+
+    predictor = Predictor(
+        load(config.model),
+        scales=config.scales,
+        flip=config.flip,
+        tile=config.tile,
+        device=config.device,
+        precision=config.precision,
+    )
+    return run_batch(
+        predictor,
+        sources,
+        folder,
+        overlay=config.overlay,
+        probabilities=config.probabilities,
+        progress=progress,
+    )
+
+
+def run_batch(
+    predictor: "Predictor",
+    sources: Sequence[Source],
+    folder: Path,
+    *,
+    overlay: bool = False,
+    probabilities: bool = False,
+    progress: Progress | None = None,
+) -> BatchResult:
+    """Segment `sources` into `folder`; images that have all their results are skipped.
+
+    The next image is read and the last one is written while the network computes. Ctrl-C ends the
+    batch after the image at hand.
+
+    Raises:
+        InputError: The folder holds masks of another model, setting or image.
+    """
+    write_note(folder, sources, predictor.fingerprint())
+    result = BatchResult(folder)
+    wanted = [s for s in sources if not is_finished(folder / s.mask, overlay, probabilities)]
+    result.skipped = len(sources) - len(wanted)
+    begin = time.monotonic()
+    with _interruptible() as stop, ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        behind = _Behind(writer, result)
+        for number, (source, reading) in enumerate(_ahead(reader, wanted, predictor.read)):
+            if stop.is_set() or result.stopped:
+                reading.cancel()
+                break
+            with _noting_failure(source, predictor, result):
+                segmentation = predictor(reading.result(), probabilities=probabilities)
+                path = folder / source.mask
+                behind.submit(path, functools.partial(write_results, segmentation, path, overlay))
+            if progress is not None:
+                progress(number + 1, len(wanted))
+        behind.settle()
+    result.interrupted = stop.is_set()
+    result.seconds = time.monotonic() - begin
+    return result
+
+
+@contextlib.contextmanager
+def _noting_failure(source: Source, predictor: "Predictor", result: BatchResult) -> Iterator[None]:
+    """Turn what can go wrong with one image into a line of the result."""
+    try:
+        yield
+    except InputError as error:
+        told = str(error) if source.path.name in str(error) else f"{source.path}: {error}"
+        result.failures.append(Failure(source.path, told))
+    except OSError as error:
+        told = f"{source.path} cannot be read ({error.strerror or error})"
+        result.failures.append(Failure(source.path, told))
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        result.failures.append(Failure(source.path, _memory_advice(source.path, predictor)))
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether `error` is a failed allocation, on whichever device."""
+    text = str(error)
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"  # torch's, a RuntimeError
+        or "can't allocate memory" in text  # torch's CPU allocator
+        or "not enough memory" in text
+    )
+
+
+def _memory_advice(path: Path, predictor: "Predictor") -> str:
+    if predictor.tile is None:
+        return f"{path} does not fit into memory as a whole; cut it into windows with --tile 1024"
+    now = min(predictor.tile)
+    return f"{path} does not fit into memory; lower --tile from {now} to {max(64, now // 64 * 32)}"
+
+
+class _Behind:
+    """Writes one result in the background while the next is computed."""
+
+    def __init__(self, pool: ThreadPoolExecutor, result: BatchResult) -> None:
+        self.pool = pool
+        self.result = result
+        self.pending: tuple[Path, Future[None]] | None = None
+
+    def submit(self, path: Path, write: Callable[[], None]) -> None:
+        """Start to write; waits for the one before, so that at most two results are held."""
+        self.settle()
+        if not self.result.stopped:
+            self.pending = path, self.pool.submit(write)
+
+    def settle(self) -> None:
+        """Wait for the write at hand and record how it went."""
+        if self.pending is None:
+            return
+        (path, future), self.pending = self.pending, None
+        try:
+            future.result()
+        except OSError as error:  # disk full, read-only: the next write would fail as well
+            self.result.stopped = (
+                f"{path} could not be written ({error.strerror or error}); "
+                "nothing is half-written: make room, then go on with --resume"
+            )
+        else:
+            self.result.written.append(path)
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, sources: Sequence[Source], read: Callable[[Path], np.ndarray]
+) -> Iterator[tuple[Source, "Future[np.ndarray]"]]:
+    """Yield each source with its image, which was being read while the last one was computed."""
+    following: Future[np.ndarray] | None = None
+    for index, source in enumerate(sources):
+        current = following or pool.submit(read, source.path)
+        more = index + 1 < len(sources)
+        following = pool.submit(read, sources[index + 1].path) if more else None
+        yield source, current
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C into an event, the second into a KeyboardInterrupt."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # signals belong to the main thread
+        return
+
+    def note(_number: int, _frame: object) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    earlier = signal.signal(signal.SIGINT, note)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, earlier)

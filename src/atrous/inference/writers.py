@@ -1,0 +1,62 @@
+"""The files of one result: palette mask, overlay picture, probabilities."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atrous.files import atomic_write, write_bytes
+from atrous.inference.segmentation import Segmentation
+
+__all__ = ["is_finished", "overlay_path", "probabilities_path", "write_results"]
+
+JPEG_SIDE = 65500
+"""Longest side that libjpeg writes; a longer overlay is shrunk to it."""
+
+
+def overlay_path(mask: Path) -> Path:
+    """Return where the overlay beside x.png goes: x-overlay.jpg."""
+    return mask.with_name(f"{mask.stem}-overlay.jpg")
+
+
+def probabilities_path(mask: Path) -> Path:
+    """Return where the probabilities beside x.png go: x-probabilities.npy."""
+    return mask.with_name(f"{mask.stem}-probabilities.npy")
+
+
+def is_finished(mask: Path, overlay: bool, probabilities: bool) -> bool:
+    """Return whether everything wanted of one image lies there; files are whole or absent."""
+    return (
+        mask.exists()
+        and (not overlay or overlay_path(mask).exists())
+        and (not probabilities or probabilities_path(mask).exists())
+    )
+
+
+def write_results(segmentation: Segmentation, mask: Path, overlay: bool) -> None:
+    """Write what `segmentation` holds; the mask comes last, so that it stands for the whole.
+
+    Raises:
+        OSError: The disk is full, the folder read-only, ...; no file is half-written.
+    """
+    if overlay:
+        picture = segmentation.overlay()
+        picture.thumbnail((JPEG_SIDE, JPEG_SIDE))
+        content = io.BytesIO()
+        picture.save(content, format="JPEG", quality=90)
+        write_bytes(overlay_path(mask), content.getvalue())
+    if segmentation.probabilities is not None:
+        write_array(probabilities_path(mask), segmentation.probabilities.astype(np.float16))
+    segmentation.save(mask)
+
+
+def write_array(path: Path, array: NDArray[np.float16]) -> None:
+    """Write an .npy file as a whole or not at all.
+
+    Not `np.save`: on a full disk it raises an OSError that does not say so.
+    """
+    with atomic_write(path) as file:
+        header = np.lib.format.header_data_from_array_1_0(array)
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(array.data)
