@@ -1,4 +1,4 @@
-"""Images to what a network was trained on: floats with the mean taken off, divided by the spread."""
+"""Images as a network was trained on them: mean off, divided by the standard deviation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

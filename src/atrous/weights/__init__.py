@@ -1,0 +1,35 @@
+"""The one room that touches disk and network for a network's sake: create, fill, save, load."""
+
+from typing import TYPE_CHECKING
+
+from atrous._lazy import lazy
+
+if TYPE_CHECKING:
+    from atrous.weights.create import create_model
+    from atrous.weights.encoder_weights import load_encoder_weights
+    from atrous.weights.model_config import ModelConfig
+    from atrous.weights.model_folder import load, read_model_config, save
+    from atrous.weights.sources import WeightsUnreachable
+
+__all__ = [
+    "ModelConfig",
+    "WeightsUnreachable",
+    "create_model",
+    "load",
+    "load_encoder_weights",
+    "read_model_config",
+    "save",
+]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "ModelConfig": "model_config",
+        "WeightsUnreachable": "sources",
+        "create_model": "create",
+        "load": "model_folder",
+        "load_encoder_weights": "encoder_weights",
+        "read_model_config": "model_folder",
+        "save": "model_folder",
+    },
+)

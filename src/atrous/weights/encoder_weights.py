@@ -1,0 +1,119 @@
+"""ImageNet weights into an encoder: from a file or by name, for any number of channels.
+
+Keys are torchvision's or timm's; what belongs to a file's classifier is dropped, and everything
+else must fit. A file made with TensorFlow's SAME padding wants an encoder built with
+`padding="same"`: either its safetensors header says so (`padding: same`), or the caller does,
+through the network's option `padding`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from atrous.errors import InputError
+from atrous.weights.imagenet import imagenet_tensors
+from atrous.weights.matching import check_match
+from atrous.weights.tensor_files import read_tensors
+
+__all__ = ["adapt_channels", "load_encoder_weights"]
+
+CLASSIFIER = ("classifier.", "fc.", "head.", "heads.", "conv_head.")
+"""Where torchvision and timm keep what follows the features; `features.18` is MobileNetV2's."""
+WRAPPERS = ("module.", "_orig_mod.", "encoder.", "backbone.")
+"""Prefixes left by data parallelism, torch.compile and other segmentation libraries."""
+
+
+def load_encoder_weights(
+    encoder: nn.Module, source: str | Path, *, in_channels: int = 3, name: str = "the encoder"
+) -> None:
+    """Fill an encoder in place.
+
+    Args:
+        encoder: As `atrous.encoders.create_encoder` builds it; any device, keeps its dtype.
+        source: "imagenet" (fetched once, then cached) or a file that `read_tensors` reads.
+        in_channels: Channels the encoder takes; see `adapt_channels` for others than the file's.
+        name: The encoder's name, by which "imagenet" finds its weights.
+
+    Raises:
+        InputError: No such file, damaged, or weights of another encoder.
+        WeightsUnreachable: "imagenet", and no connection.
+    """
+    wanted = encoder.state_dict()
+    if str(source) == "imagenet":
+        given = imagenet_tensors(name)
+    else:
+        given, _ = read_tensors(Path(source))
+    given = _without_classifier(_unwrapped(given, wanted), wanted)
+    first = _first_convolution(encoder)
+    if first in given and given[first].ndim == 4 and given[first].shape[1] != in_channels:
+        given[first] = adapt_channels(given[first], in_channels)
+    given = _with_counters(given, wanted)
+    try:
+        check_match(wanted, given, name)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
+    encoder.load_state_dict(given)
+
+
+def adapt_channels(weight: Tensor, in_channels: int) -> Tensor:
+    """Turn the first convolution of an RGB network into one for another number of channels.
+
+    With 4 channels or more the first three stay red, green and blue; every other channel, and
+    each of 1 or 2, gets the mean of the three. All are scaled by 3 / in_channels, so that an image
+    with equal channels gives what its grey RGB twin gave before.
+
+    Args:
+        weight: (K, 3, h, w).
+        in_channels: Channels wanted, at least 1.
+
+    Returns:
+        (K, in_channels, h, w), same dtype.
+
+    Raises:
+        InputError: The weights are not for three channels.
+    """
+    if weight.shape[1] != 3:
+        raise InputError(
+            f"the weights take {weight.shape[1]} channels and the network {in_channels}; only RGB "
+            "weights can be adapted: use a file for 3 channels or none"
+        )
+    rgb = weight if in_channels > 3 else weight[:, :0]
+    mean = weight.float().mean(1, keepdim=True).to(weight.dtype)
+    others = mean.expand(-1, in_channels - rgb.shape[1], -1, -1)
+    return torch.cat([rgb, others], dim=1) * (3 / in_channels)
+
+
+def _unwrapped(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Take off a wrapper's prefix; of a whole network only the wrapped encoder remains."""
+    for prefix in WRAPPERS:
+        if any(key.startswith(prefix) for key in wanted):
+            continue
+        inner = {k.removeprefix(prefix): v for k, v in given.items() if k.startswith(prefix)}
+        given = inner or given
+    return dict(given)
+
+
+def _without_classifier(
+    given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Drop the classifier, except what the encoder itself asks for."""
+    dropped = (
+        CLASSIFIER if "features.17.conv.3.weight" not in wanted else (*CLASSIFIER, "features.18.")
+    )
+    return {k: v for k, v in given.items() if k in wanted or not k.startswith(dropped)}
+
+
+def _with_counters(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Add the step counters of batch norm, which older files do not have."""
+    counters = {k: v for k, v in wanted.items() if k.endswith("num_batches_tracked")}
+    return {**counters, **given}
+
+
+def _first_convolution(encoder: nn.Module) -> str:
+    """Return the key of the convolution that sees the image: the first one that was built."""
+    for name, module in encoder.named_modules():
+        if isinstance(module, nn.Conv2d):
+            return f"{name}.weight"
+    return ""

@@ -1,0 +1,85 @@
+"""ImageNet weights by an encoder's name: torchvision's public files, timm's for the rest."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import torch
+from torch import Tensor
+
+from atrous.errors import InputError
+from atrous.weights.sources import WeightsUnreachable, is_network_error
+
+__all__ = ["TORCHVISION_FILES", "imagenet_tensors"]
+
+TORCHVISION_FILES = {
+    "mobilenet_v2": "mobilenet_v2-b0353104.pth",
+    "resnet18": "resnet18-f37072fd.pth",
+    "resnet34": "resnet34-b627a593.pth",
+    "resnet50": "resnet50-0676ba61.pth",
+    "resnet101": "resnet101-63fe2227.pth",
+    "vgg16": "vgg16-397923af.pth",
+}
+"""The IMAGENET1K_V1 files; the digits are the start of the SHA-256, which is checked."""
+
+HOST = "https://download.pytorch.org/models/"
+TIMM_NAMES = {"mobilenet_v2_050": "mobilenetv2_050.lamb_in1k"}
+WITHOUT = ("mobilenet_v2_075", "mobilenet_v2_035")
+"""Widths for which nobody has published weights in this layout."""
+
+PATIENCE_SECONDS = 10.0
+
+
+def imagenet_tensors(name: str) -> dict[str, Tensor]:
+    """Return the named tensors of a public ImageNet classifier; fetched once, then from the cache.
+
+    Args:
+        name: An encoder's name: one of `TORCHVISION_FILES`, or any that timm has weights for.
+
+    Raises:
+        InputError: No public weights for this encoder.
+        WeightsUnreachable: They are not in the cache and cannot be fetched.
+    """
+    if name in WITHOUT:
+        raise InputError(
+            f"no public ImageNet weights for {name}; take mobilenet_v2 or mobilenet_v2_050, "
+            "a file, or none"
+        )
+    with _reachable(name):
+        if name in TORCHVISION_FILES:
+            return _from_torchvision(TORCHVISION_FILES[name])
+        return _from_timm(TIMM_NAMES.get(name, name))
+
+
+def _from_torchvision(file: str) -> dict[str, Tensor]:
+    url = HOST + file
+    if not (Path(torch.hub.get_dir()) / "checkpoints" / file).exists():
+        urlopen(Request(url, method="HEAD"), timeout=PATIENCE_SECONDS).close()  # or wait minutes
+    return torch.hub.load_state_dict_from_url(
+        url, map_location="cpu", progress=False, check_hash=True, weights_only=True
+    )
+
+
+def _from_timm(name: str) -> dict[str, Tensor]:
+    import timm
+
+    if not timm.is_model_pretrained(name):
+        raise InputError(f"timm has no ImageNet weights for {name}; take a file, or none")
+    return timm.create_model(name, pretrained=True).state_dict()
+
+
+@contextlib.contextmanager
+def _reachable(name: str) -> Iterator[None]:
+    """Turn every failure of the way there into one line with the remedy."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if not is_network_error(error):
+            raise
+        raise WeightsUnreachable(
+            f"ImageNet weights of {name} cannot be fetched ({type(error).__name__}); connect, "
+            "give a file (--weights FILE), or start from scratch (--weights none)"
+        ) from error

@@ -1,0 +1,191 @@
+"""A model on disk: `config.json` and `model.safetensors`, never one without the other.
+
+Two files cannot be renamed in one step, and a kill may come between them. So the weights file
+carries a copy of its own config in its header and is renamed first: from that moment the new model
+is whole. `config.json` is for people, for tools and for edits (class names, colours, licence); it
+counts if its fingerprint is that of the weights beside it, else the copy in the header does.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from atrous.errors import InputError
+from atrous.files import write_bytes, write_text
+from atrous.models import ModelSpec, SegmentationModel, build_model
+from atrous.weights.blueprint import blueprint
+from atrous.weights.matching import check_match
+from atrous.weights.model_config import ModelConfig
+from atrous.weights.sources import CONFIG_FILE, WEIGHTS_FILE, find_model
+from atrous.weights.tensor_files import read_metadata, read_tensors
+
+__all__ = ["load", "read_model_config", "save"]
+
+HEADER_KEY = "atrous"  # one key only: safetensors writes several in a random order
+
+
+def save(
+    model: SegmentationModel,
+    folder: str | Path,
+    *,
+    metrics: Mapping[str, object] | None = None,
+    provenance: Mapping[str, object] | None = None,
+    licence: str | None = None,
+    half: bool = False,
+) -> Path:
+    """Write a model folder; killed at any moment, what is there is the old model or the new one.
+
+    Args:
+        model: On any device; it is not changed.
+        folder: Made if it is missing; other files in it stay.
+        metrics: Scores and what they were measured on; JSON values.
+        provenance: Data, command, versions; JSON values.
+        licence: Terms of the weights.
+        half: Store tensors of two or more dimensions as float16: half the bytes. Vectors (biases,
+            batch norm) stay float32, where variances would under- or overflow.
+
+    Returns:
+        The folder. The same model gives the same bytes.
+
+    Raises:
+        InputError: The folder cannot be written (disk full, no permission), or a weight does not
+            fit into float16.
+    """
+    folder = Path(folder)
+    tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+    if half:
+        tensors = {name: _halve(name, tensor) for name, tensor in tensors.items()}
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    config = ModelConfig(
+        model.spec, model.label_set, model.normalization, provenance or {}, metrics or {}, licence
+    )
+    config = dataclasses.replace(config, fingerprint=_fingerprint(config, tensors))
+    text = config.to_json()
+    try:
+        _sweep(folder)
+        write_bytes(folder / WEIGHTS_FILE, to_safetensors(tensors, {HEADER_KEY: text}))
+        write_text(folder / CONFIG_FILE, text)
+    except OSError as error:
+        raise InputError(
+            f"cannot save the model to {folder}: {error.strerror or error}; free some space or "
+            "choose another folder (what was there before is intact)"
+        ) from error
+    return folder
+
+
+def load(source: str | Path) -> SegmentationModel:
+    """Return a saved model in eval mode, float32, on the CPU.
+
+    Args:
+        source: Folder of a model, "street-scenes" (shipped), or an id of the Hugging Face hub.
+
+    Raises:
+        InputError: No such model, a file missing or truncated, a newer format, an unknown
+            architecture, or weights of another network.
+        WeightsUnreachable: A hub id, and no connection.
+    """
+    folder = find_model(source)
+    config = read_model_config(folder)
+    tensors, _ = read_tensors(folder / WEIGHTS_FILE)
+    try:
+        return _assemble(config, tensors).eval()
+    except InputError as error:
+        raise InputError(f"{folder}: {error}") from error
+
+
+def read_model_config(source: str | Path) -> ModelConfig:
+    """Return what a model says of itself, without its tensors.
+
+    Raises:
+        InputError: As in `load`.
+    """
+    folder = find_model(source)
+    if not (folder / WEIGHTS_FILE).is_file():
+        raise InputError(_what_lies_there(folder))
+    header = read_metadata(folder / WEIGHTS_FILE).get(HEADER_KEY)
+    path = folder / CONFIG_FILE
+    if not path.is_file() and header is None:
+        raise InputError(f"{folder} has no {CONFIG_FILE}; copy the whole folder again")
+    inner = _parse(header, folder / WEIGHTS_FILE) if header is not None else None
+    if not path.is_file():
+        assert inner is not None
+        return inner
+    outer = _parse(path.read_text(encoding="utf-8", errors="replace"), path)
+    return outer if inner is None or inner.fingerprint == outer.fingerprint else inner
+
+
+def _assemble(config: ModelConfig, tensors: Mapping[str, Tensor]) -> SegmentationModel:
+    """Build the network without memory, compare, and only then hang the tensors in."""
+    spec = config.spec
+    with blueprint():
+        model = _rebuild(spec)
+    network = f"{spec.architecture} with {spec.encoder_name} and {spec.classes} classes"
+    check_match(model.state_dict(), tensors, network)
+    model.load_state_dict({name: _widen(tensor) for name, tensor in tensors.items()}, assign=True)
+    if any(buffer.is_meta for buffer in model.buffers()):  # some that are never saved, in timm
+        weights, model = model.state_dict(), _rebuild(spec)
+        model.load_state_dict(weights)
+    model.label_set, model.normalization = config.label_set, config.normalization
+    return model
+
+
+def _rebuild(spec: ModelSpec) -> SegmentationModel:
+    return build_model(
+        spec.architecture,
+        encoder_name=spec.encoder_name,
+        in_channels=spec.in_channels,
+        classes=spec.classes,
+        options=spec.options,
+    )
+
+
+def _widen(tensor: Tensor) -> Tensor:
+    """Return float16 as the float32 that networks compute in; counters stay integers."""
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
+def _halve(name: str, tensor: Tensor) -> Tensor:
+    if tensor.ndim < 2 or not tensor.is_floating_point():
+        return tensor
+    halved = tensor.half()
+    if not halved.isfinite().all() and tensor.isfinite().all():
+        raise InputError(
+            f"{name} reaches {float(tensor.abs().max()):.3g}, but float16 ends at 65504; "
+            "save without half=True"
+        )
+    return halved
+
+
+def _fingerprint(config: ModelConfig, tensors: Mapping[str, Tensor]) -> str:
+    """Return 16 hexadecimal digits that tell this save from every other one."""
+    digest = hashlib.sha256(config.to_json().encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:16]
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what earlier saves that were killed have left half written."""
+    for leftover in folder.glob(f".{WEIGHTS_FILE}.*.part"):
+        leftover.unlink(missing_ok=True)
+
+
+def _parse(text: str, path: Path) -> ModelConfig:
+    try:
+        return ModelConfig.from_json(text)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _what_lies_there(folder: Path) -> str:
+    """Say what is missing, and where the model may be instead."""
+    if (folder / "model" / WEIGHTS_FILE).is_file():
+        return f"{folder} is a run, not a model; give {folder / 'model'}"
+    return f"{folder} has no {WEIGHTS_FILE}; give a folder that atrous saved, or copy it whole"

@@ -1,0 +1,87 @@
+"""Where a model comes from: a folder here, the one that is shipped, or the Hugging Face hub."""
+
+import errno
+import re
+from pathlib import Path
+
+from atrous.errors import InputError
+
+__all__ = [
+    "CONFIG_FILE",
+    "SHIPPED",
+    "WEIGHTS_FILE",
+    "WeightsUnreachable",
+    "find_model",
+    "is_network_error",
+]
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+
+SHIPPED = {"street-scenes": "street_scenes"}
+"""Models inside the package: name -> folder beside this file."""
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+
+
+class WeightsUnreachable(InputError):  # noqa: N818 - reads as what happened
+    """Weights that exist elsewhere cannot be fetched from here; training may start without."""
+
+
+def find_model(source: str | Path) -> Path:
+    """Return the folder of a model; fetch it if `source` is an id of the Hugging Face hub.
+
+    Args:
+        source: A folder, a name of `SHIPPED`, or `organisation/name`. What lies on this disk
+            comes first. From the hub only the two files of a model folder are taken.
+
+    Raises:
+        InputError: It is nothing of the three.
+        WeightsUnreachable: It has the form of a hub id, but the hub does not answer.
+    """
+    folder = Path(source)
+    if folder.is_dir():
+        return folder
+    if str(source) in SHIPPED:
+        return Path(__file__).parent / SHIPPED[str(source)]
+    if folder.exists():
+        raise InputError(f"{source} is a file, but a model is a folder; give {folder.parent}")
+    if _is_hub_id(str(source)):
+        return _fetch(str(source))
+    raise InputError(
+        f"no model at {source}; give a folder with {CONFIG_FILE} and {WEIGHTS_FILE}, "
+        f"organisation/name of the Hugging Face hub, or {', '.join(SHIPPED)}"
+    )
+
+
+def _is_hub_id(source: str) -> bool:
+    """Tell `organisation/name` from a misspelt path: `runs/stret` where `runs` exists."""
+    return bool(HUB_ID.fullmatch(source)) and not Path(source).parent.exists()
+
+
+def _fetch(identifier: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+
+    try:
+        return Path(snapshot_download(identifier, allow_patterns=[CONFIG_FILE, WEIGHTS_FILE]))
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise InputError(
+            f"{identifier} is no folder here and no public model on the Hugging Face hub; "
+            "check the spelling"
+        ) from error
+    except Exception as error:
+        if not is_network_error(error):
+            raise
+        raise WeightsUnreachable(
+            f"{identifier} is no folder here, and the Hugging Face hub does not answer "
+            f"({type(error).__name__}); connect, or copy the model folder here and give its path"
+        ) from error
+
+
+def is_network_error(error: Exception) -> bool:
+    """Tell whether the way to the hub failed, rather than this disk or our code."""
+    if isinstance(error, OSError):
+        return error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
+    # the hub's HTTP library changed between versions, and not all its errors are OSErrors
+    return type(error).__module__.startswith(("http", "requests"))
