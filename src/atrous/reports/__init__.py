@@ -1,0 +1,12 @@
+"""Static HTML pages about one run: one file, no network, no script."""
+
+from typing import TYPE_CHECKING
+
+from atrous._lazy import lazy
+
+if TYPE_CHECKING:
+    from atrous.reports.training_report import write_training_report
+
+__all__ = ["write_training_report"]
+
+__getattr__ = lazy(__name__, {"write_training_report": "training_report"})

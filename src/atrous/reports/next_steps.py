@@ -1,0 +1,46 @@
+"""What to type after a run, with the run's own paths filled in."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from atrous.data import DataSpec
+from atrous.reports.run_record import MISSING, RunRecord
+
+__all__ = ["Step", "next_steps"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A purpose and the line to type for it."""
+
+    purpose: str
+    command: str
+
+
+def next_steps(run: RunRecord, spec: DataSpec) -> list[Step]:
+    """Return the commands that use, check and continue the model of `run`."""
+    folder = _near(run.folder).as_posix()
+    model, data = shlex.quote(f"{folder}/model"), shlex.quote(_data(run, spec).as_posix())
+    steps = [
+        Step("Segment your own images", f"atrous predict {model} FOLDER --overlay"),
+        Step("Score it again", f"atrous evaluate {model} --data {data}"),
+    ]
+    if run.last_step:
+        command = f"atrous train --resume {shlex.quote(folder)} --iterations {2 * run.last_step}"
+        steps.append(Step("Train longer, from where it stopped", command))
+    source = f"atrous.Predictor(atrous.load({f'{folder}/model'!r}))"
+    python = f'import atrous; {source}("photo.jpg").save("mask.png")'
+    return [*steps, Step("The same from Python", python)]
+
+
+def _data(run: RunRecord, spec: DataSpec) -> Path:
+    """Return what `--data` was: a folder, or the data.yaml that described it."""
+    given = run.configuration.get("data", MISSING)
+    return _near(Path(given) if given != MISSING else spec.root)
+
+
+def _near(path: Path) -> Path:
+    """Return `path` as it is typed from the current folder, where it lies below that."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -1,0 +1,88 @@
+"""The report of one training run: is it good, where is it wrong, what to do next."""
+
+from datetime import datetime
+from math import isfinite
+from pathlib import Path
+
+from atrous import __version__
+from atrous.data import DataSpec
+from atrous.evaluation import Evaluation
+from atrous.files import write_text
+from atrous.inference import Predictor
+from atrous.reports.class_rows import class_rows, css_colour, largest_mistakes
+from atrous.reports.course import course_charts
+from atrous.reports.data_rows import data_rows, never_seen, split_summaries
+from atrous.reports.gallery import best_and_worst
+from atrous.reports.heat_map import heat_map
+from atrous.reports.next_steps import next_steps
+from atrous.reports.page import count, render
+from atrous.reports.remarks import remarks
+from atrous.reports.run_record import RunRecord, flatten, read_run
+
+__all__ = ["write_training_report"]
+
+
+def write_training_report(
+    run_folder: Path, *, evaluation: Evaluation, spec: DataSpec, predictor: Predictor
+) -> Path:
+    """Write `report.html` into a run folder: one file that needs no network and no script.
+
+    Args:
+        run_folder: Holds `config.yaml`, `environment.json` and `metrics.jsonl`; a missing one
+            leaves its section out.
+        evaluation: Of the best model, with one score an image.
+        spec: The data of the run; the evaluated images are read again from it.
+        predictor: The one that was evaluated; it draws the best and the worst images.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        InputError: `run_folder` is no folder, or one of its files cannot be understood.
+        OSError: The disk is full, ...; an earlier report is intact.
+    """
+    run = read_run(run_folder)
+    split = str(evaluation.protocol.get("split", "val"))
+    rows = class_rows(evaluation.matrix, evaluation.label_set, [x.iou for x in run.validations])
+    best, worst = best_and_worst(evaluation, spec, predictor, split=split)
+    baseline, constant = evaluation.baseline
+    baseline_name = evaluation.label_set.names[constant]
+    content = {
+        "title": run_folder.resolve().name,
+        "subtitle": _subtitle(run, spec, predictor),
+        "version": __version__,
+        "written": datetime.now().astimezone(),
+        "run": run,
+        "evaluation": evaluation,
+        "split": split,
+        "interval": evaluation.interval if isfinite(evaluation.interval[0]) else None,
+        "baseline": baseline,
+        "baseline_name": baseline_name,
+        "remarks": remarks(evaluation, rows, run, never_seen(spec, "train")),
+        "rows": rows,
+        "trend": any(row.course for row in rows),
+        "swatches": [css_colour(colour) for colour in evaluation.label_set.colours],
+        "best": best,
+        "worst": worst,
+        "heat": heat_map(evaluation.matrix, evaluation.label_set),
+        "mistakes": largest_mistakes(evaluation.matrix, count=8),
+        "charts": course_charts(run, baseline, baseline_name),
+        "splits": split_summaries(spec),
+        "data_rows": data_rows(spec),
+        "spec": spec,
+        "protocol": flatten(evaluation.protocol),
+        "steps": next_steps(run, spec),
+    }
+    path = run_folder / "report.html"
+    write_text(path, render("training_report.html.jinja", content))
+    return path
+
+
+def _subtitle(run: RunRecord, spec: DataSpec, predictor: Predictor) -> str:
+    """Return what was trained on what, in one line."""
+    model = predictor.model
+    network = f"{model.spec.architecture} / {model.spec.encoder_name}"
+    parameters = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    length = [f"{count(run.last_step)} iterations"] if run.last_step else []
+    size = f"{parameters:.1f} M parameters"
+    return " · ".join([network, size, *length, f"data {spec.root.name}"])
