@@ -147,9 +147,8 @@ def unknown_option(flag: str, flags: Iterable[str], command: str) -> UsageError:
     meant += [known[each] for each in known if name and each.startswith(name)]
     if not meant and name in NOT_NEEDED:
         return UsageError(f"{command} has no option {flag}: {NOT_NEEDED[name]}{see}")
-    meant += [known[each] for each in closest(name, known)]
-    meant = list(dict.fromkeys(meant))[:5]
-    question = f"; did you mean {', '.join(meant)}?" if meant else ";"
+    meant = list(dict.fromkeys(meant or [known[each] for each in closest(name, known)]))
+    question = f"; did you mean {', '.join(meant[:5])}?" if meant else ""
     return UsageError(f"unknown option {flag}{question}{see}")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import typing
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -10,7 +11,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from atrous.cli.habits import UsageError, foreign_value, unknown_option
-from atrous.cli.options import Option, alternatives, options_of, type_name
+from atrous.cli.options import Option, alternatives, options_of
 from atrous.errors import InputError
 
 __all__ = ["parse", "resolved_yaml"]
@@ -187,12 +188,19 @@ def _explained(
 
 
 def _wanted(option: Option) -> str:
-    words = {
-        "N": "a whole number",
-        "X": "a number",
-        "PATH": "a path",
-        "NAME": "a name",
-        "": "true or false",
-    }
-    kinds = [type_name(kind) for kind in alternatives(option.kind)]
-    return " or ".join(words.get(kind, kind.replace("|", ", ")) for kind in kinds)
+    return " or ".join(_in_words(kind) for kind in alternatives(option.kind))
+
+
+def _in_words(kind: object) -> str:
+    """Describe what a type takes: "a whole number", "two numbers", "sgd or adamw"."""
+    words = {int: "a whole number", float: "a number", Path: "a path", bool: "true or false"}
+    if typing.get_origin(kind) is typing.Literal:
+        *others, last = map(str, typing.get_args(kind))
+        return f"{', '.join(others)} or {last}" if others else last
+    if typing.get_origin(kind) is tuple:
+        first, *rest = typing.get_args(kind)
+        many = "" if rest == [...] else f"{len(rest) + 1} "
+        return f"{many}{words.get(first, 'a name').split(' ', 1)[1]}s with commas between"
+    if typing.get_origin(kind) is dict:
+        return "KEY=VALUE, several with commas between"
+    return words.get(kind, "a name") if isinstance(kind, type) else "a name"
