@@ -191,7 +191,7 @@ def fill_values(fill: float | Sequence[float] | None, image: np.ndarray) -> tupl
     Raises:
         InputError: `fill` holds another number of values than the image channels.
     """
-    num_channels = image.shape[2]
+    num_channels: int = image.shape[2]
     if fill is None:
         mean = Normalization.for_channels(num_channels).mean
         return tuple(round(m * WHITE[image.dtype]) for m in mean)
