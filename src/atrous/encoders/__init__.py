@@ -6,11 +6,16 @@ from atrous._lazy import lazy
 
 if TYPE_CHECKING:
     from atrous.encoders.create import ENCODERS, create_encoder
-    from atrous.encoders.encoder import Encoder
+    from atrous.encoders.encoder import Encoder, Padding
 
-__all__ = ["ENCODERS", "Encoder", "create_encoder"]
+__all__ = ["ENCODERS", "Encoder", "Padding", "create_encoder"]
 
 __getattr__ = lazy(
     __name__,
-    {"ENCODERS": "create", "Encoder": "encoder", "create_encoder": "create"},
+    {
+        "ENCODERS": "create",
+        "Encoder": "encoder",
+        "Padding": "encoder",
+        "create_encoder": "create",
+    },
 )

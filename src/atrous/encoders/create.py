@@ -1,26 +1,30 @@
 """Encoders by name, without disk and network."""
 
 from collections.abc import Callable
+from functools import partial
 
-from atrous.encoders.encoder import Encoder
-from atrous.encoders.mobilenet_v2 import MobileNetV2, Padding
-from atrous.errors import InputError
+from torch import nn
+
+from atrous.encoders.encoder import Encoder, Padding
+from atrous.encoders.mobilenet_v2 import MobileNetV2
+from atrous.encoders.timm_pyramid import timm_names, timm_pyramid
+from atrous.encoders.vgg import VGG16
+from atrous.errors import InputError, unknown
 
 __all__ = ["ENCODERS", "create_encoder"]
 
-
-def _mobilenet_v2(width: float) -> Callable[[int, int, Padding], Encoder]:
-    return lambda in_channels, output_stride, padding: MobileNetV2(
-        in_channels, width=width, output_stride=output_stride, padding=padding
-    )
-
-
-ENCODERS: dict[str, Callable[[int, int, Padding], Encoder]] = {
-    "mobilenet_v2": _mobilenet_v2(1.0),
-    "mobilenet_v2_075": _mobilenet_v2(0.75),
-    "mobilenet_v2_050": _mobilenet_v2(0.5),
-    "mobilenet_v2_035": _mobilenet_v2(0.35),
+ENCODERS: dict[str, Callable[..., Encoder]] = {
+    "mobilenet_v2": partial(MobileNetV2, width=1.0),
+    "mobilenet_v2_035": partial(MobileNetV2, width=0.35),
+    "mobilenet_v2_050": partial(MobileNetV2, width=0.5),
+    "mobilenet_v2_075": partial(MobileNetV2, width=0.75),
+    "resnet101": partial(timm_pyramid, "resnet101"),
+    "resnet18": partial(timm_pyramid, "resnet18"),
+    "resnet34": partial(timm_pyramid, "resnet34"),
+    "resnet50": partial(timm_pyramid, "resnet50"),
+    "vgg16": VGG16,
 }
+"""Encoders with a name of ours; every other feature pyramid of timm is known by timm's name."""
 
 
 def create_encoder(
@@ -30,6 +34,36 @@ def create_encoder(
     output_stride: int = 32,
     padding: Padding = "symmetric",
 ) -> Encoder:
+    """Build an encoder with random weights.
+
+    Args:
+        name: A name of `ENCODERS`, or any of timm's with a feature pyramid.
+        in_channels: Channels of the images.
+        output_stride: 32, 16 or 8; below 32 the last stages are dilated instead of strided.
+        padding: "same" pads strided convolutions as TensorFlow does (MobileNetV2 only).
+
+    Raises:
+        InputError: An unknown name, or something that this encoder cannot do.
+    """
     if output_stride not in (8, 16, 32):
         raise InputError(f"output_stride is {output_stride}; choose 8, 16 or 32")
-    return ENCODERS[name](in_channels, output_stride, padding)
+    if padding not in ("symmetric", "same"):
+        raise unknown("padding", str(padding), ("symmetric", "same"))
+    build = ENCODERS.get(name) or _of_timm(name)
+    settings: dict[str, int | str] = {"in_channels": in_channels, "output_stride": output_stride}
+    if padding == "same":
+        if not name.startswith("mobilenet_v2"):
+            raise InputError(f"encoder {name} has no padding='same'; leave it out")
+        settings["padding"] = padding
+    encoder = build(**settings)
+    assert isinstance(encoder, nn.Module)
+    return encoder
+
+
+def _of_timm(name: str) -> Callable[..., Encoder]:
+    """Return the builder of a network that timm knows."""
+    import timm
+
+    if not timm.is_model(name):
+        raise unknown("encoder", name, [*ENCODERS, *timm_names()], see="atrous models")
+    return partial(timm_pyramid, name)

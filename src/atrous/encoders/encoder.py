@@ -1,12 +1,15 @@
 """What a segmentation network asks of its encoder."""
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 from torch import Tensor
 
 from atrous.ops import Normalization
 
-__all__ = ["Encoder"]
+__all__ = ["Encoder", "Padding"]
+
+Padding = Literal["symmetric", "same"]
+"""How strided convolutions are padded: one pixel all around, or as TensorFlow's "SAME"."""
 
 
 class Encoder(Protocol):

@@ -8,17 +8,14 @@ dilation (the first unit of such a stage keeps the dilation before it, as in tor
 TF-slim, so that the dilated network computes the very features of the strided one, denser).
 """
 
-from typing import Literal
-
 from torch import Tensor, nn
 from torch.nn import functional
 
+from atrous.encoders.encoder import Padding
 from atrous.layers import BatchNorm
 from atrous.ops import Normalization
 
-__all__ = ["MobileNetV2", "Padding"]
-
-Padding = Literal["symmetric", "same"]
+__all__ = ["MobileNetV2"]
 
 # Expansion t, output channels c, repeats n, stride s of the first repeat (Table 2).
 _STAGES = (
@@ -54,7 +51,8 @@ class MobileNetV2(nn.Module):
     ) -> None:
         super().__init__()
         channels = _rounded(32 * width)
-        layers: list[nn.Module] = [_ConvNormAct(in_channels, channels, 3, stride=2, padding=padding)]
+        stem = _ConvNormAct(in_channels, channels, 3, stride=2, padding=padding)
+        layers: list[nn.Module] = [stem]
         reached, dilation = 2, 1
         for expansion, stage_channels, repeats, stage_stride in _STAGES:
             stride, later_dilation = stage_stride, dilation
@@ -128,7 +126,8 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C', H / stride, W / stride)."""
-        return x + self.conv(x) if self.shortcut else self.conv(x)
+        y: Tensor = self.conv(x)
+        return x + y if self.shortcut else y
 
 
 class SameConv2d(nn.Conv2d):

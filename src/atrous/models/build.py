@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from atrous.errors import InputError, unknown
 from atrous.labels import LabelSet
 from atrous.models.deeplab_v3_plus import deeplab_v3_plus
+from atrous.models.fcn import fcn8s
 from atrous.models.segmentation_model import ModelSpec, Option, SegmentationModel
+from atrous.models.unet import unet
 from atrous.ops import Normalization
 
 __all__ = ["MODELS", "ModelEntry", "build_model", "model_options"]
@@ -32,6 +34,8 @@ MODELS: dict[str, ModelEntry] = {
     "deeplab_v3_plus": ModelEntry(
         build=deeplab_v3_plus, paper="Chen et al., ECCV 2018", encoder="mobilenet_v2"
     ),
+    "fcn8s": ModelEntry(build=fcn8s, paper="Long, Shelhamer, Darrell, CVPR 2015", encoder="vgg16"),
+    "unet": ModelEntry(build=unet, paper="Ronneberger, Fischer, Brox, MICCAI 2015", encoder=None),
 }
 
 
@@ -83,10 +87,10 @@ def _checked_options(architecture: str, options: Mapping[str, Option]) -> dict[s
         if name not in defaults:
             raise unknown(f"option of {architecture}", name, defaults)
         default = defaults[name]
-        if None not in (default, value) and type(value) is not type(default):
+        fits = default is None or type(value) is type(default)
+        if not fits or (type(value) is int and value < 1):
             raise InputError(
-                f"option {name} of {architecture} is {value!r}; "
-                f"give a {type(default).__name__} such as {default!r}"
+                f"option {name} of {architecture} is {value!r}; give one like {default!r}"
             )
     return {**defaults, **options}
 

@@ -49,7 +49,8 @@ class ASPP(nn.Module):
             self.point(x),
             *(atrous(x) for atrous in self.atrous),
         ]
-        return self.dropout(self.project(torch.cat(branches, dim=1)))
+        y: Tensor = self.dropout(self.project(torch.cat(branches, dim=1)))
+        return y
 
 
 def aspp_rates(output_stride: int) -> tuple[int, ...]:

@@ -13,8 +13,7 @@ with decoder, which we give separable ones, as they fit its cost.
 import torch
 from torch import Tensor, nn
 
-from atrous.encoders import Encoder, create_encoder
-from atrous.encoders.mobilenet_v2 import Padding
+from atrous.encoders import Encoder, Padding, create_encoder
 from atrous.layers import ConvNormAct, SeparableConv
 from atrous.models.deeplab_v3 import ASPP, aspp_rates
 from atrous.models.segmentation_model import Scores, SegmentationModel
@@ -60,7 +59,6 @@ class DeepLabV3Plus(SegmentationModel):
         )
         self.head = nn.Conv2d(decoder_channels, num_classes, kernel_size=1)
         nn.init.trunc_normal_(self.head.weight, std=0.01, a=-0.02, b=0.02)  # the release's
-        nn.init.zeros_(self.head.bias)
 
     def score(self, images: Tensor) -> Scores:
         """Map normalised images (N, C, H, W) of any size to logits (N, K, H/4, W/4)."""
@@ -71,7 +69,7 @@ class DeepLabV3Plus(SegmentationModel):
         return Scores(self.head(x))
 
 
-def deeplab_v3_plus(
+def deeplab_v3_plus(  # noqa: PLR0913 - every keyword is one option of the network
     encoder_name: str,
     in_channels: int,
     num_classes: int,

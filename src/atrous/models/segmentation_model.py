@@ -68,7 +68,7 @@ class SegmentationModel(nn.Module):
     normalization: Normalization
 
     align_corners: bool = False
-    """Corner convention of the final upsampling: the paper's, or the peer's whose weights it holds."""
+    """Corner convention of the final upsampling: ours, or that of the weights it holds."""
 
     def score(self, images: Tensor) -> Scores:
         """Map normalised images (N, C, H, W) of any size to coarse logits (N, K, h, w).
@@ -79,5 +79,6 @@ class SegmentationModel(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images (N, C, H, W) to logits (N, K, H, W) at input size."""
+        height, width = images.shape[-2:]
         main = self.score(images).main
-        return resize(main, images.shape[-2:], align_corners=self.align_corners)
+        return resize(main, (height, width), align_corners=self.align_corners)

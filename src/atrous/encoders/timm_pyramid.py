@@ -1,0 +1,121 @@
+"""Any feature pyramid of timm, ResNets among them; timm is imported when one is built.
+
+The encoder is timm's own module, so its keys are timm's (a ResNet's are torchvision's too) and
+public checkpoints load. Below output stride 32 timm dilates at construction, with the convention
+that the first unit of a dilated stage keeps the dilation before it (as torchvision).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, cast
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from atrous.encoders.encoder import Encoder
+from atrous.errors import InputError
+from atrous.ops import Normalization
+
+__all__ = ["PatchPyramid", "timm_names", "timm_pyramid"]
+
+
+def timm_pyramid(name: str, in_channels: int, output_stride: int) -> Encoder:
+    """Build a network of timm as five feature maps, with random weights.
+
+    Args:
+        name: As in `timm.list_models()`.
+        in_channels: Channels of the images.
+        output_stride: 32, or 16 or 8 where that network can be dilated.
+
+    Raises:
+        InputError: It has no such pyramid, or cannot be dilated.
+    """
+    pyramid = _create(name, in_channels, output_stride)
+    strides = tuple(min(stride, output_stride) for stride in (2, 4, 8, 16, 32))
+    if _strides(pyramid) == (1, *strides):  # timm's VGG begins before its first pooling
+        pyramid = _create(name, in_channels, output_stride, out_indices=(1, 2, 3, 4, 5))
+    if _strides(pyramid) not in (strides, strides[1:]):
+        raise InputError(
+            f"encoder {name} yields strides {_strides(pyramid)}, but a network needs {strides}; "
+            "choose a convolutional pyramid such as resnet50"
+        )
+    channels = tuple(cast("_FeatureInfo", pyramid.feature_info).channels())
+    starts_at_4 = len(channels) == 4
+    encoder = cast("Encoder", PatchPyramid(pyramid) if starts_at_4 else pyramid)
+    encoder.channels = (in_channels, *channels) if starts_at_4 else channels
+    encoder.strides = strides
+    encoder.output_stride = output_stride
+    encoder.normalization = _normalization(pyramid, in_channels)
+    return encoder
+
+
+def timm_names() -> list[str]:
+    """Return every architecture that timm knows (about a thousand)."""
+    import timm
+
+    names: list[str] = timm.list_models()
+    return names
+
+
+class PatchPyramid(nn.Module):
+    """A pyramid that begins at stride 4, as ConvNeXt's and Swin's do, completed to five stages.
+
+    The stage of stride 2 is the image itself, averaged over 2x2.
+    """
+
+    def __init__(self, pyramid: nn.Module) -> None:
+        super().__init__()
+        self.pyramid = pyramid
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Map normalised images (N, C, H, W) to five maps; timm's four have floored sizes."""
+        half = functional.avg_pool2d(images, 2, ceil_mode=True)
+        return [half, *self.pyramid(images)]
+
+
+class _FeatureInfo(Protocol):
+    """What a pyramid of timm says of its stages."""
+
+    def channels(self) -> list[int]: ...
+
+    def reduction(self) -> list[int]: ...
+
+
+def _create(
+    name: str, in_channels: int, output_stride: int, **options: tuple[int, ...]
+) -> nn.Module:
+    """Build timm's network; what it cannot do becomes one line."""
+    import timm
+
+    settings: dict[str, Any] = {"features_only": True, "in_chans": in_channels, **options}
+    if output_stride != 32:
+        settings["output_stride"] = output_stride
+    try:
+        pyramid: nn.Module = timm.create_model(name, pretrained=False, **settings)
+    except (AssertionError, NotImplementedError, TypeError, RuntimeError) as error:
+        dilated = output_stride != 32
+        remedy = "use output_stride=32 or a ResNet" if dilated else "choose one such as resnet50"
+        raise InputError(
+            f"encoder {name} is no feature pyramid of output stride {output_stride}; {remedy}"
+        ) from error
+    if _card(pyramid).get("fixed_input_size"):
+        raise InputError(
+            f"encoder {name} takes images of one size only; choose one such as resnet50"
+        )
+    return pyramid
+
+
+def _strides(pyramid: nn.Module) -> tuple[int, ...]:
+    return tuple(cast("_FeatureInfo", pyramid.feature_info).reduction())
+
+
+def _card(pyramid: nn.Module) -> Mapping[str, Sequence[float]]:
+    """Return what timm says of the network's public weights; empty where there are none."""
+    return cast("Mapping[str, Sequence[float]]", getattr(pyramid, "pretrained_cfg", None) or {})
+
+
+def _normalization(pyramid: nn.Module, in_channels: int) -> Normalization:
+    """Return what timm's weights of this network were trained on."""
+    card = _card(pyramid)
+    if in_channels != 3 or "mean" not in card:
+        return Normalization.for_channels(in_channels)
+    return Normalization(tuple(card["mean"]), tuple(card["std"]))
