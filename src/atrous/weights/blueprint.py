@@ -4,10 +4,10 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["blueprint"]
+__all__ = ["blueprint", "count_parameters"]
 
 
 @contextlib.contextmanager
@@ -20,6 +20,12 @@ def blueprint() -> Iterator[None]:
     """
     with torch.device("meta"), _NothingToFill():
         yield
+
+
+def count_parameters(network: object) -> int:
+    """Return the number of learnable or fixed weights; running statistics do not count."""
+    assert isinstance(network, nn.Module)
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 class _NothingToFill(TorchFunctionMode):

@@ -66,4 +66,5 @@ def _padding_of(source: str | Path, architecture: str) -> dict[str, Option]:
     if str(source) == "imagenet" or architecture not in MODELS:
         return {}
     padding = read_metadata(Path(source)).get("padding")
-    return {"padding": padding} if padding and "padding" in model_options(architecture) else {}
+    is_encoders = model_options(architecture).get("padding") == "symmetric"  # fcn8s has its own
+    return {"padding": padding} if padding and is_encoders else {}

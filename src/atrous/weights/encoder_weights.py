@@ -1,9 +1,10 @@
 """ImageNet weights into an encoder: from a file or by name, for any number of channels.
 
-Keys are torchvision's or timm's; what belongs to a file's classifier is dropped, and everything
-else must fit. A file made with TensorFlow's SAME padding wants an encoder built with
-`padding="same"`: either its safetensors header says so (`padding: same`), or the caller does,
-through the network's option `padding`.
+Keys are torchvision's or timm's. What belongs to a file's classifier is dropped (FCN's fc6 and
+fc7 on VGG-16 are kept where they have the file's width), and everything else must fit. A file
+made with TensorFlow's SAME padding wants an encoder built with `padding="same"`: either its
+safetensors header says so (`padding: same`), or the caller does, through the network's option
+`padding`.
 """
 
 from collections.abc import Mapping
@@ -13,16 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from atrous.errors import InputError
+from atrous.weights.foreign_keys import translated
 from atrous.weights.imagenet import imagenet_tensors
 from atrous.weights.matching import check_match
 from atrous.weights.tensor_files import read_tensors
 
 __all__ = ["adapt_channels", "load_encoder_weights"]
 
-CLASSIFIER = ("classifier.", "fc.", "head.", "heads.", "conv_head.")
-"""Where torchvision and timm keep what follows the features; `features.18` is MobileNetV2's."""
-WRAPPERS = ("module.", "_orig_mod.", "encoder.", "backbone.")
-"""Prefixes left by data parallelism, torch.compile and other segmentation libraries."""
+CLASSIFIER = ("classifier.", "fc.", "head.", "heads.", "conv_head.", "bn2.", "pre_logits.")
+"""Where torchvision and timm keep what follows the features."""
 
 
 def load_encoder_weights(
@@ -45,7 +45,7 @@ def load_encoder_weights(
         given = imagenet_tensors(name)
     else:
         given, _ = read_tensors(Path(source))
-    given = _without_classifier(_unwrapped(given, wanted), wanted)
+    given = _without_classifier(translated(given, wanted), wanted)
     first = _first_convolution(encoder)
     if first in given and given[first].ndim == 4 and given[first].shape[1] != in_channels:
         given[first] = adapt_channels(given[first], in_channels)
@@ -85,24 +85,28 @@ def adapt_channels(weight: Tensor, in_channels: int) -> Tensor:
     return torch.cat([rgb, others], dim=1) * (3 / in_channels)
 
 
-def _unwrapped(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Take off a wrapper's prefix; of a whole network only the wrapped encoder remains."""
-    for prefix in WRAPPERS:
-        if any(key.startswith(prefix) for key in wanted):
-            continue
-        inner = {k.removeprefix(prefix): v for k, v in given.items() if k.startswith(prefix)}
-        given = inner or given
-    return dict(given)
-
-
 def _without_classifier(
     given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Drop the classifier, except what the encoder itself asks for."""
-    dropped = (
-        CLASSIFIER if "features.17.conv.3.weight" not in wanted else (*CLASSIFIER, "features.18.")
-    )
-    return {k: v for k, v in given.items() if k in wanted or not k.startswith(dropped)}
+    """Drop the file's classifier, except the layers that the encoder itself has, if they fit."""
+    kept = {}
+    for name, tensor in given.items():
+        if name.startswith(CLASSIFIER) and name not in wanted:
+            continue
+        if name.startswith("features.18.") and "features.17.conv.3.weight" in wanted:
+            continue  # MobileNetV2's 1280 channels
+        kept[name] = _as_convolution(tensor, wanted.get(name))
+    for name, tensor in wanted.items():
+        if name.startswith(CLASSIFIER) and (name not in kept or kept[name].shape != tensor.shape):
+            kept[name] = tensor
+    return kept
+
+
+def _as_convolution(tensor: Tensor, wanted: Tensor | None) -> Tensor:
+    """Return a fully connected layer's weights as those of the convolution it is (FCN)."""
+    if wanted is None or tensor.ndim != 2 or wanted.ndim != 4 or tensor.numel() != wanted.numel():
+        return tensor
+    return tensor.reshape(wanted.shape)
 
 
 def _with_counters(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:

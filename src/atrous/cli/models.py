@@ -1,0 +1,126 @@
+"""`atrous models`: networks and encoders with their size, counted without allocating them."""
+
+from dataclasses import asdict, dataclass, field
+
+from atrous.cli.console import answer, parameters, style, table
+from atrous.errors import InputError, unknown
+
+__all__ = ["ModelsConfig", "run"]
+
+CLASSES = 21
+SHOWN = 20
+"""So many of timm's names are built and shown at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelsConfig:
+    """List networks and encoders."""
+
+    text: str = field(default="", metadata={"positional": True})
+    """Only names that contain this; timm's encoders are searched as well."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network or encoder; `encoder` and `paper` are None where they do not apply."""
+
+    name: str
+    parameters: int
+    output_stride: int
+    encoder: str | None
+    paper: str | None
+
+
+def run(config: ModelsConfig) -> int:
+    """Print the tables; return 0.
+
+    Raises:
+        InputError: No name contains the text.
+    """
+    networks, encoders, left_out = _networks(config.text), *_encoders(config.text)
+    if not networks and not encoders:
+        raise unknown("model or encoder", config.text, _own_names(), see="atrous models")
+    answer(
+        _text(networks, encoders, left_out, config.text),
+        {"networks": [asdict(row) for row in networks], "encoders": [asdict(e) for e in encoders]},
+    )
+    return 0
+
+
+def _networks(text: str) -> list[Row]:
+    from atrous.models import MODELS, build_model
+    from atrous.weights.blueprint import blueprint
+
+    rows = []
+    for name, entry in sorted(MODELS.items()):
+        if text in name:
+            with blueprint():
+                model = build_model(name, classes=CLASSES)
+            rows.append(_row(name, model, entry.encoder, entry.paper))
+    return rows
+
+
+def _row(name: str, network: object, encoder: str | None = None, paper: str | None = None) -> Row:
+    """Count; the stride is the network's own word or its encoder's."""
+    from atrous.weights.blueprint import count_parameters
+
+    stride = getattr(network, "encoder", network).output_stride
+    assert isinstance(stride, int)
+    return Row(name, count_parameters(network), stride, encoder, paper)
+
+
+def _encoders(text: str) -> tuple[list[Row], int]:
+    """Return our own encoders, timm's if a text selects them, and how many are not shown."""
+    from atrous.encoders import ENCODERS
+
+    names = [name for name in ENCODERS if text in name]
+    if text:
+        from atrous.encoders.timm_pyramid import timm_names
+
+        names += [name for name in timm_names() if text in name and name not in names]
+    rows = [row for row in map(_encoder, names[:SHOWN]) if row is not None]
+    return rows, max(0, len(names) - SHOWN)
+
+
+def _encoder(name: str) -> Row | None:
+    """Build an encoder without memory; None if timm cannot make a pyramid of it."""
+    from atrous.encoders import create_encoder
+    from atrous.weights.blueprint import blueprint
+
+    try:
+        with blueprint():
+            return _row(name, create_encoder(name))
+    except InputError:
+        return None
+
+
+def _own_names() -> list[str]:
+    from atrous.encoders import ENCODERS
+    from atrous.models import MODELS
+
+    return [*MODELS, *ENCODERS]
+
+
+def _text(networks: list[Row], encoders: list[Row], left_out: int, text: str) -> str:
+    blocks = []
+    if networks:
+        heading: tuple[str, ...] = ("network", "parameters", "stride", "encoder", "paper")
+        cells = [(*_cells(row), row.encoder or "its own", row.paper or "") for row in networks]
+        blocks.append(table([heading, *cells], right=(1, 2)))
+    if encoders:
+        heading = ("encoder", "parameters", "stride")
+        blocks.append(table([heading, *map(_cells, encoders)], right=(1, 2)))
+    if left_out:
+        blocks.append(f" and {left_out} more of timm's that contain {text!r}")
+    if not text:
+        blocks.append(
+            style(" Every convolutional pyramid of timm is an encoder too: ", "dim")
+            + "atrous models efficientnet\n"
+            + style(" Parameters with 21 classes; next: ", "dim")
+            + "atrous train --data FOLDER --model NAME --encoder NAME"
+        )
+    return "\n\n".join(blocks)
+
+
+def _cells(row: Row) -> tuple[str, str, str]:
+    return row.name, parameters(row.parameters), str(row.output_stride)
