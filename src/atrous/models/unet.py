@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from atrous.encoders import Encoder, create_encoder
-from atrous.errors import InputError, unknown
+from atrous.errors import InputError
 from atrous.layers import ConvNormAct
 from atrous.models.segmentation_model import Scores, SegmentationModel
 
@@ -41,6 +41,7 @@ class UNet(SegmentationModel):
         self, in_channels: int, num_classes: int, *, base_channels: int = 64, valid: bool = True
     ) -> None:
         super().__init__()
+        self.output_stride = 16  # four poolings
         widths = [base_channels * 2**level for level in range(_LEVELS)]
         self.valid = valid
         self.down = nn.ModuleList(
@@ -141,13 +142,13 @@ def unet(
         output_stride: Of the encoder; the paper's own path has no such choice.
 
     Raises:
-        InputError: An unknown padding or encoder.
+        InputError: An unknown encoder, or a choice that belongs to the other form.
     """
     if encoder_name is None:
-        if padding not in (None, "valid", "same"):
-            raise unknown("padding of unet", str(padding), ["valid", "same"])
-        if output_stride != 32:
-            raise InputError("output_stride needs an encoder; name one, e.g. resnet34")
+        if padding == "symmetric" or output_stride != 32:
+            raise InputError(
+                "padding='symmetric' and output_stride belong to an encoder; name one, e.g. resnet34"
+            )
         return UNet(in_channels, num_classes, base_channels=base_channels, valid=padding != "same")
     if padding == "valid":
         raise InputError("padding='valid' belongs to the paper's own path; leave the encoder out")
