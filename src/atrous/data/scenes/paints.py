@@ -2,33 +2,55 @@
 
 import numpy as np
 
-from atrous.data.scene_view import Colour, mix
+__all__ = [
+    "Colour",
+    "any_paint",
+    "asphalt",
+    "car_paint",
+    "leaf",
+    "metal",
+    "mix",
+    "paving",
+    "skin",
+    "wall",
+]
 
-__all__ = ["any_paint", "asphalt", "car_paint", "leaf", "metal", "paving", "skin", "wall"]
+Colour = tuple[float, float, float]
+"""Red, green and blue, 0..255."""
+
+
+def mix(first: Colour, second: Colour, share: float) -> Colour:
+    """Return the colour that lies `share` of the way from `first` to `second`."""
+    rest = 1 - share
+    return (
+        first[0] * rest + second[0] * share,
+        first[1] * rest + second[1] * share,
+        first[2] * rest + second[2] * share,
+    )
 
 
 def any_paint(rng: np.random.Generator) -> Colour:
     """Return any paint or cloth: red, blue, yellow, green, white, black, grey."""
-    red, green, blue = rng.uniform(22, 232, 3)
+    red, green, blue = rng.uniform(22, 232, 3).tolist()
     grey = (red + green + blue) / 3
     return mix((red, green, blue), (grey, grey, grey), rng.uniform(0, 0.8))
 
 
 def wall(rng: np.random.Generator) -> Colour:
     """Return a house wall: brick, concrete, render or paint."""
-    kind = rng.integers(4)
-    if kind == 0:
+    kind = rng.random()
+    if kind < 0.25:
         return mix((120, 60, 48), (176, 104, 80), rng.random())
-    if kind == 1:
+    if kind < 0.5:
         grey = rng.uniform(75, 200)
         return (grey, grey * rng.uniform(0.96, 1.0), grey * rng.uniform(0.9, 1.03))
-    if kind == 2:
+    if kind < 0.75:
         return mix((205, 185, 145), (226, 216, 200), rng.random())
     return mix(any_paint(rng), (170, 165, 160), 0.6)
 
 
 def leaf(rng: np.random.Generator) -> Colour:
-    """Return leaves: mostly green, some autumn, some brown."""
+    """Return leaves: mostly green, some in autumn, some brown."""
     kind = rng.random()
     if kind < 0.6:
         return mix((44, 76, 34), (104, 128, 56), rng.random())
@@ -39,13 +61,13 @@ def leaf(rng: np.random.Generator) -> Colour:
 
 def asphalt(rng: np.random.Generator) -> Colour:
     """Return a road surface, dark to light grey."""
-    grey = rng.uniform(62, 142)
+    grey = rng.uniform(66, 146)
     return (grey * rng.uniform(0.97, 1.05), grey, grey * rng.uniform(0.96, 1.06))
 
 
 def paving(rng: np.random.Generator) -> Colour:
     """Return a pavement, grey to sandy."""
-    grey = rng.uniform(80, 172)
+    grey = rng.uniform(82, 172)
     return (grey * rng.uniform(0.97, 1.14), grey, grey * rng.uniform(0.86, 1.02))
 
 

@@ -9,7 +9,7 @@ import functools
 import cv2
 import numpy as np
 
-from atrous.data.scene_view import BUILDING, CAR, PAVEMENT, PERSON, ROAD, TREE, View
+from atrous.data.scenes.canvas import BUILDING, CAR, PAVEMENT, PERSON, ROAD, TREE
 
 __all__ = ["clouds", "grain", "surface"]
 
@@ -27,25 +27,24 @@ _OCTAVES = {
 }
 
 
-def surface(labels: np.ndarray, view: View, rng: np.random.Generator) -> np.ndarray:
-    """Return the texture of every pixel by its class.
+def surface(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the texture of every pixel by its class; larger images get coarser features.
 
     Args:
         labels: Labels (H, W) uint8.
-        view: The camera; larger images get coarser features.
         rng: Draws the offset.
 
     Returns:
         Gains (H, W) uint8, 128 = leave the colour as it is.
     """
     height, width = labels.shape
-    tiles = _surfaces(max(1, round(0.5 * (height + width) / 256)))
+    tiles = _surfaces(max(1, round((height + width) / 512)))
     row, column = rng.integers(0, _SIDE, 2)
-    rows = ((np.arange(height) + row) % _SIDE)[:, None]
-    columns = ((np.arange(width) + column) % _SIDE)[None, :]
-    gains: np.ndarray = tiles.reshape(-1).take(
-        labels.astype(np.int32) * (_SIDE * _SIDE) + (rows * _SIDE + columns)
-    )
+    rows = (np.arange(height, dtype=np.int32) + row) % _SIDE * _SIDE
+    columns = (np.arange(width, dtype=np.int32) + column) % _SIDE
+    places = labels.astype(np.int32) * _SIDE**2
+    places += rows[:, None] + columns
+    gains: np.ndarray = tiles.take(places)
     return gains
 
 

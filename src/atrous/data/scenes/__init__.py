@@ -1,0 +1,1 @@
+"""The parts of a made street scene; `atrous.data.synthetic` puts them together."""

@@ -1,0 +1,89 @@
+"""Poles and traffic signs: lamps, telegraph poles, bollards; plates of six kinds on a post."""
+
+import math
+
+import numpy as np
+
+from atrous.data.scenes.canvas import CIRCLE, POLE, SIGN, Canvas
+from atrous.data.scenes.paints import Colour, metal, mix
+
+__all__ = ["paint_pole", "paint_sign"]
+
+_OCTAGON = np.stack([np.cos(a := np.pi / 8 + np.arange(8) * np.pi / 4), np.sin(a)], -1) * 1.05
+_DIAMOND = np.array(((0, -1.1), (1.1, 0), (0, 1.1), (-1.1, 0)))
+_TRIANGLE = np.array(((0, -1.1), (1.1, 0.85), (-1.1, 0.85)))
+_PLATES: tuple[tuple[np.ndarray, Colour, Colour], ...] = (  # outline, rim, face
+    (CIRCLE, (186, 30, 34), (232, 230, 224)),
+    (CIRCLE, (232, 232, 230), (34, 84, 164)),
+    (_TRIANGLE, (186, 32, 34), (232, 230, 222)),
+    (_DIAMOND, (234, 232, 226), (232, 184, 40)),
+    (_OCTAGON, (232, 230, 226), (180, 30, 34)),
+)
+_BAR = np.array(((-0.42, -0.13), (0.42, -0.13), (0.42, 0.13), (-0.42, 0.13)))
+_BOX = np.array(((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)))
+
+
+def paint_pole(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> None:
+    """Paint a street lamp (its arm over the road), a lantern, a telegraph pole or a bollard."""
+    kind, scale, light = rng.random(), canvas.view.scale(z), canvas.light
+    foot = np.array(canvas.view.foot(x, z))
+    colour = light.seen(metal(rng), z, rng.uniform(0.8, 1.0))
+    tall = rng.uniform(4.5, 7.5) if kind < 0.9 else rng.uniform(0.9, 1.2)
+    top, wide = foot - (0, tall * scale), rng.uniform(0.15, 0.2) * scale
+    canvas.strokes(POLE, colour, np.array((foot, top)), wide)
+    if kind < 0.6:
+        reach = -math.copysign(rng.uniform(0.9, 1.8), x) * scale
+        arm = np.array((top, top + (reach, -0.25 * scale)))
+        canvas.strokes(POLE, colour, arm, 0.6 * wide)
+        glass = light.seen((190, 190, 180), z)
+        canvas.ellipse(POLE, glass, arm[1] + (0, 0.05 * scale), (0.32 * scale, 0.12 * scale))
+    elif kind < 0.78:
+        canvas.ellipse(POLE, light.seen((215, 212, 200), z), top, (0.24 * scale, 0.24 * scale))
+    elif kind < 0.9:
+        across = np.array(((-0.8, 0.3), (0.8, 0.3)))
+        arms = np.array((across, across + (0, 0.5)))
+        canvas.strokes(POLE, colour, top + arms * scale, 0.7 * wide)
+
+
+def paint_sign(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> None:
+    """Paint a post, which is a pole, and the plate on it, which is the sign."""
+    scale = canvas.view.scale(z)
+    half = rng.uniform(0.38, 0.56) * scale
+    foot = np.array(canvas.view.foot(x, z))
+    centre = foot - (0, rng.uniform(2.3, 3.0) * scale)
+    post = np.array((foot, centre - (0, half)))
+    canvas.strokes(POLE, canvas.light.seen(metal(rng), z, 0.95), post, 0.13 * scale)
+    kind = rng.integers(len(_PLATES) + 1)
+    if kind == len(_PLATES):
+        _paint_board(canvas, centre, half, z, rng)
+        return
+    outline, rim, face = _PLATES[kind]
+    light = canvas.light
+    canvas.fill(SIGN, light.seen(rim, z, 0.95), centre + outline * half)
+    canvas.fill(SIGN, light.seen(face, z, 0.95), centre + outline * half * 0.74)
+    if half > 4:
+        mark = mix(face, _ink(face), 0.85)
+        bar = _BAR if rng.random() < 0.5 else _BAR[:, ::-1]
+        canvas.fill(SIGN, light.seen(mark, z), centre + bar * half)
+
+
+def _paint_board(
+    canvas: Canvas, centre: np.ndarray, half: float, z: float, rng: np.random.Generator
+) -> None:
+    """Paint a direction board with lines of lettering."""
+    faces = ((30, 80, 150), (28, 110, 70), (225, 222, 214), (226, 186, 50))
+    face = faces[rng.integers(4)]
+    ink = canvas.light.seen(_ink(face), z)
+    extent = np.array((rng.uniform(1.2, 1.8), rng.uniform(0.7, 1.1))) * half
+    canvas.fill(SIGN, ink, centre + _BOX * extent)
+    rim = min(1.5, 0.1 * half)
+    canvas.fill(SIGN, canvas.light.seen(face, z), centre + _BOX * (extent - rim))
+    if half > 4:
+        ends = rng.uniform(0.1, 0.7, 3)
+        lines = np.array([((-0.7, y), (x, y)) for x, y in zip(ends, (-0.45, 0, 0.45), strict=True)])
+        canvas.strokes(SIGN, ink, centre + lines * extent, 0.16 * extent[1])
+
+
+def _ink(face: Colour) -> Colour:
+    """Return dark lettering for a light face and the reverse."""
+    return (26, 26, 28) if sum(face) > 360 else (238, 238, 234)

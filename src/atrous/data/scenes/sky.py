@@ -1,0 +1,44 @@
+"""The sky with its clouds and the skyline before it."""
+
+import numpy as np
+
+from atrous.data.scenes.canvas import BUILDING, SKY, TREE, Canvas
+from atrous.data.scenes.paints import leaf, wall
+from atrous.data.scenes.street import FAR
+from atrous.data.scenes.textures import clouds
+
+__all__ = ["paint_sky"]
+
+
+def paint_sky(canvas: Canvas, rng: np.random.Generator) -> None:
+    """Paint the sky down to the horizon, then far houses and trees."""
+    light, (height, width) = canvas.light, canvas.view.size
+    rows = min(height, int(canvas.view.vanishing[1]) + 2)
+    fall = (np.linspace(0, 1, rows, dtype=np.float32) ** 1.3)[:, None, None]
+    zenith, haze = np.float32(light.zenith), np.float32(light.haze)
+    clear = zenith + (haze - zenith) * fall  # (rows, 1, 3)
+    white = 0.35 * haze + 0.65 * np.float32((240, 238, 238)) * np.float32(light.tint)
+    towards = (white - clear) * (1 - 0.5 * fall)
+    cover = clouds((rows, width), rng).astype(np.float32)
+    cover = np.clip((cover - 190 + 110 * light.clouds) / 70, 0, 0.85)[..., None]
+    canvas.pixels[:rows, :, :3] = np.clip(clear + towards * cover, 0, 255)
+    canvas.pixels[:rows, :, 3] = SKY
+    _paint_skyline(canvas, rng)
+
+
+def _paint_skyline(canvas: Canvas, rng: np.random.Generator) -> None:
+    scale = canvas.view.scale(FAR)
+    bottom = canvas.view.vanishing[1] + 3
+    column = -8.0 * scale
+    while column < canvas.view.size[1]:
+        wide, tall = rng.uniform(8, 26) * scale, rng.uniform(5, 22) * scale
+        if rng.random() < 0.3:
+            colour = canvas.light.seen(leaf(rng), FAR, 0.75)
+            axes = wide * 0.6, min(tall, 12 * scale) * 0.8
+            canvas.ellipse(TREE, colour, (column + wide / 2, bottom), axes)
+        else:
+            colour = canvas.light.seen(wall(rng), FAR, 0.8)
+            left, right, top = column, column + wide, bottom - tall
+            box = np.array(((left, top), (right, top), (right, bottom), (left, bottom)))
+            canvas.fill(BUILDING, colour, box)
+        column += wide
