@@ -9,7 +9,7 @@ from atrous.cli.commands import Command
 from atrous.cli.habits import UsageError
 from atrous.errors import InputError
 
-__all__ = ["DONE", "FAILED", "INTERRUPTED", "WRONG_USAGE", "describe"]
+__all__ = ["DONE", "FAILED", "INTERRUPTED", "WRONG_USAGE", "describe", "show_trace"]
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 

@@ -147,9 +147,17 @@ def unknown_option(flag: str, flags: Iterable[str], command: str) -> UsageError:
     meant += [known[each] for each in known if name and each.startswith(name)]
     if not meant and name in NOT_NEEDED:
         return UsageError(f"{command} has no option {flag}: {NOT_NEEDED[name]}{see}")
-    meant = list(dict.fromkeys(meant or [known[each] for each in closest(name, known)]))
+    meant = list(dict.fromkeys(meant or _similar(name, known)))
     question = f"; did you mean {', '.join(meant[:5])}?" if meant else ""
     return UsageError(f"unknown option {flag}{question}{see}")
+
+
+def _similar(name: str, known: dict[str, str]) -> list[str]:
+    """Return the flags that `name` resembles, or whose habitual other name it resembles."""
+    names = {each: (each,) for each in known}
+    names |= {habit: meant for habit, meant in OPTIONS.items() if habit not in known}
+    near = [each for match in closest(name, names) for each in names[match]]
+    return [known[each] for each in near if each in known]
 
 
 def foreign_value(text: str) -> UsageError | None:

@@ -15,6 +15,7 @@ import types
 import typing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 __all__ = ["Option", "alternatives", "options_of", "type_name"]
 
@@ -52,6 +53,12 @@ class Option:
     def is_mapping(self) -> bool:
         """Whether the value is KEY=VALUE, perhaps several."""
         return any(typing.get_origin(kind) is dict for kind in alternatives(self.kind))
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The words that a Literal allows; () for every other type."""
+        kinds = [kind for kind in alternatives(self.kind) if typing.get_origin(kind) is Literal]
+        return tuple(str(choice) for kind in kinds for choice in typing.get_args(kind))
 
     @property
     def element(self) -> object | None:
@@ -97,7 +104,7 @@ def alternatives(kind: object) -> tuple[object, ...]:
 
 def type_name(kind: object) -> str:
     """Write a type as the help shows it: N, X, PATH, sgd|adamw, N,N."""
-    if typing.get_origin(kind) is typing.Literal:
+    if typing.get_origin(kind) is Literal:
         return "|".join(str(choice) for choice in typing.get_args(kind))
     if typing.get_origin(kind) is dict:
         return "KEY=VALUE,.."

@@ -12,7 +12,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from atrous.cli.habits import UsageError, foreign_value, unknown_option
 from atrous.cli.options import Option, alternatives, options_of
-from atrous.errors import InputError
+from atrous.errors import InputError, closest
 
 __all__ = ["parse", "resolved_yaml"]
 
@@ -184,7 +184,10 @@ def _explained(
     option = options.get(found[1]) if found else None
     if option is None:
         return UsageError(" ".join(str(error).split()))
-    return UsageError(f"{option.flag} is {given[option.name]!r}, but must be {_wanted(option)}")
+    value = given[option.name].strip("[]")
+    near = closest(value, option.choices)
+    question = f"; did you mean {near[0]}?" if near else ""
+    return UsageError(f"{option.flag} is {value!r}, but must be {_wanted(option)}{question}")
 
 
 def _wanted(option: Option) -> str:

@@ -1,0 +1,83 @@
+import io
+
+import pytest
+
+from atrous.cli.progress import duration, progress, rate
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that stands still until a test sets `clock[0]`."""
+    now = [0.0]
+    monkeypatch.setattr("atrous.cli.progress.time.monotonic", lambda: now[0])
+    return now
+
+
+def test_a_file_gets_a_line_now_and_then_and_one_at_the_end(clock: list[float]) -> None:
+    stream = io.StringIO()
+
+    with progress(40, "images", stream=stream) as bar:
+        for second in range(1, 41):
+            clock[0] = float(second)
+            bar.advance()
+
+    assert stream.getvalue().splitlines() == [
+        "  images 15/40  1.0 img/s  0:25 left",
+        "  images 30/40  1.0 img/s  0:10 left",
+        "  images 40/40  1.0 img/s  0:00 left",
+    ]
+
+
+def test_the_rate_is_that_of_the_last_half_minute(clock: list[float]) -> None:
+    stream = io.StringIO()
+
+    with progress(1000, "images", stream=stream) as bar:
+        for done, second in ((1, 60.0), (2, 61.0), (302, 91.0)):
+            clock[0] = second
+            bar(done)
+
+    assert "302/1000  10 img/s  1:10 left" in stream.getvalue()
+
+
+def test_a_note_stands_before_the_rate(clock: list[float]) -> None:
+    stream = io.StringIO()
+
+    with progress(None, "iteration", unit="it", stream=stream) as bar:
+        clock[0] = 1.0
+        bar(2, 4, "loss 0.21")
+
+    assert stream.getvalue() == "  iteration 2/4  loss 0.21  2.0 it/s  0:01 left\n"
+
+
+def test_a_terminal_gets_a_bar() -> None:
+    stream = Terminal()
+
+    with progress(3, "images [x]", stream=stream) as bar:
+        for _ in range(3):
+            bar.advance()
+
+    assert "images [x]" in stream.getvalue()
+    assert "3/3" in stream.getvalue()
+
+
+def test_nothing_done_shows_nothing() -> None:
+    stream = io.StringIO()
+
+    with progress(3, "images", stream=stream):
+        pass
+
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3600, "1:00:00")])
+def test_durations_are_minutes_and_seconds(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_slow_work_is_counted_in_seconds_a_unit() -> None:
+    assert rate(0.1, "img") == "10.0 s/img"
