@@ -19,7 +19,7 @@ from atrous.inference.segmentation import palette_image, to_rgb
 from atrous.labels import LabelSet
 from atrous.reports.class_rows import Mistake, largest_mistakes
 
-__all__ = ["Exhibit", "best_and_worst", "display_rgb", "error_picture", "mask_picture"]
+__all__ = ["WRONG", "Exhibit", "best_and_worst", "display_rgb", "error_picture", "mask_picture"]
 
 SIDES = (560, 480, 400, 320, 240, 160, 96)
 """Longest sides to try, in pixels, until the pictures of a report fit into its budget."""
@@ -31,7 +31,7 @@ LOOKS = 40
 """How many images are read in search of different ones."""
 
 WRONG = (232, 89, 12)
-"""Colour of a wrong pixel on the greyed image (the page's `--wrong`)."""
+"""Colour of a wrong pixel on the greyed image."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from atrous.evaluation import Evaluation
 from atrous.reports.class_rows import ClassRow, largest_mistakes
+from atrous.reports.page import percent
 from atrous.reports.run_record import RunRecord
 
 __all__ = ["join_names", "remarks"]
@@ -28,9 +29,9 @@ def remarks(
     said = [_extremes(rows), _mistake(evaluation), _course(run)]
     missing = [row.name for row in rows if not row.occurs]
     if missing:
-        said.append(f"{_never(missing)} in {split} and so {_are(missing)} not in the mean.")
+        said.append(f"{_never(missing)} in {split}: not in the mean.")
     if never_trained:
-        said.append(f"{_never(never_trained)} in train: {_are(never_trained)} never learnt.")
+        said.append(f"{_never(never_trained)} in train: the network cannot have learnt of it.")
     return [line for line in said if line]
 
 
@@ -55,7 +56,7 @@ def _mistake(evaluation: Evaluation) -> str:
         true, taken_for = names[mistake.truth], names[mistake.predicted]
         return (
             f"Largest single mistake: {true} taken for {taken_for}, "
-            f"{100 * mistake.of_errors:.0f} % of all wrong pixels."
+            f"{percent(mistake.of_errors)} of all wrong pixels."
         )
     return "Every scored pixel is right."
 
@@ -77,7 +78,3 @@ def _course(run: RunRecord) -> str:
 
 def _never(names: Sequence[str]) -> str:
     return f"{join_names(names)} never {'occurs' if len(names) == 1 else 'occur'}"
-
-
-def _are(names: Sequence[str]) -> str:
-    return "is" if len(names) == 1 else "are"

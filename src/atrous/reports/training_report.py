@@ -12,7 +12,7 @@ from atrous.inference import Predictor
 from atrous.reports.class_rows import class_rows, css_colour, largest_mistakes
 from atrous.reports.course import course_charts
 from atrous.reports.data_rows import data_rows, never_seen, split_summaries
-from atrous.reports.gallery import best_and_worst
+from atrous.reports.gallery import WRONG, best_and_worst
 from atrous.reports.heat_map import heat_map
 from atrous.reports.next_steps import next_steps
 from atrous.reports.page import count, render
@@ -62,6 +62,7 @@ def write_training_report(
         "rows": rows,
         "trend": any(row.course for row in rows),
         "swatches": [css_colour(colour) for colour in evaluation.label_set.colours],
+        "wrong": css_colour(WRONG),
         "best": best,
         "worst": worst,
         "heat": heat_map(evaluation.matrix, evaluation.label_set),
