@@ -153,11 +153,13 @@ def unknown_option(flag: str, flags: Iterable[str], command: str) -> UsageError:
 
 
 def _similar(name: str, known: dict[str, str]) -> list[str]:
-    """Return the flags that `name` resembles, or whose habitual other name it resembles."""
-    names = {each: (each,) for each in known}
-    names |= {habit: meant for habit, meant in OPTIONS.items() if habit not in known}
-    near = [each for match in closest(name, names) for each in names[match]]
-    return [known[each] for each in near if each in known]
+    """Return the flags that `name` resembles; before them, one whose other name is closer still."""
+    habits = {habit: meant for habit, meant in OPTIONS.items() if habit not in known}
+    near = closest(name, known)
+    best = closest(name, [*known, *habits], count=1)
+    if best and best[0] in habits:
+        near = [each for each in habits[best[0]] if each in known] + near
+    return [known[each] for each in near]
 
 
 def foreign_value(text: str) -> UsageError | None:
