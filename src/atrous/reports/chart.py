@@ -1,5 +1,6 @@
 """Line charts as plain coordinates, which a template draws as inline SVG in the page's colours."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -114,7 +115,7 @@ def thin(points: Sequence[Point], most: int) -> tuple[Point, ...]:
     if len(finite) <= most:
         return tuple(finite)
     edges = [round(i * len(finite) / most) for i in range(most + 1)]
-    groups = [finite[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    groups = [finite[a:b] for a, b in itertools.pairwise(edges)]
     return tuple(
         (sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group))
         for group in groups

@@ -1,4 +1,4 @@
-"""The class table, one row a class: how well it is found, how much there is, what it is taken for."""
+"""The class table, a row each: how well it is found, how common it is, what it is taken for."""
 
 import math
 from collections.abc import Sequence

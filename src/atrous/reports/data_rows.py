@@ -69,7 +69,7 @@ def data_rows(spec: DataSpec) -> list[DataRow]:
 
 
 def _sizes(sizes: Mapping[tuple[int, int], int]) -> str:
-    """Return (height, width) counts as width x height: "480x360", or the smallest to the largest."""
+    """Return one size as "480x360" (width first), several as the smallest to the largest."""
     if not sizes:
         return "no sizes"
     by_area = sorted(sizes, key=lambda size: size[0] * size[1])

@@ -1,25 +1,21 @@
-"""Best and worst images side by side: image, label, prediction and where the two differ."""
+"""Best and worst images of an evaluation: which they are, and what they cost and show."""
 
-import base64
-import io
 import math
 from collections.abc import Mapping, Sequence
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from atrous.data import DataSpec, Pair
 from atrous.evaluation import Evaluation, ImageScore
 from atrous.inference import Predictor
-from atrous.inference.segmentation import palette_image, to_rgb
 from atrous.labels import LabelSet
 from atrous.reports.class_rows import Mistake, largest_mistakes
+from atrous.reports.pictures import View, uris, view
 
-__all__ = ["WRONG", "Exhibit", "best_and_worst", "display_rgb", "error_picture", "mask_picture"]
+__all__ = ["Exhibit", "best_and_worst"]
 
 SIDES = (560, 480, 400, 320, 240, 160, 96)
 """Longest sides to try, in pixels, until the pictures of a report fit into its budget."""
@@ -27,11 +23,8 @@ SIDES = (560, 480, 400, 320, 240, 160, 96)
 ALIKE = 0.9
 """Two images whose 16 x 16 grey pictures correlate as much show the same place."""
 
-LOOKS = 40
+LOOKS = 20
 """How many images are read in search of different ones."""
-
-WRONG = (232, 89, 12)
-"""Colour of a wrong pixel on the greyed image."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +36,7 @@ class Exhibit:
         mean_iou: Its own mIoU, over the `num_classes` classes that its label holds.
         pixel_accuracy: Fraction of its scored pixels that are right.
         mistake: What cost it most pixels, or None if nothing did.
+        size: Height and width of the pictures.
     """
 
     name: str
@@ -55,7 +49,11 @@ class Exhibit:
     label: str
     prediction: str
     errors: str
-    bytes: int
+
+    @property
+    def weight(self) -> int:
+        """Bytes that the pictures take on the page."""
+        return len(self.image) + len(self.label) + len(self.prediction) + len(self.errors)
 
 
 def best_and_worst(
@@ -88,63 +86,17 @@ def best_and_worst(
     best, worst = (
         _distinct(scores, pairs, spec, most=each) for scores in (ranked[:half], ranked[half:][::-1])
     )
-    chosen = [*best, *worst]
-    views = [_view(pairs[score.path], spec, predictor) for score in chosen]
+    # As small as they may be needed at once: six photos of 50 megapixels would fill the memory.
+    views = [
+        (score, _predicted(pairs[score.path], spec, predictor).shrunk(SIDES[0]))
+        for score in (*best, *worst)
+    ]
     exhibits: list[Exhibit] = []
     for side in SIDES:
-        exhibits = [_exhibit(score, view, side) for score, view in zip(chosen, views, strict=True)]
-        if sum(exhibit.bytes for exhibit in exhibits) <= budget:
+        exhibits = [_exhibit(score, shown.shrunk(side), spec.label_set) for score, shown in views]
+        if sum(exhibit.weight for exhibit in exhibits) <= budget:
             break
     return exhibits[: len(best)], exhibits[len(best) :]
-
-
-def display_rgb(image: np.ndarray) -> np.ndarray:
-    """Return any image (H, W, C) uint8 or uint16 as (H, W, 3) uint8 RGB for the eye.
-
-    One channel is grey, two show the first, more show the first three; 16 bits are stretched
-    from the 1st to the 99th percentile, since sensors rarely use the whole range.
-    """
-    if image.dtype == np.uint8:
-        return to_rgb(image)
-    shown = image[..., :3]
-    low, high = np.percentile(shown, (1, 99))
-    stretched = (shown.astype(np.float32) - low) * (255 / max(high - low, 1))
-    return to_rgb(stretched.clip(0, 255).astype(np.uint8))
-
-
-def mask_picture(labels: np.ndarray, label_set: LabelSet, size: tuple[int, int]) -> bytes:
-    """Return labels (H, W) as a palette PNG in the classes' own colours; void is transparent."""
-    picture = palette_image(_resize(labels, size, cv2.INTER_NEAREST), label_set)
-    return _encode(picture, "PNG", transparency=label_set.ignore_index, optimize=True)
-
-
-def error_picture(
-    rgb: np.ndarray, wrong: np.ndarray, scored: np.ndarray, size: tuple[int, int]
-) -> np.ndarray:
-    """Return the image greyed, its wrong pixels in one strong colour and void darkened.
-
-    Args:
-        rgb: (H, W, 3) uint8.
-        wrong: (H, W) bool; where label and prediction differ.
-        scored: (H, W) bool; False is void.
-        size: (height, width) of the picture; a pixel's colour is the fraction of it that is wrong.
-    """
-    small = _resize(rgb, size, cv2.INTER_AREA)
-    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)[..., None] * 0.5 + 96
-    grey *= 0.45 + 0.55 * _resize(scored.astype(np.float32), size, cv2.INTER_AREA)[..., None]
-    share = _resize((wrong & scored).astype(np.float32), size, cv2.INTER_AREA)[..., None]
-    mixed = grey * (1 - share) + np.array(WRONG, np.float32) * share
-    return mixed.round().clip(0, 255).astype(np.uint8)
-
-
-@dataclass(frozen=True)
-class _View:
-    """One image at full size."""
-
-    rgb: np.ndarray
-    labels: np.ndarray
-    predictions: np.ndarray
-    label_set: LabelSet
 
 
 def _distinct(
@@ -165,56 +117,27 @@ def _distinct(
 
 def _look(image: np.ndarray) -> np.ndarray:
     """Return 16 x 16 grey values as a vector of mean 0 and length 1 (0 for an even image)."""
-    grey = cv2.resize(image.mean(axis=2).astype(np.float32), (16, 16), interpolation=cv2.INTER_AREA)
+    grey = cv2.resize(image.mean(axis=2, dtype=np.float32), (16, 16), interpolation=cv2.INTER_AREA)
     centred = grey.ravel() - grey.mean()
     return np.asarray(centred / max(float(np.linalg.norm(centred)), 1e-6))
 
 
-def _view(pair: Pair, spec: DataSpec, predictor: Predictor) -> _View:
-    image = spec.read_image(pair)
-    predictions = np.asarray(predictor(image).labels)
-    return _View(display_rgb(image), spec.read_labels(pair), predictions, spec.label_set)
+def _predicted(pair: Pair, spec: DataSpec, predictor: Predictor) -> View:
+    image, labels = spec.read_image(pair), spec.read_labels(pair)
+    return view(image, labels, predictor(image).labels, spec.label_set.ignore_index)
 
 
-def _exhibit(score: ImageScore, view: _View, side: int) -> Exhibit:
-    height, width = view.labels.shape
-    scale = min(1.0, side / max(height, width))
-    size = (max(1, round(height * scale)), max(1, round(width * scale)))
-    scored = view.labels != view.label_set.ignore_index
-    errors = error_picture(view.rgb, view.labels != view.predictions, scored, size)
-    photo = Image.fromarray(_resize(view.rgb, size, cv2.INTER_AREA))
-    uris = (
-        _uri("webp", _encode(photo, "WEBP", quality=82)),
-        _uri("png", mask_picture(view.labels, view.label_set, size)),
-        _uri("png", mask_picture(view.predictions, view.label_set, size)),
-        _uri("webp", _encode(Image.fromarray(errors), "WEBP", quality=82)),
-    )
+def _exhibit(score: ImageScore, shown: View, label_set: LabelSet) -> Exhibit:
+    image, label, prediction, errors = uris(shown, label_set)
     return Exhibit(
-        name=Path(score.path).name,
+        name=score.path.name,
         mean_iou=score.mean_iou,
         num_classes=int((score.matrix.sum(axis=1) > 0).sum()),
         pixel_accuracy=score.pixel_accuracy,
         mistake=next(iter(largest_mistakes(score.matrix, count=1)), None),
-        size=size,
-        image=uris[0],
-        label=uris[1],
-        prediction=uris[2],
-        errors=uris[3],
-        bytes=sum(map(len, uris)),
+        size=shown.size,
+        image=image,
+        label=label,
+        prediction=prediction,
+        errors=errors,
     )
-
-
-def _resize(picture: np.ndarray, size: tuple[int, int], how: int) -> np.ndarray:
-    if picture.shape[:2] == size:
-        return picture
-    return np.asarray(cv2.resize(picture, size[::-1], interpolation=how))
-
-
-def _encode(image: Image.Image, kind: str, **options: object) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-def _uri(kind: str, content: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

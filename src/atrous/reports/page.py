@@ -31,7 +31,7 @@ def render(template: str, content: Mapping[str, object]) -> str:
 
 
 def score(value: float | None, digits: int = 3) -> str:
-    """Return a fraction as a score: 0.8064 -> "0.806", nan -> "–"."""
+    """Return a fraction as a score: 0.8064 -> "0.806", nan -> a dash."""
     if value is None or not math.isfinite(value):
         return MISSING
     return f"{value:.{digits}f}"
@@ -41,7 +41,7 @@ def percent(value: float | None) -> str:
     """Return a fraction in percent, with as many digits as tell something.
 
     Example:
-        >>> [percent(x) for x in (0.9312, 0.0456, 0.00012, 0.0000001)]
+        >>> [percent(x).replace(NARROW, " ") for x in (0.9312, 0.0456, 0.00012, 0.0000001)]
         ['93.1 %', '4.6 %', '0.012 %', '< 0.001 %']
     """
     if value is None or not math.isfinite(value):

@@ -12,7 +12,7 @@ from atrous.errors import InputError
 
 __all__ = ["MISSING", "RunRecord", "TrainPoint", "Validation", "flatten", "read_run"]
 
-MISSING = "–"
+MISSING = "\N{EN DASH}"
 """Stands where the configuration holds nothing."""
 
 
@@ -57,7 +57,8 @@ class RunRecord:
     @property
     def last_step(self) -> int:
         """The last iteration that the metrics know; 0 without metrics."""
-        return max((x.step for x in (*self.train, *self.validations)), default=0)
+        steps = [point.step for point in self.train] + [entry.step for entry in self.validations]
+        return max(steps, default=0)
 
     @property
     def best(self) -> Validation | None:
@@ -96,8 +97,8 @@ def flatten(content: Mapping[str, object], prefix: str = "") -> dict[str, str]:
     """Return nested mappings as one level of dotted names and short texts.
 
     Example:
-        >>> flatten({"crop": [2, 3], "gpu": {"name": None}})
-        {'crop': '2, 3', 'gpu.name': '–'}
+        >>> flatten({"crop": [2, 3], "gpu": {"name": "H200"}})
+        {'crop': '2, 3', 'gpu.name': 'H200'}
     """
     flat: dict[str, str] = {}
     for key, value in content.items():

@@ -12,10 +12,11 @@ from atrous.inference import Predictor
 from atrous.reports.class_rows import class_rows, css_colour, largest_mistakes
 from atrous.reports.course import course_charts
 from atrous.reports.data_rows import data_rows, never_seen, split_summaries
-from atrous.reports.gallery import WRONG, best_and_worst
+from atrous.reports.gallery import best_and_worst
 from atrous.reports.heat_map import heat_map
 from atrous.reports.next_steps import next_steps
 from atrous.reports.page import count, render
+from atrous.reports.pictures import WRONG
 from atrous.reports.remarks import remarks
 from atrous.reports.run_record import RunRecord, flatten, read_run
 
