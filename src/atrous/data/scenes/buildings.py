@@ -12,6 +12,7 @@ __all__ = ["paint_buildings"]
 
 _ACROSS = np.array((0.0, 1.0, 1.0, 0.0))
 _UP = np.array((0.0, 0.0, 1.0, 1.0))
+_FRAME = 0.13 * np.stack([2 * _ACROSS - 1, 2 * _UP - 1], axis=-1)  # around a window
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,6 @@ class _Wall:
         x = self.start[0] + (self.end[0] - self.start[0]) * share
         z = self.start[1] + (self.end[1] - self.start[1]) * share
         return self.canvas.view.project(x, up, z)
-
-    def rectangles(self, along: np.ndarray, up: np.ndarray, wide: float, tall: float) -> np.ndarray:
-        """Return the outlines (N, 4, 2) in pixels of rectangles by their lower left corner."""
-        return self.project(along[:, None] + _ACROSS * wide, up[:, None] + _UP * tall)
 
 
 def paint_buildings(canvas: Canvas, street: Street, rng: np.random.Generator) -> None:
@@ -134,19 +131,17 @@ def _paint_openings(face: _Wall, fine: bool, rng: np.random.Generator) -> None:
     wide, tall = bay * rng.uniform(0.35, 0.6), floor * rng.uniform(0.4, 0.62)
     columns = np.arange((face.length % bay + bay - wide) / 2, face.length - wide, bay)
     floors = np.arange(floor + 0.8, face.height - tall - 0.5, floor)
-    along, up = (part.ravel() for part in np.meshgrid(columns, floors))
-    if len(along):
-        if fine:
-            light_frame = rng.random() < 0.6
-            frame = mix(face.colour, (235, 232, 225) if light_frame else (70, 60, 55), 0.6)
-            border = face.rectangles(along - 0.13, up - 0.13, wide + 0.26, tall + 0.26)
-            face.canvas.fill(BUILDING, face.seen(frame), border)
-        glass = mix((45, 55, 68), face.canvas.light.zenith, rng.uniform(0.0, 0.6))
-        panes = face.rectangles(along, up, wide, tall)
-        lit = rng.random(len(along)) < face.canvas.light.lamps
-        face.canvas.fill(BUILDING, face.seen(glass), panes[~lit])
-        lamp = mix((250, 215, 140), face.canvas.light.haze, 0.2)
-        face.canvas.fill(BUILDING, lamp, panes[lit])
+    windows = _rectangles(columns, floors, wide, tall)
+    panes = face.project(windows[..., 0], windows[..., 1])
+    if fine:
+        frame = mix(face.colour, (235, 232, 225) if rng.random() < 0.6 else (70, 60, 55), 0.6)
+        border = windows + _FRAME
+        border = face.project(border[..., 0], border[..., 1])
+        face.canvas.fill(BUILDING, face.seen(frame), border)
+    glass = mix((45, 55, 68), face.canvas.light.zenith, rng.uniform(0.0, 0.6))
+    lit = rng.random(len(panes)) < face.canvas.light.lamps
+    face.canvas.fill(BUILDING, face.seen(glass), panes[~lit])
+    face.canvas.fill(BUILDING, mix((250, 215, 140), face.canvas.light.haze, 0.2), panes[lit])
     if fine and len(columns):
         _paint_ground_floor(face, columns, wide, bay, rng)
 
@@ -155,14 +150,23 @@ def _paint_ground_floor(
     face: _Wall, columns: np.ndarray, wide: float, bay: float, rng: np.random.Generator
 ) -> None:
     """Paint shop windows under a board, or small windows and doors."""
-    ground = np.zeros_like(columns)
     if rng.random() < 0.5:
-        panes = face.rectangles(columns - 0.2, ground + 0.5, wide + 0.4, 1.9)
-        face.canvas.fill(BUILDING, face.seen(mix((60, 65, 72), any_paint(rng), 0.25)), panes)
-        board = face.rectangles(columns[:1] - 0.3, ground[:1] + 2.5, bay * len(columns), 0.6)
-        face.canvas.fill(BUILDING, face.seen(any_paint(rng)), board)
-        return
-    panes = face.rectangles(columns[::2], ground[::2] + 0.9, wide, 1.4)
-    face.canvas.fill(BUILDING, face.seen((60, 66, 76)), panes)
-    doors = face.rectangles(columns[1::3], ground[1::3], 1.0, 2.1)
-    face.canvas.fill(BUILDING, face.seen(mix((80, 55, 40), any_paint(rng), 0.4)), doors)
+        shops = _rectangles(columns - 0.2, np.array((0.5,)), wide + 0.4, 1.9)
+        board = _rectangles(columns[:1] - 0.3, np.array((2.5,)), bay * len(columns), 0.6)
+        first, second = mix((60, 65, 72), any_paint(rng), 0.25), any_paint(rng)
+    else:
+        shops = _rectangles(columns[::2], np.array((0.9,)), wide, 1.4)
+        board = _rectangles(columns[1::3], np.array((0.0,)), 1.0, 2.1)
+        first, second = (60.0, 66.0, 76.0), mix((80, 55, 40), any_paint(rng), 0.4)
+    points = np.concatenate([shops, board])
+    pixels = face.project(points[..., 0], points[..., 1])
+    face.canvas.fill(BUILDING, face.seen(first), pixels[: len(shops)])
+    face.canvas.fill(BUILDING, face.seen(second), pixels[len(shops) :])
+
+
+def _rectangles(along: np.ndarray, up: np.ndarray, wide: float, tall: float) -> np.ndarray:
+    """Return upright rectangles (N, 4, 2) on a wall, one for each pair of `along` and `up`."""
+    corners = np.empty((len(up), len(along), 4, 2))
+    corners[..., 0] = along[:, None] + _ACROSS * wide
+    corners[..., 1] = up[:, None, None] + _UP * tall
+    return corners.reshape(-1, 4, 2)

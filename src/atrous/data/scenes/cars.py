@@ -1,5 +1,10 @@
-"""Cars: a profile in metres, pulled out to a width, turned, projected and lit face by face."""
+"""Cars: a side view in metres, pulled out to a width, turned, projected and lit face by face.
 
+What can be known before a car is placed (its faces in its own coordinates, in the order of
+painting) is made once per kind and kept; a car then costs one projection and one fill per face.
+"""
+
+import functools
 import math
 from dataclasses import dataclass
 
@@ -21,116 +26,146 @@ _ESTATE = ((0, 0.3), (0, 0.95), (0.3, 1.56), (2.9, 1.62), (3.6, 1.04), (4.6, 0.8
 _PROFILES = tuple(np.array(profile) for profile in (_SALOON, _HATCHBACK, _VAN, _ESTATE))
 
 _HALF = 0.9  # half a car's width in metres
+_FINE = 6.0  # pixels per metre from which lights, plates and hubs are painted
 
 
 @dataclass(frozen=True)
-class _Car:
-    """A car on the canvas.
+class _Face:
+    """A face of a car: what it is made of and its outline (N, 3): ahead, up, right, in metres."""
 
-    Attributes:
+    part: str
+    fine: bool
+    outline: np.ndarray
+
+
+def paint_car(canvas: Canvas, x: float, z: float, yaw: float, rng: np.random.Generator) -> None:
+    """Paint a car of a drawn kind and colour.
+
+    Args:
         canvas: Where to paint it.
         x: Its centre, metres to the right.
         z: Its centre, metres ahead.
         yaw: Where its nose points, radians from straight ahead, positive to the right.
-        profile: Its side view (N, 2), metres from the rear and above the ground.
-        paint: Its colour.
+        rng: Draws kind and colour.
     """
-
-    canvas: Canvas
-    x: float
-    z: float
-    yaw: float
-    profile: np.ndarray
-    paint: Colour
-
-    @property
-    def length(self) -> float:
-        """Return the length in metres."""
-        return float(self.profile[-1, 0])
-
-    def place(self, points: np.ndarray, offset: np.ndarray | float) -> np.ndarray:
-        """Return the pixels of points (N, 2) of the side view, `offset` m right of the axis."""
-        ahead = points[:, 0] - self.length / 2
-        sine, cosine = math.sin(self.yaw), math.cos(self.yaw)
-        x = self.x + ahead * sine + offset * cosine
-        z = self.z + ahead * cosine - offset * sine
-        return self.canvas.view.project(x, points[:, 1], z)
-
-    def fill(self, colour: Colour, points: np.ndarray, gain: float = 1.0) -> None:
-        """Fill an outline of pixels with a colour under this car's light."""
-        self.canvas.fill(CAR, self.canvas.light.seen(colour, self.z, gain), points)
-
-    def band(
-        self, colour: Colour, piece: np.ndarray, sides: tuple[float, float], gain: float = 1.0
-    ) -> None:
-        """Fill the strip that a piece (2, 2) of the profile sweeps from one offset to another."""
-        corners = np.concatenate([piece, piece[::-1]])
-        offsets = np.array((sides[0], sides[0], sides[1], sides[1]))
-        self.fill(colour, self.place(corners, offsets), gain)
+    sine, cosine = math.sin(yaw), math.cos(yaw)
+    side = -1 if x * cosine - z * sine > 0 else 1
+    fine = canvas.view.scale(z) > _FINE
+    faces = _faces(int(rng.integers(len(_PROFILES))), cosine > 0, abs(cosine) > 0.5, side, fine)
+    points = np.concatenate([face.outline for face in faces])
+    world_x = x + points[:, 0] * sine + points[:, 2] * cosine
+    world_z = z + points[:, 0] * cosine - points[:, 2] * sine
+    pixels = canvas.view.project(world_x, points[:, 1], world_z)
+    colours = _colours(canvas, car_paint(rng), z, (side * cosine, -side * sine), cosine > 0, rng)
+    start = 0
+    for face in faces:
+        end = start + len(face.outline)
+        canvas.fill(CAR, colours[face.part], pixels[start:end])
+        start = end
 
 
-def paint_car(canvas: Canvas, x: float, z: float, yaw: float, rng: np.random.Generator) -> None:
-    """Paint a car of a drawn kind and colour, centre at x, z, nose at `yaw` radians."""
-    profile = _PROFILES[rng.integers(len(_PROFILES))]
-    car = _Car(canvas, x, z, yaw, profile, car_paint(rng))
-    glass = mix((30, 36, 44), canvas.light.zenith, rng.uniform(0.05, 0.45))
-    fine = canvas.view.scale(z) > 6
-    _paint_tyres(car)
-    _paint_shell(car, glass)
-    if fine and abs(math.cos(yaw)) > 0.5:
-        _paint_end(car)
-    _paint_side(car, glass, fine)
+def _colours(
+    canvas: Canvas,
+    paint: Colour,
+    z: float,
+    flank: tuple[float, float],
+    rear: bool,
+    rng: np.random.Generator,
+) -> dict[str, Colour]:
+    """Return the colour of every part as the camera sees it; `flank` is the side's normal."""
+    light = canvas.light
+    glass = mix((30, 36, 44), light.zenith, rng.uniform(0.05, 0.45))
+    return {
+        "top": light.seen(paint, z, 1.16 if light.shadow < 0.8 else 1.04),
+        "end": light.seen(paint, z, light.gain(0, -1)),
+        "flank": light.seen(paint, z, light.gain(*flank)),
+        "glass": light.seen(glass, z),
+        "tyre": light.seen((24, 24, 26), z),
+        "hub": light.seen((118, 118, 120), z),
+        "lamp": light.seen((186, 26, 24) if rear else (240, 236, 220), z),
+        "plate": light.seen((205, 205, 200), z),
+    }
 
 
-def _paint_tyres(car: _Car) -> None:
-    """Paint the tyres as they show below the bumper that faces the camera."""
-    at = 0.6 if math.cos(car.yaw) > 0 else car.length - 0.6
+@functools.lru_cache(maxsize=64)
+def _faces(kind: int, rear: bool, along: bool, side: int, fine: bool) -> tuple[_Face, ...]:
+    """Return the faces of a car that the camera may see, in the order of painting.
+
+    Args:
+        kind: Which profile.
+        rear: Whether its rear is towards the camera, else its nose.
+        along: Whether it stands along the street, so that its end shows.
+        side: Which flank shows, -1 the left, 1 the right.
+        fine: Whether it is near enough for small parts.
+    """
+    profile = _PROFILES[kind]
+    faces = [*_tyres(profile, rear), *_shell(profile, rear)]
+    faces += _end(profile, rear) if along else []
+    faces += _flank(profile, side * _HALF)
+    middle = np.array((profile[-1, 0] / 2, 0, 0))
+    return tuple(
+        _Face(face.part, face.fine, face.outline - middle) for face in faces if fine or not face.fine
+    )
+
+
+def _band(part: str, piece: np.ndarray, left: float, right: float, fine: bool = False) -> _Face:
+    """Return the strip that a piece (2, 2) of the profile sweeps from one offset to another."""
+    offsets = np.array(((left,), (left,), (right,), (right,)))
+    return _Face(part, fine, np.hstack([np.concatenate([piece, piece[::-1]]), offsets]))
+
+
+def _tyres(profile: np.ndarray, rear: bool) -> list[_Face]:
+    """Return the tyres as they show below the bumper that faces the camera."""
+    at = 0.6 if rear else profile[-1, 0] - 0.6
     upright = np.array(((at, 0.0), (at, 0.5)))
-    car.band((24, 24, 26), upright, (-_HALF, -0.62))
-    car.band((24, 24, 26), upright, (0.62, _HALF))
+    return [_band("tyre", upright, -_HALF, -0.62), _band("tyre", upright, 0.62, _HALF)]
 
 
-def _paint_shell(car: _Car, glass: Colour) -> None:
-    """Paint bumpers, bonnet, roof and screens, the far end first."""
-    pieces = [car.profile[index : index + 2] for index in range(len(car.profile) - 1)]
-    if math.cos(car.yaw) > 0:
-        pieces.reverse()
-    bright = 1.16 if car.canvas.light.shadow < 0.8 else 1.04
-    facing = car.canvas.light.gain(0, -1)
-    for piece in pieces:
+def _shell(profile: np.ndarray, rear: bool) -> list[_Face]:
+    """Return bumpers, bonnet, roof and screens, the far end first."""
+    faces = []
+    order = range(len(profile) - 1)
+    for index in reversed(order) if rear else order:
+        piece = profile[index : index + 2]
         run, rise = np.abs(piece[1] - piece[0])
-        car.band(car.paint, piece, (-_HALF, _HALF), bright if run > rise else facing)
+        faces.append(_band("top" if run > rise else "end", piece, -_HALF, _HALF))
         if rise > 0.3 and piece[:, 1].min() > 0.85:
-            car.band(glass, piece + 0.12 * (piece[::-1] - piece), (-0.76, 0.76))
+            faces.append(_band("glass", piece + 0.12 * (piece[::-1] - piece), -0.76, 0.76))
+    return faces
 
 
-def _paint_end(car: _Car) -> None:
-    """Paint lights, number plate and bumper of the end that faces the camera."""
-    rear = math.cos(car.yaw) > 0
-    at = 0.0 if rear else car.length
-    lamp: Colour = (186, 26, 24) if rear else (240, 236, 220)
-    for sides in ((-0.82, -0.5), (0.5, 0.82)):
-        car.band(lamp, np.array(((at, 0.64), (at, 0.84))), sides)
-    car.band((205, 205, 200), np.array(((at, 0.48), (at, 0.6))), (-0.26, 0.26))
-    car.band((40, 40, 42), np.array(((at, 0.3), (at, 0.42))), (-0.88, 0.88))
+def _end(profile: np.ndarray, rear: bool) -> list[_Face]:
+    """Return lights, number plate and bumper of the end that faces the camera."""
+    at = 0.0 if rear else profile[-1, 0]
+
+    def patch(part: str, low: float, high: float, left: float, right: float) -> _Face:
+        return _band(part, np.array(((at, low), (at, high))), left, right, fine=True)
+
+    return [
+        patch("lamp", 0.64, 0.84, -0.82, -0.5),
+        patch("lamp", 0.64, 0.84, 0.5, 0.82),
+        patch("plate", 0.48, 0.6, -0.26, 0.26),
+        patch("tyre", 0.3, 0.42, -0.88, 0.88),
+    ]
 
 
-def _paint_side(car: _Car, glass: Colour, fine: bool) -> None:
-    """Paint the flank that faces the camera: door line, windows, wheels."""
-    right = math.cos(car.yaw), -math.sin(car.yaw)
-    side = -1.0 if car.x * right[0] + car.z * right[1] > 0 else 1.0
-    offset = side * _HALF
-    gain = car.canvas.light.gain(side * right[0], side * right[1])
-    car.fill(car.paint, car.place(car.profile, offset), gain)
-    cabin = car.profile[car.profile[:, 1] > 0.93]
+def _flank(profile: np.ndarray, offset: float) -> list[_Face]:
+    """Return one side: sheet metal, two windows with a post between, wheels with hubs."""
+
+    def flat(part: str, outline: np.ndarray, fine: bool = False) -> _Face:
+        return _Face(part, fine, np.insert(outline, 2, offset, axis=1))
+
+    cabin = profile[profile[:, 1] > 0.93]
     middle = cabin.mean(axis=0)
-    car.fill(glass, car.place(middle + (cabin - middle) * (0.84, 0.7), offset))
-    for axle in (0.8, car.length - 0.85):
-        car.fill((24, 24, 26), car.place(CIRCLE * 0.34 + (axle, 0.34), offset))
-        if fine:
-            car.fill((128, 128, 130), car.place(CIRCLE * 0.17 + (axle, 0.34), offset), 0.9)
-    if fine:
-        post = np.array(((middle[0], 0.98), (middle[0], car.profile[:, 1].max() - 0.1)))
-        width = 0.09 * car.canvas.view.scale(car.z)
-        shade = car.canvas.light.seen(car.paint, car.z, gain)
-        car.canvas.strokes(CAR, shade, car.place(post, offset), width)
+    roof = profile[:, 1].max() - 0.08
+    left, right = middle[0] - 0.06, middle[0] + 0.06
+    post = np.array(((left, 0.96), (left, roof), (right, roof), (right, 0.96)))
+    faces = [
+        flat("flank", profile),
+        flat("glass", middle + (cabin - middle) * (0.84, 0.7)),
+        flat("flank", post, fine=True),
+    ]
+    for axle in (0.8, profile[-1, 0] - 0.85):
+        faces.append(flat("tyre", CIRCLE * 0.34 + (axle, 0.34)))
+        faces.append(flat("hub", CIRCLE * 0.17 + (axle, 0.34), fine=True))
+    return faces

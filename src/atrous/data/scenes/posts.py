@@ -33,15 +33,14 @@ def paint_pole(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> 
     canvas.strokes(POLE, colour, np.array((foot, top)), wide)
     if kind < 0.6:
         reach = -math.copysign(rng.uniform(0.9, 1.8), x) * scale
-        arm = np.array((top, top + (reach, -0.25 * scale)))
+        arm = top + np.array(((0.0, 0.0), (reach, -0.25 * scale)))
         canvas.strokes(POLE, colour, arm, 0.6 * wide)
         glass = light.seen((190, 190, 180), z)
         canvas.ellipse(POLE, glass, arm[1] + (0, 0.05 * scale), (0.32 * scale, 0.12 * scale))
     elif kind < 0.78:
         canvas.ellipse(POLE, light.seen((215, 212, 200), z), top, (0.24 * scale, 0.24 * scale))
     elif kind < 0.9:
-        across = np.array(((-0.8, 0.3), (0.8, 0.3)))
-        arms = np.array((across, across + (0, 0.5)))
+        arms = np.array((((-0.8, 0.3), (0.8, 0.3)), ((-0.8, 0.8), (0.8, 0.8))))
         canvas.strokes(POLE, colour, top + arms * scale, 0.7 * wide)
 
 

@@ -1,5 +1,6 @@
 """The sky with its clouds and the skyline before it."""
 
+import cv2
 import numpy as np
 
 from atrous.data.scenes.canvas import BUILDING, SKY, TREE, Canvas
@@ -14,15 +15,15 @@ def paint_sky(canvas: Canvas, rng: np.random.Generator) -> None:
     """Paint the sky down to the horizon, then far houses and trees."""
     light, (height, width) = canvas.light, canvas.view.size
     rows = min(height, int(canvas.view.vanishing[1]) + 2)
-    fall = (np.linspace(0, 1, rows, dtype=np.float32) ** 1.3)[:, None, None]
-    zenith, haze = np.float32(light.zenith), np.float32(light.haze)
-    clear = zenith + (haze - zenith) * fall  # (rows, 1, 3)
-    white = 0.35 * haze + 0.65 * np.float32((240, 238, 238)) * np.float32(light.tint)
-    towards = (white - clear) * (1 - 0.5 * fall)
-    cover = clouds((rows, width), rng).astype(np.float32)
-    cover = np.clip((cover - 190 + 110 * light.clouds) / 70, 0, 0.85)[..., None]
-    canvas.pixels[:rows, :, :3] = np.clip(clear + towards * cover, 0, 255)
-    canvas.pixels[:rows, :, 3] = SKY
+    fall = (np.linspace(0, 1, rows) ** 1.3)[:, None, None]
+    zenith, haze = np.array((*light.zenith, SKY)), np.array((*light.haze, SKY))
+    clear = zenith + (haze - zenith) * fall  # (rows, 1, 4)
+    white = 0.35 * haze + 0.65 * np.array((240, 238, 238, SKY)) * (*light.tint, 1)
+    brighter = np.clip((white - clear) * (1 - 0.5 * fall), 0, 255)
+    amount = np.clip((np.arange(256) - 190 + 110 * light.clouds) / 70, 0, 0.85)
+    cover = cv2.LUT(clouds((rows, width), rng), np.rint(255 * amount).astype(np.uint8))
+    sky = cv2.multiply(_spread(brighter, width), cv2.merge([cover] * 4), scale=1 / 255)
+    canvas.pixels[:rows] = cv2.add(sky, _spread(clear, width))
     _paint_skyline(canvas, rng)
 
 
@@ -42,3 +43,8 @@ def _paint_skyline(canvas: Canvas, rng: np.random.Generator) -> None:
             box = np.array(((left, top), (right, top), (right, bottom), (left, bottom)))
             canvas.fill(BUILDING, colour, box)
         column += wide
+
+
+def _spread(column: np.ndarray, width: int) -> np.ndarray:
+    """Return a column of colours (rows, 1, 4) as uint8, `width` times side by side."""
+    return np.repeat(np.clip(column, 0, 255).astype(np.uint8), width, axis=1)

@@ -82,7 +82,7 @@ def sample_plots(street: Street, side: int, rng: np.random.Generator) -> list[Pl
     plots: list[Plot] = []
     tallest, z, detached = rng.uniform(7, 23), NEAR, False
     while z < FAR - 45:
-        end = z + rng.uniform(8, 20)
+        end = z + rng.uniform(8, 20) * (1 + z / FAR)  # far houses are small: fewer do
         height, pitched = min(24.0, tallest * rng.uniform(0.65, 1.1)), rng.random() < 0.35
         if street.open_at(side, z, end):
             if street.crossing[0] - z > 5:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from atrous.data.scenes.canvas import TREE, Canvas
+from atrous.data.scenes.canvas import CIRCLE, TREE, Canvas
 from atrous.data.scenes.paints import Colour, leaf, mix
 
 __all__ = ["paint_tree"]
@@ -42,12 +42,13 @@ def _paint_crown(
     outline = np.stack([np.cos(_ROUND), np.sin(_ROUND)], -1) * reach
     canvas.fill(TREE, light.seen(colour, z, 0.7), centre + outline * radius)
     contrast = 1.15 - light.shadow
-    clumps = rng.uniform(-0.62, 0.62, (10, 2))
-    for across, down in clumps[np.argsort(-clumps[:, 1])]:
+    clumps = rng.uniform(-0.62, 0.62, (10 if radius[0] > 8 else 5, 2))
+    clumps = clumps[np.argsort(-clumps[:, 1])]
+    sizes = rng.uniform(0.22, 0.4, (len(clumps), 1, 1))
+    rounds = centre + radius * (clumps[:, None] + CIRCLE * sizes * (1, 0.8))
+    for (across, down), clump in zip(clumps.tolist(), rounds, strict=True):
         gain = 0.92 + contrast * (0.5 * light.sun * across - 0.6 * down)
-        size = rng.uniform(0.2, 0.38)
-        axes = radius[0] * size, radius[1] * size * 0.8
-        canvas.ellipse(TREE, light.seen(colour, z, gain), centre + radius * (across, down), axes)
+        canvas.fill(TREE, light.seen(colour, z, gain), clump)
 
 
 def _paint_conifer(
