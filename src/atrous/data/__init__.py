@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from atrous._lazy import lazy
 
 if TYPE_CHECKING:
-    from atrous.data.findings import FileFault, Finding
+    from atrous.data.findings import FileError, Finding
     from atrous.data.headers import ImageHeader, judge_header
     from atrous.data.images import read_image
     from atrous.data.layout import Pair
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SCENE_LABELS",
     "DataSpec",
-    "FileFault",
+    "FileError",
     "Finding",
     "ImageHeader",
     "JointTransform",
@@ -35,7 +35,7 @@ __getattr__ = lazy(
     {
         "SCENE_LABELS": "synthetic",
         "DataSpec": "spec",
-        "FileFault": "findings",
+        "FileError": "findings",
         "Finding": "findings",
         "ImageHeader": "headers",
         "JointTransform": "transforms",

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from atrous.data.findings import FileFault
+from atrous.data.findings import FileError
 from atrous.data.masks import RawMask, unpack, value_counts
 from atrous.labels import VOID
 
@@ -40,7 +40,7 @@ class MaskCoding:
         """Return (H, W) uint8 labels, 255 = void; `path` only names the mask in messages.
 
         Raises:
-            FileFault: The mask holds a number or colour that the tables do not know.
+            FileError: The mask holds a number or colour that the tables do not know.
         """
         if raw.values.dtype == np.uint8:
             labels = cv2.LUT(raw.values, self._byte_table)
@@ -70,7 +70,7 @@ class MaskCoding:
 
 def outside(
     path: Path, counts: Mapping[int, int], coding: MaskCoding, *, coloured: bool
-) -> FileFault:
+) -> FileError:
     """Return the fault of a mask with numbers or colours that are no class."""
     table = coding.table(coloured)
     strange = {value: count for value, count in counts.items() if value not in table}
@@ -82,7 +82,7 @@ def outside(
     more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
     kind = "colour" if coloured else "value"
     plural = "s" if len(strange) > 1 else ""
-    return FileFault(
+    return FileError(
         path,
         f"holds {len(strange)} {kind}{plural} outside the classes: {shown}{more}",
         f"correct the mask, or map the {kind}{plural} in label_map of a data.yaml",

@@ -6,7 +6,7 @@ from typing import Literal
 
 from atrous.errors import InputError
 
-__all__ = ["FileFault", "Finding", "Severity", "one_line"]
+__all__ = ["FileError", "Finding", "Severity", "one_line"]
 
 Severity = Literal["error", "warning"]
 
@@ -39,14 +39,14 @@ class Finding:
         return f"{one_line(str(self.path))} {self.what} -> {self.remedy}"
 
 
-class FileFault(InputError):
+class FileError(InputError):
     """One file is no usable image or mask; `finding` tells which, why and what to do."""
 
     def __init__(self, path: Path, what: str, remedy: str) -> None:
         self.finding = Finding("error", path, what, remedy)
         super().__init__(str(self.finding))
 
-    def __reduce__(self) -> tuple[type["FileFault"], tuple[Path, str, str]]:
+    def __reduce__(self) -> tuple[type["FileError"], tuple[Path, str, str]]:
         """Let the fault travel out of a loader's worker process."""
         return type(self), (self.finding.path, self.finding.what, self.finding.remedy)
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from atrous.data.findings import FileFault
+from atrous.data.findings import FileError
 from atrous.data.jpeg_header import read_jpeg_header
 from atrous.data.png_header import read_png_header
-from atrous.data.tiff_header import TiffPage, read_tiff_pages
+from atrous.data.tiff_header import HEIGHT, WIDTH, read_tiff_pages
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "ImageHeader", "judge_file", "judge_header"]
 
@@ -56,39 +56,39 @@ def judge_header(path: Path) -> ImageHeader:
     """Return the header of the image at `path`, reading only that.
 
     Raises:
-        FileFault: Missing, a directory, empty, no image of a format that is read, several
+        FileError: Missing, a directory, empty, no image of a format that is read, several
             pictures in one file, or more than `MAX_PIXELS` pixels.
     """
     path = Path(path)
     if path.is_dir():
-        raise FileFault(path, "is a directory, not an image", "move it away or give its files")
+        raise FileError(path, "is a directory, not an image", "move it away or give its files")
     try:
         with path.open("rb") as file:
             return judge_file(path, file)
     except FileNotFoundError:
-        raise FileFault(path, "does not exist", "check the path") from None
+        raise FileError(path, "does not exist", "check the path") from None
     except OSError as error:
-        raise FileFault(path, f"cannot be read ({error.strerror})", "check it") from error
+        raise FileError(path, f"cannot be read ({error.strerror})", "check it") from error
 
 
 def judge_file(path: Path, file: BinaryIO) -> ImageHeader:
     """Return the header of an open file; `path` only names it in messages.
 
     Raises:
-        FileFault: As `judge_header`.
+        FileError: As `judge_header`.
     """
     size = file.seek(0, 2)
     if size == 0:
-        raise FileFault(path, "has 0 bytes", "copy it again")
+        raise FileError(path, "has 0 bytes", "copy it again")
     file.seek(0)
     try:
         header = _reader(path, file.read(32))(file)
     except (struct.error, EOFError):
-        raise FileFault(
+        raise FileError(
             path, f"ends after {size:,} bytes, inside its header", "copy it again"
         ) from None
     except ValueError as error:
-        raise FileFault(path, str(error), "save it again as PNG") from None
+        raise FileError(path, str(error), "save it again as PNG") from None
     _check_limits(path, header, size)
     return header
 
@@ -107,8 +107,8 @@ def _reader(path: Path, start: bytes) -> Callable[[BinaryIO], ImageHeader]:
         return _webp
     for signature, offset, name in _FOREIGN:
         if start[offset:].startswith(signature):
-            raise FileFault(path, f"is {name}, which is not read here", f"{NEEDED}; save it as PNG")
-    raise FileFault(path, "is no image (unknown first bytes)", NEEDED)
+            raise FileError(path, f"is {name}, which is not read here", f"{NEEDED}; save it as PNG")
+    raise FileError(path, "is no image (unknown first bytes)", NEEDED)
 
 
 _FOREIGN = (
@@ -128,19 +128,19 @@ def _check_limits(path: Path, header: ImageHeader, size: int) -> None:
     """Refuse what no decoder should be given."""
     width, height = header.width, header.height
     if width < 1 or height < 1:
-        raise FileFault(path, f"is {width} x {height} pixels", "save it again")
+        raise FileError(path, f"is {width} x {height} pixels", "save it again")
     decoded = width * height * header.channels * max(1, header.bits // 8)
     if width * height > MAX_PIXELS or decoded > MAX_BYTES:
-        raise FileFault(
+        raise FileError(
             path,
             f"is {width:,} x {height:,} pixels with {header.channels} channel(s); at most "
             f"{MAX_PIXELS:,} pixels and {MAX_BYTES:,} bytes are decoded",
             "cut it into tiles",
         )
     if size > MAX_BYTES:
-        raise FileFault(path, f"has {size:,} bytes, more than {MAX_BYTES:,}", "cut it into tiles")
+        raise FileError(path, f"has {size:,} bytes, more than {MAX_BYTES:,}", "cut it into tiles")
     if header.frames > 1:
-        raise FileFault(path, f"holds {header.frames:,} pictures", "save each as its own file")
+        raise FileError(path, f"holds {header.frames:,} pictures", "save each as its own file")
 
 
 def _jpeg(file: BinaryIO) -> ImageHeader:
@@ -171,12 +171,13 @@ def _png(file: BinaryIO) -> ImageHeader:
 
 
 def _tiff(file: BinaryIO) -> ImageHeader:
-    pages: list[TiffPage] = read_tiff_pages(file)
+    pages = read_tiff_pages(file)
     page = pages[0]
+    (width,), (height,) = page.tags[WIDTH], page.tags[HEIGHT]
     return _turned(
         "TIFF",
-        page.width,
-        page.height,
+        width,
+        height,
         page.channels,
         page.bits,
         frames=len(pages),
@@ -208,9 +209,9 @@ def _bmp(file: BinaryIO) -> ImageHeader:
     start = file.read(16)
     (length,) = struct.unpack_from("<I", start)
     if length == 12:
-        width, height, _, depth = struct.unpack_from("<HHHH", start, 4)
+        width, height = struct.unpack_from("<HH", start, 4)
     else:
-        width, height, _, depth = struct.unpack_from("<iiHH", start, 4)
+        width, height = struct.unpack_from("<ii", start, 4)
     return ImageHeader("BMP", width, abs(height), 3, 8)
 
 

@@ -5,12 +5,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from atrous.data.findings import FileFault
+from atrous.data.decoder_log import quiet_decoder
+from atrous.data.findings import FileError
 from atrous.data.headers import MAX_PIXELS, ImageHeader, judge_header
-from atrous.data.jpeg_header import jpeg_is_whole
-from atrous.data.png_header import png_fault
+from atrous.data.tiff_pixels import decode_tiff_bands, first_page_alone
+from atrous.data.truncation import check_whole
 
-__all__ = ["MAX_PIXELS", "ImageHeader", "check_whole", "judge_header", "read_image", "upright"]
+__all__ = ["MAX_PIXELS", "ImageHeader", "judge_header", "read_image", "upright"]
 
 
 def read_image(path: Path, channels: int | None = None) -> np.ndarray:
@@ -28,7 +29,7 @@ def read_image(path: Path, channels: int | None = None) -> np.ndarray:
         (H, W, C) uint8 or uint16, RGB order.
 
     Raises:
-        FileFault: The header is refused, the file is truncated or damaged, or it has another
+        FileError: The header is refused, the file is truncated or damaged, or it has another
             number of channels.
     """
     path = Path(path)
@@ -37,32 +38,20 @@ def read_image(path: Path, channels: int | None = None) -> np.ndarray:
     check_whole(path, header, content)
     wanted = channels or header.channels
     if wanted != header.channels and not {wanted, header.channels} <= {1, 3}:
-        raise FileFault(
+        raise FileError(
             path,
             f"has {header.channels} channel(s), but {wanted} are needed",
             "give images with the channels the network was made for",
         )
-    image = _decode(content, header, wanted)
-    if image is None:
-        raise FileFault(
-            path, f"is damaged: its {header.format} pixels cannot be decoded", "copy it again"
+    with quiet_decoder():
+        image = _decode(content, header, wanted)
+    if image is None or image.shape[2] != wanted:
+        raise FileError(
+            path,
+            f"cannot be decoded: its {header.format} pixels are damaged or of a rare kind",
+            "copy it again, or save it as PNG or as a TIFF with LZW compression",
         )
     return upright(image, header.orientation)
-
-
-def check_whole(path: Path, header: ImageHeader, content: bytes) -> None:
-    """Refuse a file whose end is missing, which a decoder might fill with grey in silence.
-
-    Raises:
-        FileFault: It is truncated, or a check sum of a PNG is wrong.
-    """
-    what = None
-    if header.format == "PNG":
-        what = png_fault(content)
-    elif header.format == "JPEG" and not jpeg_is_whole(content):
-        what = f"is truncated: it ends after {len(content):,} bytes, before its pixels do"
-    if what is not None:
-        raise FileFault(path, what, "copy it again")
 
 
 def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
@@ -78,20 +67,24 @@ def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 def _decode(content: bytes, header: ImageHeader, channels: int) -> np.ndarray | None:
     """Decode to (H, W, C) as stored; None where OpenCV cannot."""
-    flags = cv2.IMREAD_UNCHANGED
-    if channels in (1, 3):
-        colour = cv2.IMREAD_COLOR_RGB if channels == 3 else cv2.IMREAD_GRAYSCALE
-        flags = colour | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-    level = cv2.utils.logging.setLogLevel(0)  # a damaged file is told by us, once
+    if header.format == "TIFF":
+        bands = decode_tiff_bands(content)
+        if bands is not None:
+            return _converted(bands, channels)
+        content = first_page_alone(content)
+    colour = cv2.IMREAD_COLOR_RGB if channels == 3 else cv2.IMREAD_GRAYSCALE
+    flags = colour | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error:
         return None
-    finally:
-        cv2.utils.logging.setLogLevel(level)
-    if image is None:
-        return None
-    image = image.reshape(*image.shape[:2], -1)
-    if image.shape[2] != channels:
-        return None
-    return image[..., [2, 1, 0, 3]] if channels == 4 else image
+    return None if image is None else image.reshape(*image.shape[:2], -1)
+
+
+def _converted(pixels: np.ndarray, channels: int) -> np.ndarray:
+    """Make grey of colour or colour of grey; leave any other number of channels."""
+    if pixels.shape[2] == channels:
+        return pixels
+    if channels == 3:
+        return np.repeat(pixels, 3, axis=2)
+    return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None]

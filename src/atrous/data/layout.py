@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atrous.data.findings import Finding
-from atrous.errors import InputError
+from atrous.errors import InputError, closest
 
-__all__ = ["SPLITS", "Pair", "SplitFolders", "folder_splits", "pair_files"]
+__all__ = ["SPLITS", "Pair", "SplitFolders", "folder_splits", "pair_files", "split_findings"]
 
 SPLITS = ("train", "val", "test")
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
+IGNORED_SUFFIXES = frozenset({"", ".txt", ".md", ".json", ".csv", ".xml", ".yaml", ".db", ".ini"})
+OTHER_NAMES = {"valid": "val", "validation": "val", "training": "train", "testing": "test"}
 
 
 @dataclass(frozen=True, order=True)
@@ -33,64 +35,112 @@ def folder_splits(root: Path) -> dict[str, SplitFolders]:
     """Return the splits of a folder laid out as <split>/images and <split>/masks.
 
     Raises:
-        InputError: None is there.
+        InputError: There is none.
     """
     splits = {
         name: SplitFolders(root / name / "images", root / name / "masks")
         for name in SPLITS
         if (root / name).is_dir()
     }
-    if not splits:
-        raise InputError(
-            f"{root} holds no train, val or test folder; put images into {root}/train/images "
-            f"and masks of the same names into {root}/train/masks, or write a data.yaml"
+    if splits:
+        return splits
+    inside = sorted(entry.name for entry in root.iterdir() if not entry.name.startswith("."))
+    found = f" (it holds {', '.join(inside[:5])})" if inside else " (it is empty)"
+    raise InputError(
+        f"{root} has no train, val or test folder{found}; put images into train/images and "
+        "val/images and masks of the same names into train/masks and val/masks, "
+        "or write a data.yaml"
+    )
+
+
+def split_findings(root: Path, splits: Mapping[str, object]) -> list[Finding]:
+    """Say which split is missing, and what to do about it."""
+    if "train" not in splits or "val" in splits:
+        return []
+    other = next((name for name in OTHER_NAMES if (root / name).is_dir()), None)
+    if other is not None:
+        remedy = f"rename the folder {other} to {OTHER_NAMES[other]}"
+    else:
+        remedy = (
+            "move a tenth to a fifth of the pairs to val/images and val/masks, whole places or "
+            "sequences, not every n-th frame"
         )
-    return splits
+    what = "has no val split, so nothing tells how good a network is"
+    return [Finding("warning", root, what, remedy)]
 
 
-def pair_files(folders: SplitFolders) -> tuple[list[Pair], list[Finding]]:
-    """Match images and masks by their path without suffix, in the order of their names."""
+def pair_files(name: str, folders: SplitFolders) -> tuple[tuple[Pair, ...], list[Finding]]:
+    """Match images and masks by their path without suffix, in the order of their names.
+
+    Args:
+        name: Of the split; a test split may be without masks.
+        folders: Where to look, sub-folders included.
+
+    Raises:
+        InputError: No images, no masks, or not one name in common.
+    """
     findings: list[Finding] = []
     images = _by_stem(folders.images, findings)
     masks = _by_stem(folders.masks, findings)
+    if name == "test" and images and not masks:
+        what = "has no masks, so this split cannot be scored and is left out"
+        remedy = f"put masks into {folders.masks}, or give the images to `atrous predict`"
+        return (), [Finding("warning", folders.images, what, remedy)]
+    _check_some(folders, images, masks)
     for stem in images.keys() - masks.keys():
-        findings.append(
-            Finding(
-                "error",
-                images[stem],
-                "has no mask",
-                f"add {folders.masks / stem}.png or remove the image",
-            )
-        )
+        remedy = f"add {folders.masks / stem}.png or remove the image"
+        findings.append(Finding("error", images[stem], "has no mask", remedy))
     for stem in masks.keys() - images.keys():
-        findings.append(
-            Finding(
-                "error",
-                masks[stem],
-                "has no image",
-                f"add the image to {folders.images} or remove the mask",
-            )
-        )
+        remedy = f"add its image to {folders.images} or remove the mask"
+        findings.append(Finding("error", masks[stem], "has no image", remedy))
     both = sorted(images.keys() & masks.keys())
-    return [Pair(images[stem], masks[stem]) for stem in both], findings
+    return tuple(Pair(images[stem], masks[stem]) for stem in both), findings
+
+
+def _check_some(
+    folders: SplitFolders, images: Mapping[str, Path], masks: Mapping[str, Path]
+) -> None:
+    for folder, found, kind in (
+        (folders.images, images, "images"),
+        (folders.masks, masks, "masks"),
+    ):
+        if not folder.is_dir():
+            raise InputError(f"{folder} does not exist; make it and put the {kind} there")
+        if not found:
+            raise InputError(
+                f"{folder} holds no {kind}; put files there whose names end in "
+                f"{', '.join(sorted(IMAGE_SUFFIXES))}, one mask for each image with the same name"
+            )
+    if not images.keys() & masks.keys():
+        image, mask = min(images), min(masks)
+        near = closest(image, masks, count=1) or [mask]
+        raise InputError(
+            f"no mask in {folders.masks} has the name of an image: there is "
+            f"{images[image].name}, but {masks[near[0]].name}; "
+            f"give both the same name, such as {Path(image).name}.png"
+        )
 
 
 def _by_stem(folder: Path, findings: list[Finding]) -> Mapping[str, Path]:
     """Return path without suffix -> file, for every picture below `folder`."""
     found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
+    strange = []
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+        suffix = path.suffix.lower()
+        if any(part.startswith(".") for part in path.relative_to(folder).parts):
+            continue
+        if suffix not in IMAGE_SUFFIXES:
+            if suffix not in IGNORED_SUFFIXES and path.is_file():
+                strange.append(path)
             continue
         stem = path.relative_to(folder).with_suffix("").as_posix()
         if stem in found:
-            findings.append(
-                Finding(
-                    "error",
-                    path,
-                    f"has the same name as {found[stem].name}",
-                    "rename or remove one of them",
-                )
-            )
+            what = f"has the same name as {found[stem].name} but for its ending"
+            findings.append(Finding("error", path, what, "rename or remove one of them"))
         else:
             found[stem] = path
+    if strange:
+        more = f" and {len(strange) - 1:,} more of" if len(strange) > 1 else ", of"
+        what = f"holds {strange[0].name}{more} no format that is read; left out"
+        findings.append(Finding("warning", folder, what, "save such files as PNG"))
     return found

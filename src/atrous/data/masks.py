@@ -4,16 +4,18 @@ Pillow reads them, because OpenCV expands a palette into colours and the indices
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import BmpImagePlugin, Image, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
-from atrous.data.findings import FileFault
+from atrous.data.findings import FileError
 from atrous.data.headers import ImageHeader, judge_header
-from atrous.data.images import check_whole, upright
+from atrous.data.images import upright
+from atrous.data.tiff_pixels import first_page_alone
+from atrous.data.truncation import check_whole
 
 __all__ = ["RawMask", "decode_mask", "pack", "read_mask", "unpack", "value_counts"]
 
@@ -35,19 +37,24 @@ class RawMask:
     Attributes:
         values: (H, W) uint8, uint16 or int32: indices, or colours as 0xRRGGBB.
         coloured: Whether `values` are colours.
-        palette: Colour of each index, as far as the file has a palette.
+        palette: Red, green, blue of index 0, of index 1, ...; empty without a palette.
     """
 
     values: np.ndarray
     coloured: bool
-    palette: tuple[Colour, ...] = ()
+    palette: Sequence[int] = ()
+
+    def colour(self, index: int) -> int | None:
+        """Return the colour 0xRRGGBB of an index, or None where the palette ends before it."""
+        red, *rest = self.palette[3 * index : 3 * index + 3] or (None,)
+        return None if red is None else pack((red, rest[0], rest[1]))
 
 
 def read_mask(path: Path) -> RawMask:
     """Return the raw numbers of the mask at `path`.
 
     Raises:
-        FileFault: The header is refused, the file is damaged, or its format loses values.
+        FileError: The header is refused, the file is damaged, or its format loses values.
     """
     path = Path(path)
     header = judge_header(path)
@@ -58,35 +65,41 @@ def decode_mask(path: Path, header: ImageHeader, content: bytes) -> RawMask:
     """Return the raw numbers of a mask whose header has been judged.
 
     Raises:
-        FileFault: As `read_mask`.
+        FileError: As `read_mask`.
     """
     if header.lossy:
-        raise FileFault(
+        raise FileError(
             path,
             f"is a lossy {header.format}, which blurs class numbers",
             "save masks as PNG from their source",
         )
     if header.bits > 8 and header.channels > 1:
-        raise FileFault(
+        raise FileError(
             path,
             "is a 16-bit colour picture, but colours of 8 bits are needed",
             "save it as 8-bit RGB or as class indices",
         )
     check_whole(path, header, content)
+    if header.format == "TIFF":
+        content = first_page_alone(content)
     try:
         image = _OPENERS[header.format](io.BytesIO(content))
         image.load()
     except Exception as error:  # Pillow's decoders raise a dozen kinds
-        raise FileFault(path, f"is damaged: {error}", "copy it again") from error
+        raise FileError(path, f"is damaged: {error}", "copy it again") from error
     return _raw(path, header, image)
 
 
 def value_counts(values: np.ndarray) -> dict[int, int]:
     """Return how many pixels have each number, ascending.
 
-    Counted by runs of equal pixels: masks are made of areas, so there are few.
+    What is wider than a byte is counted by runs of equal pixels: masks are made of areas, so
+    there are few, and sorting every pixel takes ten times as long.
     """
     flat = values.ravel()
+    if values.dtype == np.uint8:
+        amounts = np.bincount(flat, minlength=256)
+        return {int(value): int(amounts[value]) for value in np.flatnonzero(amounts)}
     starts = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     starts = np.concatenate([[0], starts])
     lengths = np.diff(starts, append=flat.size)
@@ -123,17 +136,10 @@ def _raw(path: Path, header: ImageHeader, image: Image.Image) -> RawMask:
     elif mode.startswith("I;16"):
         values = np.asarray(image).astype(np.uint16)
     else:
-        raise FileFault(
+        raise FileError(
             path,
             f"is a mask of kind {mode}, which is not read",
             "save it as an 8-bit PNG of class indices",
         )
-    return RawMask(upright(values, header.orientation), False, _palette(image))
-
-
-def _palette(image: Image.Image) -> tuple[Colour, ...]:
-    """Return the colours of a palette image, or nothing."""
-    flat = image.getpalette() if image.mode == "P" else None
-    if not flat:
-        return ()
-    return tuple((flat[i], flat[i + 1], flat[i + 2]) for i in range(0, len(flat) - 2, 3))
+    palette = image.getpalette() if mode == "P" else None
+    return RawMask(upright(values, header.orientation), False, palette or ())

@@ -2,12 +2,13 @@
 
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from atrous.data.tiff_header import exif_orientation
 
-__all__ = ["PngHeader", "png_fault", "read_png_header"]
+__all__ = ["PngHeader", "png_checksum_fault", "png_is_whole", "read_png_header"]
 
 SIGNATURE_BYTES = 8
 MAX_CHUNKS = 10_000  # before the pixels; a hostile file could hold millions
@@ -66,22 +67,34 @@ def read_png_header(file: BinaryIO) -> PngHeader:
     return PngHeader(width, height, CHANNELS[colour_type], bits, frames, orientation)
 
 
-def png_fault(content: bytes) -> str | None:
-    """Return what is wrong between the signature and IEND, or None.
+def png_is_whole(content: bytes) -> bool:
+    """Return whether the chunks follow each other to the last one, IEND."""
+    return any(kind == b"IEND" for kind, _, _ in _chunks(content))
 
-    The check sums are compared here, because the decoder would report a broken one on stderr.
+
+def png_checksum_fault(content: bytes) -> str | None:
+    """Return which chunk does not match its check sum, or None.
+
+    Compared here, because the decoder would report it on stderr and go on.
     """
-    position = SIGNATURE_BYTES
     view = memoryview(content)
+    for kind, start, end in _chunks(content):
+        (stored,) = struct.unpack_from(">I", content, end)
+        if zlib.crc32(view[start - 4 : end]) != stored:
+            name = kind.decode("latin-1")
+            return f"is damaged: wrong check sum of chunk {name} at byte {start:,}"
+        if kind == b"IEND":
+            break
+    return None
+
+
+def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield kind, first byte and end of the data of every chunk that is there as a whole."""
+    position = SIGNATURE_BYTES
     while position + 12 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, position)
-        end = position + 12 + length
-        if end > len(content):
-            break
-        (stored,) = struct.unpack_from(">I", content, end - 4)
-        if zlib.crc32(view[position + 4 : end - 4]) != stored:
-            return f"is damaged near byte {position:,} (check sum of {kind.decode('latin-1')})"
-        if kind == b"IEND":
-            return None
-        position = end
-    return f"is truncated: it ends after {len(content):,} bytes, before its pixels do"
+        start, end = position + 8, position + 8 + length
+        if end + 4 > len(content):
+            return
+        yield kind, start, end
+        position = end + 4

@@ -1,9 +1,18 @@
 """What a split holds, counted: images, pixels of each class, sizes."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-__all__ = ["SplitStatistics"]
+from atrous.data.coding import MaskCoding
+from atrous.data.findings import Finding
+from atrous.data.scan import ScannedPair
+from atrous.labels import VOID, LabelSet
+
+__all__ = ["SplitStatistics", "class_findings", "count_split"]
+
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -15,7 +24,7 @@ class SplitStatistics:
         pixels: Pixels of each class.
         void: Pixels of no class.
         images_with: Images in which each class occurs.
-        sizes: (height, width) -> number of images.
+        sizes: (height, width) -> number of images, the commonest first.
     """
 
     images: int
@@ -29,3 +38,40 @@ class SplitStatistics:
         """Return the fraction of each class among the pixels that have a class."""
         total = max(1, sum(self.pixels))
         return tuple(count / total for count in self.pixels)
+
+
+def count_split(pairs: Sequence[ScannedPair], coding: MaskCoding, classes: int) -> SplitStatistics:
+    """Add up the counts of usable pairs."""
+    pixels: Counter[int] = Counter()
+    images_with: Counter[int] = Counter()
+    for pair in pairs:
+        facts = pair.mask.facts
+        table = coding.table(facts.coloured)
+        for value, count in facts.counts.items():
+            pixels[table[value]] += count
+        images_with.update({table[value] for value in facts.counts})
+    sizes = Counter((pair.image.facts.height, pair.image.facts.width) for pair in pairs)
+    return SplitStatistics(
+        images=len(pairs),
+        pixels=tuple(pixels[label] for label in range(classes)),
+        void=pixels[VOID],
+        images_with=tuple(images_with[label] for label in range(classes)),
+        sizes=dict(sizes.most_common()),
+    )
+
+
+def class_findings(
+    root: Path, label_set: LabelSet, statistics: Mapping[str, SplitStatistics]
+) -> list[Finding]:
+    """Say which classes no training image shows."""
+    train = statistics.get("train")
+    if train is None or not any(train.pixels):
+        return []
+    missing = [name for name, count in zip(label_set.names, train.pixels, strict=True) if not count]
+    if not missing:
+        return []
+    named = ", ".join(missing[:MOST_NAMED])
+    more = f" and {len(missing) - MOST_NAMED:,} more" if len(missing) > MOST_NAMED else ""
+    what = f"never shows {named}{more} in train ({len(missing):,} of {len(label_set)} classes)"
+    remedy = "add images of them, or remove them from names; they cannot be learnt"
+    return [Finding("warning", root, what, remedy)]

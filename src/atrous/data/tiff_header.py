@@ -5,47 +5,74 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
-__all__ = ["TiffPage", "exif_orientation", "read_tiff_pages"]
+__all__ = ["Tags", "TiffPage", "exif_orientation", "read_tiff_pages"]
 
 MAX_PAGES = 1_000
 MAX_ENTRIES = 4_096
-MAX_VALUES = 2**20  # strips or tiles of one page that are looked at
+MAX_VALUES = 2**20  # strips or tiles of one page
 
-NEW_SUBFILE_TYPE, WIDTH, HEIGHT, BITS, COMPRESSION = 254, 256, 257, 258, 259
-PHOTOMETRIC, STRIP_OFFSETS, ORIENTATION, SAMPLES, STRIP_BYTES = 262, 273, 274, 277, 279
-TILE_OFFSETS, TILE_BYTES, SAMPLE_FORMAT = 324, 325, 339
-SIZES = {1: "B", 3: "H", 4: "I", 16: "Q"}  # type -> struct letter; the others are not needed
-LOSSY = (6, 7, 33003, 33005, 34712, 50001)  # JPEG, JPEG 2000, WebP
-PALETTE, CMYK = 3, 5
+NEW_SUBFILE_TYPE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
+STRIP_OFFSETS, ORIENTATION, SAMPLES, STRIP_BYTES, PLANAR = 273, 274, 277, 279, 284
+PREDICTOR, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES, SAMPLE_FORMAT = 317, 322, 324, 325, 339
+LETTERS = {1: "B", 3: "H", 4: "I", 16: "Q"}  # type of a value -> struct letter
+LOSSY = (6, 7, 33003, 33005, 34712, 50001)  # compressions: JPEG, JPEG 2000, WebP
+INVERTED, PALETTE, CMYK = 0, 3, 5  # photometric interpretations
 
 Tags = dict[int, tuple[int, ...]]
+"""Tag -> its values, as far as they are whole numbers."""
 
 
 @dataclass(frozen=True)
 class TiffPage:
-    """What one directory says about its picture.
+    """One directory and what it says about its picture.
 
     Attributes:
-        width: Columns as stored.
-        height: Rows as stored.
-        samples: Samples per pixel as stored.
-        channels: As an array: a palette or CMYK becomes 3, everything else is kept.
-        bits: Per sample.
-        orientation: 1..8.
-        palette: Whether pixels are indices into a colour map.
-        lossy: Whether the compression changes values.
-        end: First byte behind the last strip or tile.
+        tags: All of its whole numbers.
+        offset: Where the directory stands in the file.
+        order: Byte order as `struct` writes it, "<" or ">".
+        big: Whether the file is a BigTIFF.
     """
 
-    width: int
-    height: int
-    samples: int
-    channels: int
-    bits: int
-    orientation: int
-    palette: bool
-    lossy: bool
-    end: int
+    tags: Tags
+    offset: int
+    order: str
+    big: bool
+
+    def first(self, tag: int, default: int) -> int:
+        """Return the first value of a tag."""
+        return self.tags.get(tag, (default,))[0]
+
+    @property
+    def samples(self) -> int:
+        """Return the number of samples a pixel as stored."""
+        return self.first(SAMPLES, 1)
+
+    @property
+    def bits(self) -> int:
+        """Return the bits of a sample."""
+        return self.first(BITS, 1)
+
+    @property
+    def channels(self) -> int:
+        """Return the channels of the array: palettes and CMYK become 3, the rest is kept."""
+        return 3 if self.first(PHOTOMETRIC, 1) in (PALETTE, CMYK) else self.samples
+
+    @property
+    def orientation(self) -> int:
+        """Return the orientation, 1..8."""
+        value = self.first(ORIENTATION, 1)
+        return value if 1 <= value <= 8 else 1
+
+    @property
+    def lossy(self) -> bool:
+        """Return whether the compression changes values."""
+        return self.first(COMPRESSION, 1) in LOSSY
+
+    @property
+    def parts(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the offsets and the lengths in bytes of the strips or tiles."""
+        offsets = self.tags.get(STRIP_OFFSETS) or self.tags.get(TILE_OFFSETS, ())
+        return offsets, self.tags.get(STRIP_BYTES) or self.tags.get(TILE_BYTES, ())
 
 
 def read_tiff_pages(file: BinaryIO) -> list[TiffPage]:
@@ -53,57 +80,39 @@ def read_tiff_pages(file: BinaryIO) -> list[TiffPage]:
 
     Raises:
         struct.error: The file ends inside a directory.
-        ValueError: No page, or samples that are no 1..16 bit integers.
+        ValueError: No page, or samples that are no whole numbers of 1..16 bits.
     """
-    pages = []
-    for tags in _directories(file):
-        if tags.get(NEW_SUBFILE_TYPE, (0,))[0] & 0b101:  # reduced copy or transparency mask
-            continue
-        pages.append(_page(tags))
+    pages = [
+        page
+        for page in _directories(file)
+        if not page.first(NEW_SUBFILE_TYPE, 0) & 0b101  # reduced copy, transparency mask
+    ]
     if not pages:
         raise ValueError("is a TIFF without a picture")
+    for page in pages:
+        _check(page)
     return pages
 
 
 def exif_orientation(block: bytes) -> int:
     """Return the orientation of an EXIF block, 1..8; 1 where it is missing or damaged."""
     try:
-        for tags in _directories(io.BytesIO(block)):
-            value = tags.get(ORIENTATION, (1,))[0]
-            return value if 1 <= value <= 8 else 1
-    except (struct.error, ValueError):
-        pass
-    return 1
+        return _directories(io.BytesIO(block))[0].orientation
+    except (struct.error, ValueError, IndexError):
+        return 1
 
 
-def _page(tags: Tags) -> TiffPage:
-    if WIDTH not in tags or HEIGHT not in tags:
+def _check(page: TiffPage) -> None:
+    if not {WIDTH, HEIGHT} <= page.tags.keys():
         raise ValueError("is a TIFF that does not say its size")
-    bits = tags.get(BITS, (1,))[0]
-    if tags.get(SAMPLE_FORMAT, (1,))[0] not in (1, 4) or bits > 16:
+    if page.first(SAMPLE_FORMAT, 1) not in (1, 4) or not 1 <= page.bits <= 16:
         raise ValueError(
-            f"holds {bits}-bit or signed or decimal samples, but 8 or 16 bit "
-            "whole numbers from 0 on are needed"
+            f"holds {page.bits}-bit samples that are signed, decimal or too wide; "
+            "8 or 16 bit whole numbers from 0 on are needed"
         )
-    samples = tags.get(SAMPLES, (1,))[0]
-    photometric = tags.get(PHOTOMETRIC, (1,))[0]
-    orientation = tags.get(ORIENTATION, (1,))[0]
-    offsets = tags.get(STRIP_OFFSETS) or tags.get(TILE_OFFSETS) or (0,)
-    lengths = tags.get(STRIP_BYTES) or tags.get(TILE_BYTES) or (0,)
-    return TiffPage(
-        width=tags[WIDTH][0],
-        height=tags[HEIGHT][0],
-        samples=samples,
-        channels=3 if photometric in (PALETTE, CMYK) else samples,
-        bits=bits,
-        orientation=orientation if 1 <= orientation <= 8 else 1,
-        palette=photometric == PALETTE,
-        lossy=tags.get(COMPRESSION, (1,))[0] in LOSSY,
-        end=max(offset + length for offset, length in zip(offsets, lengths, strict=False)),
-    )
 
 
-def _directories(file: BinaryIO) -> list[Tags]:
+def _directories(file: BinaryIO) -> list[TiffPage]:
     """Follow the chain of directories, at most `MAX_PAGES` and never in a circle."""
     file.seek(0)
     start = file.read(16)
@@ -112,39 +121,41 @@ def _directories(file: BinaryIO) -> list[Tags]:
         raise ValueError("is no TIFF")
     big = struct.unpack_from(order + "H", start, 2)[0] == 43
     (offset,) = struct.unpack_from(order + ("Q" if big else "I"), start, 8 if big else 4)
-    found: dict[int, Tags] = {}
+    found: dict[int, TiffPage] = {}
     while offset and offset not in found and len(found) < MAX_PAGES:
-        at = offset
-        found[at], offset = _directory(file, at, order, big=big)
+        tags, following = _directory(file, offset, order, big=big)
+        found[offset] = TiffPage(tags, offset, order, big)
+        offset = following
     return list(found.values())
 
 
 def _directory(file: BinaryIO, at: int, order: str, *, big: bool) -> tuple[Tags, int]:
     """Return the tags with whole numbers of one directory, and where the next one is."""
-    count_letter, entry_bytes, word = ("Q", 20, "Q") if big else ("H", 12, "I")
+    count_layout, entry_bytes, word = ("Q", 20, "Q") if big else ("H", 12, "I")
     file.seek(at)
-    (count,) = struct.unpack(order + count_letter, file.read(8 if big else 2))
+    (count,) = struct.unpack(order + count_layout, file.read(8 if big else 2))
     if count > MAX_ENTRIES:
         raise ValueError(f"is a TIFF with {count:,} tags, more than {MAX_ENTRIES:,}")
     entries = file.read(count * entry_bytes)
-    (following,) = struct.unpack(order + word, file.read(8 if big else 4))
+    end = file.read(8 if big else 4)
+    following = struct.unpack(order + word, end)[0] if end else 0  # EXIF writers leave it out
     tags: Tags = {}
     for start in range(0, count * entry_bytes, entry_bytes):
         tag, kind, number = struct.unpack_from(order + "HH" + word, entries, start)
-        if kind in SIZES and 1 <= number <= MAX_VALUES:
-            place = start + (12 if big else 8)
-            tags[tag] = _values(file, entries, place, order, (SIZES[kind], number, big))
+        if kind in LETTERS and 1 <= number <= MAX_VALUES:
+            layout = f"{order}{number}{LETTERS[kind]}"
+            tags[tag] = _values(file, entries, start, layout, big=big)
     return tags, following
 
 
 def _values(
-    file: BinaryIO, entries: bytes, place: int, order: str, shape: tuple[str, int, bool]
+    file: BinaryIO, entries: bytes, start: int, layout: str, *, big: bool
 ) -> tuple[int, ...]:
     """Unpack values that stand in the entry itself or, if too long for it, elsewhere."""
-    letter, number, big = shape
-    layout = f"{order}{number}{letter}"
-    if struct.calcsize(layout) <= (8 if big else 4):
+    place, room, word = (start + 12, 8, "Q") if big else (start + 8, 4, "I")
+    length = struct.calcsize(layout)
+    if length <= room:
         return struct.unpack_from(layout, entries, place)
-    (where,) = struct.unpack_from(order + ("Q" if big else "I"), entries, place)
+    (where,) = struct.unpack_from(layout[0] + word, entries, place)
     file.seek(where)
-    return struct.unpack(layout, file.read(struct.calcsize(layout)))
+    return struct.unpack(layout, file.read(length))
