@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from atrous.data.colour_jitter import random_colours, recolour
-from atrous.data.warp import pixel_spacing, reduce_before_warp, warp_image, warp_labels
+from atrous.data.warp import pixel_spacing, smooth_before_warp, warp_image, warp_labels
 from atrous.errors import InputError
 from atrous.labels import VOID
 from atrous.ops import Normalization
@@ -115,9 +115,9 @@ class JointTransform:
         fill = fill_values(self.fill, image)
         rows, columns = seen_window(matrix, (height, width), crop_size)
         matrix[:, 2] -= columns.start, rows.start
-        seen, to_seen = reduce_before_warp(image[rows, columns], matrix)
+        seen = recolour(smooth_before_warp(image[rows, columns], matrix), factors)
         return (
-            warp_image(recolour(seen, factors), to_seen, crop_size, fill=fill),
+            warp_image(seen, matrix, crop_size, fill=fill),
             warp_labels(labels[rows, columns], matrix, crop_size, ignore_index=self.ignore_index),
         )
 
@@ -174,7 +174,7 @@ def seen_window(
     """Return the rows and columns of the image that the crop can show, at least one of each."""
     bottom, right = crop_size[0] - 1, crop_size[1] - 1
     corners = np.array([[0, right, 0, right], [0, 0, bottom, bottom], [1, 1, 1, 1]])
-    margin = math.ceil(2 * pixel_spacing(matrix))  # what interpolation and averaging reach
+    margin = math.ceil(2 * pixel_spacing(matrix))  # what interpolation and smoothing reach
     columns, rows = (
         slice(
             int(np.clip(np.floor(places.min()) - margin, 0, length - 1)),

@@ -3,10 +3,11 @@
 A matrix maps the pixels of the result to those of the image, which is also what `grid_sample`
 wants: `(x, y) = matrix @ (column, row, 1)`, integers at the pixels' centres.
 
-Linear interpolation looks at 2 x 2 pixels, so it aliases where the image shrinks. Against 64
-samples a pixel on six CamVid images, the plain warp reaches 42 dB at zoom 1, 38 at 0.7, 34 at 0.5
-and 28 at 0.25. Averaging areas down to 1.5 times the final zoom first brings 42 dB at 0.6, 41 at
-0.5 and 39 at 0.25. It is done below 2/3 only: above, 1.5 times the zoom is no reduction.
+Linear interpolation looks at 2 x 2 pixels, so it aliases where the image shrinks; a small Gaussian
+before the warp prevents it. Against 64 samples a pixel on six CamVid images, without and with it:
+28.2 and 46.0 dB at zoom 0.25, 33.8 and 45.2 at 0.5, 35.9 and 41.5 at 0.6, 37.7 and 39.1 at 0.7; it
+fades out towards zoom 0.8 (39.4 dB). Averaging areas first (OpenCV's INTER_AREA, to 1.5 times the
+zoom) reached 39 to 42 dB and took 1.2 to 2.2 ms for 480 x 360; the Gaussian takes 0.2 ms.
 """
 
 import math
@@ -21,13 +22,16 @@ __all__ = [
     "channel_groups",
     "joined",
     "pixel_spacing",
-    "reduce_before_warp",
+    "smooth_before_warp",
     "warp_image",
     "warp_labels",
 ]
 
-REDUCE_TO = 1.5
-"""Pixels per pixel of the result, in each direction, that are left for the linear warp."""
+SMOOTHING = 0.35
+"""Standard deviation of the blur is this times sqrt(spacing ** 2 - 1), in pixels of the image."""
+
+NO_BLUR = 0.25
+"""A smaller standard deviation would move no pixel by a grey level worth the time."""
 
 
 def warp_image(
@@ -69,28 +73,22 @@ def warp_labels(
     return warp(labels, matrix, size, [ignore_index], cv2.INTER_NEAREST)
 
 
-def reduce_before_warp(image: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Average areas of an image that `matrix` shrinks to less than 2/3, so that it cannot alias.
+def smooth_before_warp(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Blur an image that `matrix` shrinks, by as much as keeps the linear warp from aliasing.
 
     Args:
-        image: (H, W, C).
+        image: (H, W, C); not changed.
         matrix: (2, 3), from pixels of the result to pixels of `image`.
 
     Returns:
-        The smaller image and the matrix that leads to its pixels; both as they came if the zoom
-        is at least 2/3.
+        (H, W, C), new; or `image` itself where there is nothing to do.
     """
-    factor = REDUCE_TO / pixel_spacing(matrix)
-    if factor >= 1:
-        return image, matrix
-    height, width = (max(1, round(length * factor)) for length in image.shape[:2])
-    groups = [
-        cv2.resize(group, (width, height), interpolation=cv2.INTER_AREA)
-        for group in channel_groups(image)
-    ]
-    ratio = np.array([[width / image.shape[1]], [height / image.shape[0]]])
-    turn, shift = matrix[:, :2] * ratio, (matrix[:, 2:] + 0.5) * ratio - 0.5
-    return joined(groups), np.hstack([turn, shift])
+    sigma = SMOOTHING * math.sqrt(max(0.0, pixel_spacing(matrix) ** 2 - 1))
+    if sigma < NO_BLUR:
+        return image
+    side = 2 * max(1, round(2 * sigma)) + 1
+    blurred = cv2.GaussianBlur(image, (side, side), sigma, borderType=cv2.BORDER_REPLICATE)
+    return blurred.reshape(image.shape)
 
 
 def pixel_spacing(matrix: np.ndarray) -> float:
