@@ -214,6 +214,7 @@ def test_warnings_of_dependencies_do_not_reach_the_user(
     greet: types.SimpleNamespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def run(config: GreetConfig) -> int:
+        warnings.simplefilter("always")  # as lightning does when it is imported
         warnings.warn("a dependency is deprecated", UserWarning, stacklevel=1)
         theirs = logging.getLogger("test_main.dependency")
         theirs.setLevel(logging.INFO)  # as lightning does when it is imported
@@ -226,6 +227,26 @@ def test_warnings_of_dependencies_do_not_reach_the_user(
 
     assert main(["greet"]) == 0
     assert capsys.readouterr() == ("", "warning: weights not reachable\n")
+
+
+@pytest.mark.parametrize("debug", [[], ["--debug"]])
+def test_libraries_in_c_do_not_reach_the_user(debug: list[str]) -> None:
+    program = f"""
+import os, sys, types
+from atrous.cli import main as door
+def run(name, words, **flags):
+    os.write(2, b"libpng warning: iCCP\\n")
+    print("1 failed", file=sys.stderr)
+    raise door.UsageError("no such option")
+door._run = run
+sys.exit(door.main(["train", *{debug!r}]))
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert ran.returncode == 2
+    assert ("libpng" in ran.stderr) == bool(debug)
+    assert "1 failed\n" in ran.stderr
+    assert ran.stderr.endswith("error: no such option\n")
 
 
 def test_debug_lets_warnings_through(greet: types.SimpleNamespace) -> None:

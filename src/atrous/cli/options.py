@@ -65,7 +65,8 @@ class Option:
         """Type of the entries where the value may be a tuple, else None."""
         for kind in alternatives(self.kind):
             if typing.get_origin(kind) is tuple:
-                return typing.get_args(kind)[0]
+                first: object = typing.get_args(kind)[0]
+                return first
         return None
 
     @property

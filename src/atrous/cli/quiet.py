@@ -1,6 +1,7 @@
 """Keeps the talk of dependencies off the terminal; `--debug` lets it through."""
 
 import contextlib
+import faulthandler
 import logging
 import os
 import sys
@@ -10,11 +11,12 @@ from collections.abc import Iterator
 __all__ = ["quiet"]
 
 OURS = "atrous"
-NATIVE = {  # read by libraries written in C++ when they are loaded
+ENVIRONMENT = {  # read by libraries written in C++ when they are loaded, and by loader processes
     "GLOG_minloglevel": "3",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "OPENCV_LOG_LEVEL": "SILENT",
+    "PYTHONWARNINGS": "ignore",
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TORCH_CPP_LOG_LEVEL": "ERROR",
 }
@@ -47,8 +49,13 @@ def quiet(wanted: bool = True) -> Iterator[None]:
     if not wanted:
         yield
         return
-    for name, value in NATIVE.items():
-        os.environ.setdefault(name, value)
+    with _native_silence():
+        yield from _python_silence()
+
+
+def _python_silence() -> Iterator[None]:
+    added = {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
+    os.environ.update(added)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_OneLine())
     ours, before = logging.getLogger(OURS), logging.getLoggerClass()
@@ -57,8 +64,45 @@ def quiet(wanted: bool = True) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            os.environ.setdefault("PYTHONWARNINGS", "ignore")  # for loader processes
+            warnings.showwarning = _say_nothing  # lightning adds filters when it is imported
             yield
     finally:
         logging.setLoggerClass(before)
         ours.removeHandler(handler)
+        for name in added:
+            os.environ.pop(name, None)
+
+
+def _say_nothing(*args: object, **kwargs: object) -> None:
+    """Stand in for `warnings.showwarning`."""
+
+
+@contextlib.contextmanager
+def _native_silence() -> Iterator[None]:
+    """Keep sys.stderr, but point descriptor 2, where libpng and libjpeg complain, at nothing.
+
+    A crash of the interpreter is still reported: faulthandler writes to the descriptor we keep.
+    """
+    if not _writes_to(sys.stderr, 2):  # replaced by a test or a host program
+        yield
+        return
+    before, kept = sys.stderr, os.dup(2)
+    # never closed: handlers of dependencies may hold it until the interpreter ends
+    sys.stderr = os.fdopen(kept, "w", buffering=1, encoding=before.encoding, errors=before.errors)
+    faulthandler.enable(file=kept)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    os.close(nothing)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        sys.stderr = before
+
+
+def _writes_to(stream: object, descriptor: int) -> bool:
+    try:
+        return bool(stream.fileno() == descriptor)  # type: ignore[attr-defined]  # may have none
+    except (AttributeError, OSError, ValueError):
+        return False
