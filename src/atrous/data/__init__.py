@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from atrous._lazy import lazy
 
 if TYPE_CHECKING:
+    from atrous.data.decoding.headers import ImageHeader, judge_header
     from atrous.data.findings import FileError, Finding
-    from atrous.data.headers import ImageHeader, judge_header
     from atrous.data.images import read_image
     from atrous.data.layout import Pair
     from atrous.data.spec import DataSpec, open_data
@@ -37,11 +37,11 @@ __getattr__ = lazy(
         "DataSpec": "spec",
         "FileError": "findings",
         "Finding": "findings",
-        "ImageHeader": "headers",
+        "ImageHeader": "decoding.headers",
         "JointTransform": "transforms",
         "Pair": "layout",
         "SplitStatistics": "statistics",
-        "judge_header": "headers",
+        "judge_header": "decoding.headers",
         "make_scene": "synthetic",
         "open_data": "spec",
         "read_image": "images",

@@ -58,7 +58,7 @@ def decide_classes(root: Path, declared: Declared, masks: Sequence[FileFacts]) -
             "write label_map in a data.yaml to choose otherwise"
         )
     else:
-        indices = index_table(declared, count)
+        indices = _index_table(declared, count)
         if binary:
             findings.append(_binary_among_many(root, len(plain), count))
     colours = _colour_table(declared)
@@ -73,7 +73,7 @@ def decide_classes(root: Path, declared: Declared, masks: Sequence[FileFacts]) -
     return Classes(label_set, MaskCoding(indices, colours), tuple(notes), tuple(findings))
 
 
-def index_table(declared: Declared, count: int) -> dict[int, int]:
+def _index_table(declared: Declared, count: int) -> dict[int, int]:
     """Return raw index -> label: its own number, unless declared otherwise.
 
     With a label_map, a class that it maps to has only the values that it lists: in {1: 0, 2: 1}

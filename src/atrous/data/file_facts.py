@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from atrous.data.decoding.headers import MAX_BYTES, judge_file, judge_header
+from atrous.data.decoding.truncation import check_whole
 from atrous.data.findings import FileError
-from atrous.data.headers import MAX_BYTES, judge_file, judge_header
 from atrous.data.masks import decode_mask, value_counts
-from atrous.data.truncation import check_whole
 
 __all__ = ["FileFacts", "image_facts", "mask_facts", "read_content"]
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from atrous.data.decoder_log import quiet_decoder
+from atrous.data.decoding.decoder_log import quiet_decoder
+from atrous.data.decoding.headers import MAX_PIXELS, ImageHeader, judge_header
+from atrous.data.decoding.tiff_pixels import decode_tiff_bands, first_page_alone
+from atrous.data.decoding.truncation import check_whole
 from atrous.data.findings import FileError
-from atrous.data.headers import MAX_PIXELS, ImageHeader, judge_header
-from atrous.data.tiff_pixels import decode_tiff_bands, first_page_alone
-from atrous.data.truncation import check_whole
 
 __all__ = ["MAX_PIXELS", "ImageHeader", "judge_header", "read_image", "upright"]
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from PIL import BmpImagePlugin, Image, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
+from atrous.data.decoding.headers import ImageHeader, judge_header
+from atrous.data.decoding.tiff_pixels import first_page_alone
+from atrous.data.decoding.truncation import check_whole
 from atrous.data.findings import FileError
-from atrous.data.headers import ImageHeader, judge_header
 from atrous.data.images import upright
-from atrous.data.tiff_pixels import first_page_alone
-from atrous.data.truncation import check_whole
 
 __all__ = ["RawMask", "decode_mask", "pack", "read_mask", "unpack", "value_counts"]
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from atrous.data.decoding.jpeg_header import read_jpeg_header
+from atrous.data.decoding.png_header import read_png_header
+from atrous.data.decoding.tiff_header import HEIGHT, WIDTH, read_tiff_pages
 from atrous.data.findings import FileError
-from atrous.data.jpeg_header import read_jpeg_header
-from atrous.data.png_header import read_png_header
-from atrous.data.tiff_header import HEIGHT, WIDTH, read_tiff_pages
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "ImageHeader", "judge_file", "judge_header"]
 

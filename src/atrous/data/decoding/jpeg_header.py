@@ -4,7 +4,7 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from atrous.data.tiff_header import exif_orientation
+from atrous.data.decoding.tiff_header import exif_orientation
 
 __all__ = ["JpegFrame", "jpeg_is_whole", "read_jpeg_header"]
 

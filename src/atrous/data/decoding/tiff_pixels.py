@@ -12,7 +12,7 @@ import struct
 import cv2
 import numpy as np
 
-from atrous.data.tiff_header import (
+from atrous.data.decoding.tiff_header import (
     BITS,
     COMPRESSION,
     HEIGHT,

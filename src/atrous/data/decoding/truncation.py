@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from atrous.data.decoding.headers import ImageHeader
+from atrous.data.decoding.jpeg_header import jpeg_is_whole
+from atrous.data.decoding.png_header import png_checksum_fault, png_is_whole
+from atrous.data.decoding.tiff_pixels import tiff_is_whole
 from atrous.data.findings import FileError
-from atrous.data.headers import ImageHeader
-from atrous.data.jpeg_header import jpeg_is_whole
-from atrous.data.png_header import png_checksum_fault, png_is_whole
-from atrous.data.tiff_pixels import tiff_is_whole
 
 __all__ = ["check_whole"]
 

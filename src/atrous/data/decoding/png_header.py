@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from atrous.data.tiff_header import exif_orientation
+from atrous.data.decoding.tiff_header import exif_orientation
 
 __all__ = ["PngHeader", "png_checksum_fault", "png_is_whole", "read_png_header"]
 
