@@ -3,6 +3,8 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import NoneType, UnionType
+from typing import Literal, Union, get_args, get_origin, get_type_hints
 
 from atrous.errors import InputError, unknown
 from atrous.labels import LabelSet
@@ -83,16 +85,33 @@ def model_options(architecture: str) -> dict[str, Option]:
 def _checked_options(architecture: str, options: Mapping[str, Option]) -> dict[str, Option]:
     """Return all options, the given ones in the place of their defaults."""
     defaults = model_options(architecture)
+    hints = get_type_hints(MODELS[architecture].build)
     for name, value in options.items():
         if name not in defaults:
             raise unknown(f"option of {architecture}", name, defaults)
-        default = defaults[name]
-        fits = default is None or type(value) is type(default)
-        if not fits or (type(value) is int and value < 1):
+        kinds = _alternatives(hints[name])
+        if value in [kind for kind in kinds if isinstance(kind, str)]:
+            continue
+        if type(value) not in kinds or (type(value) is int and value < 1):
             raise InputError(
-                f"option {name} of {architecture} is {value!r}; give one like {default!r}"
+                f"option {name} of {architecture} is {value!r}; "
+                f"give {' or '.join(_SAID.get(kind, repr(kind)) for kind in kinds)}"
             )
     return {**defaults, **options}
+
+
+_SAID: dict[object, str] = {
+    bool: "true or false",
+    int: "a whole number above 0",
+    NoneType: "nothing (its default)",
+}
+
+
+def _alternatives(hint: object) -> tuple[object, ...]:
+    """Return the types and the literal values that a parameter's type hint allows."""
+    if get_origin(hint) in (Union, UnionType):
+        return tuple(kind for part in get_args(hint) for kind in _alternatives(part))
+    return get_args(hint) if get_origin(hint) is Literal else (hint,)
 
 
 def _normalization(model: SegmentationModel, in_channels: int) -> Normalization:

@@ -71,8 +71,6 @@ def fcn8s(
     """Build FCN-8s, whose encoder is VGG-16; the options are those of `FCN8s`."""
     if encoder_name != "vgg16":
         raise unknown("encoder of fcn8s", encoder_name, ["vgg16"])
-    if padding not in ("release", "same"):
-        raise unknown("padding of fcn8s", str(padding), ["release", "same"])
     return FCN8s(in_channels, num_classes, padding=padding, fc_channels=fc_channels)
 
 

@@ -147,7 +147,7 @@ def unet(
     if encoder_name is None:
         if padding == "symmetric" or output_stride != 32:
             raise InputError(
-                "padding='symmetric' and output_stride belong to an encoder; name one, e.g. resnet34"
+                "padding='symmetric' and output_stride belong to an encoder; name it too"
             )
         return UNet(in_channels, num_classes, base_channels=base_channels, valid=padding != "same")
     if padding == "valid":

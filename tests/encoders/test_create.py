@@ -1,0 +1,56 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from atrous.encoders import ENCODERS, create_encoder
+from atrous.errors import InputError
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("in_channels", [1, 6])
+def test_every_encoder_yields_what_it_says(name: str, in_channels: int) -> None:
+    with torch.device("meta"):
+        encoder = create_encoder(name, in_channels=in_channels, output_stride=16)
+        stages = encoder(torch.empty(1, in_channels, 33, 47))
+    assert encoder.output_stride == 16
+    assert len(encoder.normalization.mean) == in_channels
+    assert [stage.shape[1] for stage in stages] == list(encoder.channels)
+    sizes = [(-(-33 // stride), -(-47 // stride)) for stride in encoder.strides]
+    assert [tuple(stage.shape[-2:]) for stage in stages] == sizes
+
+
+def test_the_table_is_sorted() -> None:
+    assert list(ENCODERS) == sorted(ENCODERS)
+
+
+@pytest.mark.parametrize(
+    ("name", "closest"), [("mobilenetv2", "mobilenet_v2"), ("resnet-50", "resnet50")]
+)
+def test_an_unknown_encoder_is_answered_with_the_closest(name: str, closest: str) -> None:
+    with pytest.raises(InputError, match=rf"unknown encoder '{name}'; did you mean .*{closest}"):
+        create_encoder(name)
+
+
+def test_an_impossible_output_stride_is_refused() -> None:
+    with pytest.raises(InputError, match="output_stride is 12; choose 8, 16 or 32"):
+        create_encoder("resnet18", output_stride=12)
+
+
+def test_padding_that_an_encoder_does_not_have_is_refused() -> None:
+    with pytest.raises(InputError, match="encoder vgg16 has no padding='same'"):
+        create_encoder("vgg16", padding="same")
+    with pytest.raises(InputError, match="unknown padding 'sane'; did you mean same"):
+        create_encoder("mobilenet_v2", padding="sane")  # type: ignore[arg-type]
+
+
+def test_mobilenet_needs_neither_timm_nor_torchvision() -> None:
+    script = (
+        "import sys; from atrous.models import build_model; build_model('deeplab_v3_plus'); "
+        "print({'timm', 'torchvision'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,76 @@
+import json
+
+import pytest
+import torch
+
+from atrous.errors import InputError
+from atrous.models import MODELS, ModelSpec, Option, build_model, model_options
+from atrous.ops import Normalization
+
+
+@pytest.fixture(autouse=True)
+def _without_memory() -> object:
+    with torch.device("meta"):
+        yield
+
+
+def test_a_built_network_knows_its_recipe_classes_and_normalisation() -> None:
+    model = build_model("deeplab_v3_plus", in_channels=4, classes=7, options={"aspp_channels": 16})
+    assert model.spec.architecture == "deeplab_v3_plus"
+    assert model.spec.encoder_name == "mobilenet_v2"
+    assert (model.spec.in_channels, model.spec.classes) == (4, 7)
+    assert model.spec.options == {**model_options("deeplab_v3_plus"), "aspp_channels": 16}
+    assert len(model.label_set) == 7
+    assert model.normalization == Normalization.for_channels(4)
+
+
+def test_a_recipe_survives_json() -> None:
+    spec = build_model("unet", in_channels=1, classes=2).spec
+    assert ModelSpec(**json.loads(json.dumps(spec.to_json()))) == spec
+
+
+def test_normalisation_follows_the_encoder() -> None:
+    model = build_model("deeplab_v3_plus", encoder_name="xception41")
+    assert model.normalization == Normalization((0.5,) * 3, (0.5,) * 3)
+    assert build_model("unet").normalization == Normalization.imagenet()
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder", "options", "message"),
+    [
+        ("unett", None, {}, r"unknown model 'unett'; did you mean unet\? \(all: atrous models\)"),
+        ("deeplabv3+", None, {}, "unknown model 'deeplabv3.'; did you mean deeplab_v3_plus"),
+        ("fcn8s", "resnet18", {}, "unknown encoder of fcn8s 'resnet18'; did you mean vgg16"),
+        ("unet", "resnet3", {}, "unknown encoder 'resnet3'; did you mean resnet34"),
+        ("unet", None, {"base_chanels": 8}, "unknown option of unet .*did you mean base_channels"),
+        ("unet", None, {"padding": "valit"}, "padding of unet is 'valit'; give 'valid' or 'same'"),
+        ("unet", None, {"padding": "symmetric"}, "belong to an encoder"),
+        ("unet", None, {"output_stride": 16}, "belong to an encoder"),
+        ("unet", "resnet18", {"padding": "valid"}, "belongs to the paper's own path"),
+        ("fcn8s", None, {"fc_channels": 0}, "fc_channels of fcn8s is 0; give a whole number above"),
+        ("fcn8s", None, {"fc_channels": True}, "fc_channels of fcn8s is True"),
+        ("fcn8s", None, {"padding": None}, "padding of fcn8s is None; give 'release' or 'same'"),
+        ("deeplab_v3_plus", None, {"separable": "yes"}, "is 'yes'; give true or false or nothing"),
+        ("deeplab_v3_plus", None, {"output_stride": 4}, "output_stride is 4; choose 8, 16 or 32"),
+    ],
+)
+def test_what_is_misspelt_is_answered_with_the_closest(
+    name: str, encoder: str | None, options: dict[str, Option], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        build_model(name, encoder_name=encoder, options=options)
+
+
+def test_counts_that_no_network_has_are_refused() -> None:
+    with pytest.raises(InputError, match="in_channels is 0"):
+        build_model("unet", in_channels=0)
+    with pytest.raises(InputError, match=r"1 class\(es\) named"):
+        build_model("unet", classes=1)
+
+
+def test_every_entry_names_a_paper_and_builds_with_its_defaults() -> None:
+    for name, entry in MODELS.items():
+        assert entry.paper[-4:].isdigit()
+        model = build_model(name)
+        assert model.spec.encoder_name == entry.encoder
+        assert model.spec.options == model_options(name)
