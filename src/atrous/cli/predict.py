@@ -23,11 +23,7 @@ def run(config: PredictConfig) -> int:
 
 
 def _summary(result: BatchResult, config: PredictConfig) -> str:
-    lines = [f"  {failure.message}" for failure in result.failures[:SHOWN]]
-    if len(result.failures) > SHOWN:
-        lines.append(f"  and {len(result.failures) - SHOWN} more: --json lists them all")
-    if result.failures:
-        lines.insert(0, f"{len(result.failures)} failed")
+    lines = _failures(result)
     if result.stopped:
         lines.append(result.stopped)
     if result.interrupted:
@@ -36,6 +32,16 @@ def _summary(result: BatchResult, config: PredictConfig) -> str:
     done += f", {result.skipped} there before" if result.skipped else ""
     speed = f", {rate(len(result.written) / result.seconds, 'img')}" if result.written else ""
     return "\n".join([*lines, f"Masks: {result.folder}   ({done}{speed})"])
+
+
+def _failures(result: BatchResult) -> list[str]:
+    """Return one line for one failure, else a line for each below their number."""
+    count = len(result.failures)
+    if count == 1:
+        return [f"1 failed  {result.failures[0].message}"]
+    lines = [f"{count} failed"] if count else []
+    lines += [f"  {failure.message}" for failure in result.failures[:SHOWN]]
+    return lines + ([f"  and {count - SHOWN} more: --json lists them all"] * (count > SHOWN))
 
 
 def _go_on(result: BatchResult, config: PredictConfig) -> str:

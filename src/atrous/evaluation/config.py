@@ -21,6 +21,8 @@ class EvaluateConfig:
     """Folder of masks that any tool predicted, one per image, named like the images."""
     split: str = "val"
     """Part of the data to score."""
+    skip_bad: bool = False
+    """Leave pairs with faults out instead of stopping; the score is then that of the rest."""
     out: Path | None = None
     """JSON file to write the whole result to."""
 

@@ -1,5 +1,6 @@
 """Prediction plus a confusion matrix: every image of a split through the predictor that ships."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from atrous.labels import LabelSet
 if TYPE_CHECKING:
     from atrous.inference.predictor import Predictor
 
-__all__ = ["Progress", "accumulate", "check_classes", "evaluate", "pairs_of"]
+__all__ = ["Progress", "accumulate", "common_classes", "evaluate", "pairs_of"]
 
 Progress = Callable[[int, int], None]
 """Called after each image with (images done, images in all)."""
@@ -43,7 +44,7 @@ def evaluate(
         InputError: Unknown or empty split, other classes, an image that cannot be read.
     """
     pairs = pairs_of(spec, split)
-    check_classes(spec.label_set, predictor.model.label_set)
+    label_set = common_classes(spec.label_set, predictor.model.label_set)
 
     def predict(pair: Pair) -> NDArray[np.uint8]:
         if spec.channels == predictor.channels:
@@ -51,7 +52,9 @@ def evaluate(
         return predictor(pair.image).labels  # converts grey to colour and back, or says it cannot
 
     protocol = {"split": split, "resolution": "labels", **predictor.protocol()}
-    return accumulate(predict, spec, pairs, protocol=protocol, progress=progress)
+    return accumulate(
+        predict, spec, pairs, label_set=label_set, protocol=protocol, progress=progress
+    )
 
 
 def accumulate(
@@ -59,24 +62,25 @@ def accumulate(
     spec: DataSpec,
     pairs: tuple[Pair, ...],
     *,
+    label_set: LabelSet,
     protocol: Mapping[str, object],
     progress: Progress | None = None,
 ) -> Evaluation:
     """Sum the matrices of `pairs`; `predict` gives the label map of one of them."""
-    classes = len(spec.label_set)
+    classes = len(label_set)
     total = np.zeros((classes, classes), np.int64)
     images = []
     for index, pair in enumerate(pairs):
         labels, prediction = spec.read_labels(pair), predict(pair)
         try:
-            matrix = confusion_matrix(prediction, labels, classes, spec.label_set.ignore_index)
+            matrix = confusion_matrix(prediction, labels, classes, label_set.ignore_index)
         except InputError as error:
             raise InputError(f"{pair.mask}: {error}") from error
         total += matrix
         images.append(ImageScore.of(pair.image, matrix))
         if progress is not None:
             progress(index + 1, len(pairs))
-    return Evaluation(total, spec.label_set, tuple(images), dict(protocol))
+    return Evaluation(total, label_set, tuple(images), dict(protocol))
 
 
 def pairs_of(spec: DataSpec, split: str) -> tuple[Pair, ...]:
@@ -92,29 +96,30 @@ def pairs_of(spec: DataSpec, split: str) -> tuple[Pair, ...]:
     return spec.splits[split]
 
 
-def check_classes(data: LabelSet, model: LabelSet) -> None:
-    """Require the model's class names to be those of the data, in the same order.
+def common_classes(data: LabelSet, model: LabelSet) -> LabelSet:
+    """Return the classes to score: names and order must be the same on both sides.
+
+    Data or a model without names (class_0, class_1, ...) make no claim: the other side's hold.
 
     Raises:
-        InputError: They differ; the message names the first difference.
+        InputError: They differ; the message says where.
     """
-    if data.names == model.names:
-        return
+    if data.names == model.names or (_is_unnamed(data) and len(data) <= len(model)):
+        return dataclasses.replace(model, ignore_index=data.ignore_index)
+    if _is_unnamed(model) and len(data) == len(model):
+        return data
     if len(data) != len(model):
-        missing = [name for name in data.names if name not in model.names]
-        surplus = [name for name in model.names if name not in data.names]
-        raise InputError(
-            f"the model has {len(model)} classes, the data {len(data)}"
-            + (f"; only in the data: {', '.join(missing[:5])}" if missing else "")
-            + (f"; only in the model: {', '.join(surplus[:5])}" if surplus else "")
-            + "; evaluate it on data with its own classes, or train on these"
-        )
-    index, (wanted, had) = next(
-        (i, pair)
-        for i, pair in enumerate(zip(data.names, model.names, strict=True))
-        if pair[0] != pair[1]
-    )
+        told = [f"the model has {len(model)} classes, the data {len(data)}"]
+        for where, these, others in (("data", data, model), ("model", model, data)):
+            only = [name for name in these.names if name not in others.names]
+            told += [f"only in the {where}: {', '.join(only[:5])}"] if only else []
+        raise InputError("; ".join([*told, "evaluate the model on data with its own classes"]))
+    index = next(i for i in range(len(data)) if data.names[i] != model.names[i])
     raise InputError(
-        f"class {index} is {wanted!r} in the data, but {had!r} in the model; "
-        "give the classes of the data the model's names and order"
+        f"class {index} is {data.names[index]!r} in the data, but {model.names[index]!r} in the "
+        "model; give the classes of the data the model's names and order"
     )
+
+
+def _is_unnamed(labels: LabelSet) -> bool:
+    return labels.names == LabelSet.numbered(len(labels)).names

@@ -54,7 +54,9 @@ def evaluate_predictions(
         "resolution": "labels",
         "predictions": folder.name,
     }
-    return accumulate(predict, spec, pairs, protocol=protocol, progress=progress)
+    return accumulate(
+        predict, spec, pairs, label_set=spec.label_set, protocol=protocol, progress=progress
+    )
 
 
 def _match(folder: Path, pairs: Sequence[Pair]) -> dict[str, Path]:

@@ -1,8 +1,8 @@
-"""What `atrous evaluate` does: open the data, score a model or a folder of masks."""
+"""What `atrous evaluate` does: score a model or a folder of masks."""
 
 from collections.abc import Callable
 
-from atrous.data import DataSpec, open_data
+from atrous.data import DataSpec
 from atrous.evaluation.config import EvaluateConfig
 from atrous.evaluation.evaluation import Evaluation
 from atrous.evaluation.loop import evaluate, pairs_of
@@ -13,14 +13,21 @@ __all__ = ["evaluate_config"]
 
 
 def evaluate_config(
-    config: EvaluateConfig, *, progress: Callable[[int, int], None] | None = None
-) -> tuple[Evaluation, DataSpec]:
+    config: EvaluateConfig,
+    spec: DataSpec,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
     """Score what `config` names; write the result to `config.out` if it is given.
 
+    Args:
+        config: The command's configuration.
+        spec: What `open_data` made of `config.data`.
+        progress: Told after each image.
+
     Raises:
-        InputError: Data, split, model or masks that cannot be used.
+        InputError: Split, model or masks that cannot be used.
     """
-    spec = open_data(config.data)
     pairs_of(spec, config.split)  # a misspelt split is told before torch is loaded
     if config.predictions is not None:
         result = evaluate_predictions(config.predictions, spec, config.split, progress=progress)
@@ -40,4 +47,4 @@ def evaluate_config(
         result = evaluate(predictor, spec, config.split, progress=progress)
     if config.out is not None:
         write_json(config.out, result.to_json())
-    return result, spec
+    return result

@@ -1,0 +1,43 @@
+"""A look through the data before anything is done with them: every fault at once."""
+
+from pathlib import Path
+
+from atrous.cli.console import number, progress, say, warn
+from atrous.data import DataSpec, open_data
+from atrous.errors import InputError
+
+__all__ = ["look_through"]
+
+
+def look_through(source: Path, skip_bad: bool) -> DataSpec:
+    """Open the data; print every fault and note, and what was found.
+
+    Raises:
+        InputError: There are faults, and they are not to be left out.
+    """
+    with progress(None, "looking through the data", unit="pair") as bar:
+        spec = open_data(source, progress=bar)
+    errors = [finding for finding in spec.findings if finding.severity == "error"]
+    for finding in spec.findings:
+        warn(str(finding)) if finding.severity == "warning" else say(f"error: {finding}")
+    if errors and not skip_bad:
+        raise InputError(
+            f"{source} has {number(len(errors))} fault(s), listed above; mend them, "
+            "or leave those pairs out with --skip-bad"
+        )
+    for note in spec.notes:
+        say(f"Note     {note}")
+    say(f"Data     {describe(spec)}")
+    return spec
+
+
+def describe(spec: DataSpec) -> str:
+    """Return a line about the data: pairs, classes, the rarest class."""
+    counts = ", ".join(f"{number(len(pairs))} {name}" for name, pairs in spec.splits.items())
+    names = spec.label_set.names
+    text = f"{counts}, {len(names)} classes"
+    if "train" in spec.statistics:
+        shares = spec.statistics["train"].shares
+        rarest = min(range(len(names)), key=lambda label: shares[label])
+        text += f"; {names[rarest]} covers {100 * shares[rarest]:.1f} % of the pixels"
+    return text
