@@ -6,7 +6,7 @@ from atrous._lazy import lazy
 
 if TYPE_CHECKING:
     from atrous.training.config import TrainConfig
-    from atrous.training.fit import RunResult, fit
+    from atrous.training.run import RunResult, fit
     from atrous.training.plan import Plan
     from atrous.training.watch import Reporter, Silent
 
@@ -17,9 +17,9 @@ __getattr__ = lazy(
     {
         "Plan": "plan",
         "Reporter": "watch",
-        "RunResult": "fit",
+        "RunResult": "run",
         "Silent": "watch",
         "TrainConfig": "config",
-        "fit": "fit",
+        "fit": "run",
     },
 )

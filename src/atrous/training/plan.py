@@ -54,6 +54,8 @@ class Plan:
         precision: "fp32" or "bf16-mixed".
         device: "cpu" or "cuda".
         workers: Loader processes.
+        optimizer: "sgd" or "adamw".
+        lr: Learning rate of the first step.
         seconds: Forecast of the whole run, validations included.
         memory_bytes: Forecast of the peak memory.
     """
@@ -66,6 +68,8 @@ class Plan:
     precision: str
     device: str
     workers: int
+    optimizer: str
+    lr: float
     seconds: float
     memory_bytes: int
 
@@ -98,6 +102,8 @@ def make_plan(
         precision=pick_precision(config.precision, device),
         device=device,
         workers=config.workers if config.workers is not None else min(4, max(1, cores // 2)),
+        optimizer=config.optimizer,
+        lr=config.initial_lr,
         seconds=iterations * step_seconds + validations * cost.seconds_per_validation,
         memory_bytes=cost.bytes_fixed + min(micro, batch) * cost.bytes_per_image,
     )

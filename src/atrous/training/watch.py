@@ -12,6 +12,7 @@ import lightning
 from torch.utils.tensorboard import SummaryWriter
 
 from atrous.data import DataSpec
+from atrous.errors import InputError
 from atrous.evaluation import Evaluation, evaluate
 from atrous.files import write_text
 from atrous.inference import Predictor
@@ -126,6 +127,11 @@ class Watch(lightning.Callback):
         """Report the step, validate if it is time; validation is not on the step's clock."""
         step = trainer.global_step
         loss = float(outputs["loss"])
+        if not math.isfinite(loss):
+            raise InputError(
+                f"the loss is {loss} at iteration {step}; start again with a lower --lr "
+                f"(it was {trainer.optimizers[0].param_groups[0]['lr']:.2g})"
+            )
         took = time.monotonic() - self.begin
         self.seconds = 0.9 * self.seconds + 0.1 * took if self.seconds else took
         rate = len(batch[0]) / max(self.seconds, 1e-9)
@@ -147,9 +153,8 @@ class Watch(lightning.Callback):
             self.best, self.best_step = result.mean_iou, step
             self.keep(result, step)
         figures = {"mean_iou": result.mean_iou, "pixel_accuracy": result.pixel_accuracy}
-        iou = [None if math.isnan(value) else float(value) for value in result.iou]
         seconds = time.monotonic() - begin
-        self.journal.write(step, "val", {**figures, "iou": iou, "seconds": seconds})
+        self.journal.write(step, "val", {**figures, "iou": list(result.iou), "seconds": seconds})
         self.reporter.validation(step, mean_iou=result.mean_iou, best=better)
 
     def state_dict(self) -> dict[str, Any]:

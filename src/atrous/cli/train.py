@@ -1,0 +1,64 @@
+"""`atrous train`: a network from a folder of images and masks."""
+
+from pathlib import Path
+
+from atrous.cli.console import answer, say
+from atrous.cli.data_faults import look_through
+from atrous.cli.headline import headline
+from atrous.cli.terminal import TerminalReporter
+from atrous.evaluation import Evaluation
+from atrous.reports import write_training_report
+from atrous.training import RunResult, TrainConfig, fit
+from atrous.training.run_folder import read_config
+
+__all__ = ["run", "verdict"]
+
+INTERRUPTED = 130
+
+
+def run(config: TrainConfig) -> int:
+    """Train, evaluate the best model, write the report; return the exit code."""
+    source = config.data or read_config(config.resume or Path()).data
+    assert source is not None
+    spec = look_through(source, config.skip_bad)
+    with TerminalReporter() as reporter:
+        result = fit(config, spec=spec, reporter=reporter)
+    if result.evaluation is None or result.predictor is None:
+        say(
+            f"Stopped after iteration {result.step}, nothing lost.   "
+            f"Go on: atrous train --resume {result.folder}"
+        )
+        return INTERRUPTED
+    report = write_training_report(
+        result.folder, evaluation=result.evaluation, spec=result.spec, predictor=result.predictor
+    )
+    text = (
+        f"{verdict(result.evaluation)}\n"
+        f"Model {result.model}, report {report}.   "
+        f"Next: atrous predict {result.model} IMAGES --overlay"
+    )
+    answer(text, {**facts(result), "report": report})
+    return 0
+
+
+def verdict(evaluation: Evaluation) -> str:
+    """Return the honest line, and the best and the worst class of a network that has learnt."""
+    if not evaluation.has_learnt:
+        return headline(evaluation)
+    names = evaluation.label_set.names
+    scored = [
+        (iou, name) for iou, name in zip(evaluation.iou, names, strict=True) if iou is not None
+    ]
+    (worst_iou, worst), (best_iou, best) = min(scored), max(scored)
+    return f"{headline(evaluation)}   best {best} {best_iou:.2f}   worst {worst} {worst_iou:.2f}"
+
+
+def facts(result: RunResult) -> dict[str, object]:
+    """Return what `--json` says of a finished run."""
+    assert result.evaluation is not None
+    return {
+        "run": result.folder,
+        "model": result.model,
+        "iterations": result.step,
+        **result.evaluation.to_json(),
+    }

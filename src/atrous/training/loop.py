@@ -1,0 +1,181 @@
+"""The optimizer's loop: Lightning's trainer, set up so that every step can be gone on from."""
+
+import logging
+import signal
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import lightning
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from atrous.data import DataSpec, JointTransform
+from atrous.errors import InputError
+from atrous.evaluation import Evaluation
+from atrous.inference import Predictor
+from atrous.models import SegmentationModel
+from atrous.training.checkpoints import KeepLast, WholeFileIO, checkpoint_step
+from atrous.training.config import TrainConfig
+from atrous.training.plan import Plan
+from atrous.training.samples import BatchOrder, TrainingSamples
+from atrous.training.task import SegmentationTask
+from atrous.training.watch import Journal, Reporter, Watch
+from atrous.weights import save
+
+__all__ = ["memory_named", "samples", "train"]
+
+
+def train(
+    config: TrainConfig,
+    plan: Plan,
+    spec: DataSpec,
+    model: SegmentationModel,
+    folder: Path,
+    reporter: Reporter,
+) -> int:
+    """Run the optimizer from the last checkpoint, if there is one, to the end or to Ctrl-C.
+
+    Returns:
+        Optimizer steps done in all.
+    """
+    last = folder / "last.ckpt"
+    start = checkpoint_step(last)
+    journal = Journal(folder, start)
+
+    def keep(evaluation: Evaluation, step: int) -> None:
+        provenance = {"step": step, "data": spec.fingerprint, "seed": config.seed}
+        save(model, folder / "model", metrics=evaluation.to_json(), provenance=provenance)
+
+    watch = Watch(
+        spec,
+        every=plan.val_every,
+        predictor=Predictor(model, device=plan.device),
+        keep=keep,
+        journal=journal,
+        reporter=reporter,
+    )
+    task = SegmentationTask(
+        model,
+        optimizer=config.optimizer,
+        lr=config.initial_lr,
+        weight_decay=config.decay,
+        iterations=plan.iterations,
+        micro_batch=plan.micro_batch,
+        seed=config.seed,
+    )
+    trainer = lightning.Trainer(
+        accelerator="gpu" if plan.device == "cuda" else "cpu",
+        devices=1,
+        precision="bf16-mixed" if plan.precision == "bf16-mixed" else "32-true",
+        max_steps=plan.iterations,
+        max_epochs=1,
+        callbacks=[watch, KeepLast(last)],
+        plugins=[WholeFileIO()],
+        default_root_dir=folder,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    model.train()
+    with _quiet(), _stop_on_interrupt(trainer):
+        trainer.fit(
+            task,
+            loader(config, plan, spec, start),
+            ckpt_path=last if last.exists() else None,
+        )
+    journal.close()
+    return int(trainer.global_step)
+
+
+def loader(
+    config: TrainConfig, plan: Plan, spec: DataSpec, start: int
+) -> DataLoader[tuple[Tensor, Tensor]]:
+    """Return the batches of the run from step `start` on."""
+    return DataLoader(
+        samples(config, plan.crop, spec),
+        batch_sampler=BatchOrder(plan.batch_size, start, plan.iterations),
+        num_workers=plan.workers,
+        worker_init_fn=_start_worker,
+        pin_memory=plan.device == "cuda",
+    )
+
+
+def samples(config: TrainConfig, crop: tuple[int, int], spec: DataSpec) -> TrainingSamples:
+    """Return the training samples of the run."""
+    transform = JointTransform(
+        crop,
+        scale_range=config.scale_range,
+        rotation=config.rotation,
+        flip=config.flip,
+        brightness=config.jitter,
+        contrast=config.jitter,
+        saturation=config.jitter,
+        ignore_index=spec.label_set.ignore_index,
+    )
+    return TrainingSamples(spec, spec.splits["train"], transform, config.seed)
+
+
+def _start_worker(worker: int) -> None:
+    """Leave Ctrl-C to the main process and the cores to the network."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(0)
+
+
+@contextmanager
+def _stop_on_interrupt(trainer: lightning.Trainer) -> Iterator[None]:
+    """Let the first Ctrl-C finish the step; the second interrupts at once."""
+
+    def stop(signum: int, frame: Any) -> None:
+        if trainer.should_stop:
+            raise KeyboardInterrupt
+        trainer.should_stop = True
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's advice to library authors away from users."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning.*")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+@contextmanager
+def memory_named(plan: Plan) -> Iterator[None]:
+    """Say which option to lower when memory runs out."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        text = str(error)
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and (
+            "allocate memory" not in text
+        ):
+            raise
+        height, width = plan.crop
+        smaller = max(1, plan.micro_batch // 2)
+        raise InputError(
+            f"out of memory with {plan.micro_batch} crops of {height}x{width} at once; "
+            f"lower --micro-batch to {smaller} (the result stays nearly the same) or --crop"
+        ) from error
