@@ -76,7 +76,7 @@ def make_scene(
     paint_ground(canvas, street, layout.shadows, rng)
     paint_buildings(canvas, street, rng)
     layout.paint(canvas, rng)
-    return _photograph(canvas.pixels, rng), np.ascontiguousarray(canvas.pixels[..., 3])
+    return _photograph(canvas, rng), canvas.labels()
 
 
 def write_scenes(
@@ -106,10 +106,10 @@ def write_scenes(
     write_text(folder / "data.yaml", _describe(list(count_by_split)))
 
 
-def _photograph(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Give the painted scene (H, W, 4) its surfaces, lens blur, exposure, white balance, grain."""
-    gains = surface(pixels[..., 3], rng)
-    image = cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB)
+def _photograph(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
+    """Give the painted scene its surfaces, lens blur, exposure, white balance, grain."""
+    gains = surface(canvas.labels(), canvas.clearness(), rng)
+    image = cv2.cvtColor(canvas.pixels, cv2.COLOR_RGBA2RGB)
     image = cv2.multiply(image, cv2.cvtColor(gains, cv2.COLOR_GRAY2RGB), scale=1 / 128)
     image = cv2.GaussianBlur(image, (3, 3), rng.uniform(0.3, 0.7))
     balance = rng.uniform(0.8, 1.2) * (1 + rng.normal(0, 0.035, 3))

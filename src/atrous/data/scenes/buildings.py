@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atrous.data.scenes.canvas import BUILDING, Canvas
+from atrous.data.scenes.canvas import BUILDING, Canvas, Ink
 from atrous.data.scenes.paints import Colour, any_paint, mix, wall
 from atrous.data.scenes.street import Plot, Street, sample_plots
 
@@ -45,9 +45,9 @@ class _Wall:
         """Return z of the middle."""
         return 0.5 * (self.start[1] + self.end[1])
 
-    def seen(self, colour: Colour, gain: float = 1.0) -> Colour:
-        """Return a colour on this wall as the camera sees it."""
-        return self.canvas.light.seen(colour, self.distance, self.gain * gain)
+    def ink(self, colour: Colour, gain: float = 1.0) -> Ink:
+        """Return the ink of a part of this wall."""
+        return self.canvas.ink(BUILDING, colour, self.distance, self.gain * gain)
 
     def project(self, along: np.ndarray, up: np.ndarray) -> np.ndarray:
         """Return the pixels (..., 2) of points on the wall in metres."""
@@ -80,7 +80,7 @@ def _paint_house(
     if plot.detached:
         _paint_wall(near, rng)
     else:
-        canvas.fill(BUILDING, near.seen(paint), _outline(near))
+        canvas.fill(near.ink(paint), _outline(near))
     gain = canvas.light.gain(-side, 0)
     ends = (front, plot.start), (front, plot.end)
     _paint_wall(_Wall(canvas, *ends, plot.height, paint, gain), rng)
@@ -97,15 +97,16 @@ def _paint_roof(near: _Wall, side: int, plot: Plot, rng: np.random.Generator) ->
     x = near.start[0] + side * np.array((-0.3, -0.3, half, half))
     y = plot.height + np.array((-0.2, -0.2, rise, rise))
     z = np.array((plot.start, plot.end, plot.end, plot.start))
-    colour = canvas.light.seen(tiles, 0.5 * (plot.start + plot.end), canvas.light.gain(-side, 0))
-    canvas.fill(BUILDING, colour, canvas.view.project(x, y, z))
+    middle = 0.5 * (plot.start + plot.end)
+    ink = canvas.ink(BUILDING, tiles, middle, canvas.light.gain(-side, 0))
+    canvas.fill(ink, canvas.view.project(x, y, z))
     gable = near.project(np.array((0, half, 2 * half)), near.height + np.array((0, rise, 0)))
-    canvas.fill(BUILDING, near.seen(near.colour), gable)
+    canvas.fill(near.ink(near.colour), gable)
 
 
 def _paint_wall(face: _Wall, rng: np.random.Generator) -> None:
     outline = _outline(face)
-    face.canvas.fill(BUILDING, face.seen(face.colour), outline)
+    face.canvas.fill(face.ink(face.colour), outline)
     scale = face.canvas.view.scale(face.distance)
     spread = outline[:, 0].max() - outline[:, 0].min()
     hidden = outline[:, 0].max() < 0 or outline[:, 0].min() > face.canvas.view.size[1]
@@ -115,14 +116,14 @@ def _paint_wall(face: _Wall, rng: np.random.Generator) -> None:
         _paint_courses(face, rng)
     _paint_openings(face, scale > 4, rng)
     rim = face.project(_ACROSS * face.length, face.height - _UP * 0.45)
-    face.canvas.fill(BUILDING, face.seen(mix(face.colour, (90, 80, 75), 0.5)), rim)
+    face.canvas.fill(face.ink(mix(face.colour, (90, 80, 75), 0.5)), rim)
 
 
 def _paint_courses(face: _Wall, rng: np.random.Generator) -> None:
     """Paint the courses of bricks or boards."""
     up = np.arange(0.5, face.height, rng.uniform(0.35, 0.65))
     lines = face.project(np.array(((0.0, face.length),)), up[:, None])
-    face.canvas.strokes(BUILDING, face.seen(face.colour, rng.uniform(0.84, 0.93)), lines, 1)
+    face.canvas.strokes(face.ink(face.colour, rng.uniform(0.84, 0.93)), lines, 1)
 
 
 def _paint_openings(face: _Wall, fine: bool, rng: np.random.Generator) -> None:
@@ -137,11 +138,12 @@ def _paint_openings(face: _Wall, fine: bool, rng: np.random.Generator) -> None:
         frame = mix(face.colour, (235, 232, 225) if rng.random() < 0.6 else (70, 60, 55), 0.6)
         border = windows + _FRAME
         border = face.project(border[..., 0], border[..., 1])
-        face.canvas.fill(BUILDING, face.seen(frame), border)
+        face.canvas.fill(face.ink(frame), border)
     glass = mix((45, 55, 68), face.canvas.light.zenith, rng.uniform(0.0, 0.6))
     lit = rng.random(len(panes)) < face.canvas.light.lamps
-    face.canvas.fill(BUILDING, face.seen(glass), panes[~lit])
-    face.canvas.fill(BUILDING, mix((250, 215, 140), face.canvas.light.haze, 0.2), panes[lit])
+    face.canvas.fill(face.ink(glass), panes[~lit])
+    lamp = face.canvas.glow(BUILDING, (250, 218, 150), face.distance)
+    face.canvas.fill(lamp, panes[lit])
     if fine and len(columns):
         _paint_ground_floor(face, columns, wide, bay, rng)
 
@@ -160,8 +162,8 @@ def _paint_ground_floor(
         first, second = (60.0, 66.0, 76.0), mix((80, 55, 40), any_paint(rng), 0.4)
     points = np.concatenate([shops, board])
     pixels = face.project(points[..., 0], points[..., 1])
-    face.canvas.fill(BUILDING, face.seen(first), pixels[: len(shops)])
-    face.canvas.fill(BUILDING, face.seen(second), pixels[len(shops) :])
+    face.canvas.fill(face.ink(first), pixels[: len(shops)])
+    face.canvas.fill(face.ink(second), pixels[len(shops) :])
 
 
 def _rectangles(along: np.ndarray, up: np.ndarray, wide: float, tall: float) -> np.ndarray:

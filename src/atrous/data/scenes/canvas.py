@@ -3,6 +3,7 @@
 World coordinates are metres: x to the right, y up from the ground, z away from the camera, which
 stands at x = z = 0 and looks along z. The canvas holds red, green, blue and label in one array of
 four channels and nothing is smoothed at its edges, so a mask is exact to the pixel by construction.
+The label takes the low four bits of its channel; the high four say how thick the haze before it is.
 """
 
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ import cv2
 import numpy as np
 
 from atrous.data.scenes.light import Light
-from atrous.data.scenes.paints import Colour
+from atrous.data.scenes.paints import Colour, mix
 
 __all__ = [
     "BUILDING",
@@ -27,6 +28,7 @@ __all__ = [
     "SKY",
     "TREE",
     "Canvas",
+    "Ink",
     "View",
     "sample_view",
 ]
@@ -35,6 +37,9 @@ SKY, BUILDING, ROAD, PAVEMENT, TREE, CAR, PERSON, POLE, SIGN = range(9)
 
 NEAR = 0.8
 """Nothing closer to the camera than this many metres is projected."""
+
+Ink = tuple[float, float, float, int]
+"""What a shape leaves on each of its pixels: red, green, blue, label and haze."""
 
 _ANGLES = np.arange(16) * (np.pi / 8)
 CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=-1)
@@ -101,7 +106,7 @@ class Canvas:
     Attributes:
         view: The camera.
         light: Sun, sky and haze.
-        pixels: Red, green, blue and label (H, W, 4) uint8.
+        pixels: Red, green, blue, label and haze (H, W, 4) uint8.
     """
 
     def __init__(self, view: View, light: Light) -> None:
@@ -109,24 +114,39 @@ class Canvas:
         self.light = light
         self.pixels = np.zeros((*view.size, 4), np.uint8)
 
-    def fill(self, label: int, colour: Colour, outlines: np.ndarray) -> None:
+    def ink(self, label: int, colour: Colour, z: float, gain: float = 1.0) -> Ink:
+        """Return the ink of a thing: its colour lit with `gain` and seen through `z` m of haze."""
+        veil = self.light.veil(z)
+        return (*self.light.seen(colour, veil, gain), label | int(16 * veil) << 4)
+
+    def glow(self, label: int, colour: Colour, z: float) -> Ink:
+        """Return the ink of a thing that shines by itself, as a lit window does."""
+        return (*mix(colour, self.light.haze, self.light.veil(z)), label)
+
+    def labels(self) -> np.ndarray:
+        """Return the label of every pixel (H, W) uint8."""
+        labels: np.ndarray = self.pixels[..., 3] & 15
+        return labels
+
+    def clearness(self) -> np.ndarray:
+        """Return how little haze lies before every pixel (H, W) uint8, 16 = none."""
+        clearness: np.ndarray = 16 - (self.pixels[..., 3] >> 4)
+        return clearness
+
+    def fill(self, ink: Ink, outlines: np.ndarray) -> None:
         """Fill one outline (N, 2) or several (M, N, 2) that do not overlap; columns and rows."""
         if outlines.size:
-            cv2.fillPoly(self.pixels, fixed(outlines), (*colour, label), cv2.LINE_8, _SHIFT)
+            cv2.fillPoly(self.pixels, fixed(outlines), ink, cv2.LINE_8, _SHIFT)
 
-    def strokes(self, label: int, colour: Colour, lines: np.ndarray, width: float) -> None:
+    def strokes(self, ink: Ink, lines: np.ndarray, width: float) -> None:
         """Draw one open line (N, 2) or several (M, N, 2), at least a pixel wide."""
         thickness = max(1, round(width))
-        ink = (*colour, label)
         cv2.polylines(self.pixels, fixed(lines), False, ink, thickness, cv2.LINE_8, _SHIFT)
 
-    def ellipse(
-        self, label: int, colour: Colour, centre: Iterable[float], axes: tuple[float, float]
-    ) -> None:
+    def ellipse(self, ink: Ink, centre: Iterable[float], axes: tuple[float, float]) -> None:
         """Fill an upright ellipse with half axes `axes` (columns, rows), at least a pixel big."""
         column, row = (round(16 * value) for value in centre)
         half = max(8, round(16 * axes[0])), max(8, round(16 * axes[1]))
-        ink = (*colour, label)
         cv2.ellipse(self.pixels, (column, row), half, 0, 0, 360, ink, -1, cv2.LINE_8, _SHIFT)
 
 

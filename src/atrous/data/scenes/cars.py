@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atrous.data.scenes.canvas import CAR, CIRCLE, Canvas
+from atrous.data.scenes.canvas import CAR, CIRCLE, Canvas, Ink
 from atrous.data.scenes.paints import Colour, car_paint, mix
 
 __all__ = ["paint_car"]
@@ -56,34 +56,34 @@ def paint_car(canvas: Canvas, x: float, z: float, yaw: float, rng: np.random.Gen
     world_x = x + points[:, 0] * sine + points[:, 2] * cosine
     world_z = z + points[:, 0] * cosine - points[:, 2] * sine
     pixels = canvas.view.project(world_x, points[:, 1], world_z)
-    colours = _colours(canvas, car_paint(rng), z, (side * cosine, -side * sine), cosine > 0, rng)
+    inks = _inks(canvas, car_paint(rng), z, (side * cosine, -side * sine), cosine > 0, rng)
     start = 0
     for face in faces:
         end = start + len(face.outline)
-        canvas.fill(CAR, colours[face.part], pixels[start:end])
+        canvas.fill(inks[face.part], pixels[start:end])
         start = end
 
 
-def _colours(
+def _inks(
     canvas: Canvas,
     paint: Colour,
     z: float,
     flank: tuple[float, float],
     rear: bool,
     rng: np.random.Generator,
-) -> dict[str, Colour]:
-    """Return the colour of every part as the camera sees it; `flank` is the side's normal."""
+) -> dict[str, Ink]:
+    """Return the ink of every part; `flank` is the side's normal."""
     light = canvas.light
     glass = mix((30, 36, 44), light.zenith, rng.uniform(0.05, 0.45))
     return {
-        "top": light.seen(paint, z, 1.16 if light.shadow < 0.8 else 1.04),
-        "end": light.seen(paint, z, light.gain(0, -1)),
-        "flank": light.seen(paint, z, light.gain(*flank)),
-        "glass": light.seen(glass, z),
-        "tyre": light.seen((24, 24, 26), z),
-        "hub": light.seen((118, 118, 120), z),
-        "lamp": light.seen((186, 26, 24) if rear else (240, 236, 220), z),
-        "plate": light.seen((205, 205, 200), z),
+        "top": canvas.ink(CAR, paint, z, 1.16 if light.shadow < 0.8 else 1.04),
+        "end": canvas.ink(CAR, paint, z, light.gain(0, -1)),
+        "flank": canvas.ink(CAR, paint, z, light.gain(*flank)),
+        "glass": canvas.ink(CAR, glass, z),
+        "tyre": canvas.ink(CAR, (24, 24, 26), z),
+        "hub": canvas.ink(CAR, (118, 118, 120), z),
+        "lamp": canvas.ink(CAR, (186, 26, 24) if rear else (240, 236, 220), z),
+        "plate": canvas.ink(CAR, (205, 205, 200), z),
     }
 
 
@@ -104,7 +104,9 @@ def _faces(kind: int, rear: bool, along: bool, side: int, fine: bool) -> tuple[_
     faces += _flank(profile, side * _HALF)
     middle = np.array((profile[-1, 0] / 2, 0, 0))
     return tuple(
-        _Face(face.part, face.fine, face.outline - middle) for face in faces if fine or not face.fine
+        _Face(face.part, face.fine, face.outline - middle)
+        for face in faces
+        if fine or not face.fine
     )
 
 

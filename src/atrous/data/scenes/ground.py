@@ -26,12 +26,11 @@ def paint_ground(
 ) -> None:
     """Paint everything below the horizon that is flat."""
     top = int(canvas.view.vanishing[1]) + 2
-    light = canvas.light
-    slab, tar = light.seen(paving(rng), 0), light.seen(asphalt(rng), 0)
-    canvas.pixels[top:] = (*slab, PAVEMENT)
+    slab, tar = paving(rng), asphalt(rng)
+    canvas.pixels[top:] = canvas.ink(PAVEMENT, slab, 0)
     _paint_slabs(canvas, street, _times(slab, rng.uniform(0.76, 0.9)))
     _paint_road(canvas, street, tar)
-    _paint_kerbs(canvas, street, mix(slab, light.seen((205, 203, 198), 0), 0.5))
+    _paint_kerbs(canvas, street, mix(slab, (205, 203, 198), 0.5))
     _paint_wear(canvas, street, tar, rng)
     _paint_markings(canvas, street, tar, rng)
     _shade_and_veil(canvas, shadows, top)
@@ -43,7 +42,9 @@ def _strip(left: float, right: float, start: float = NEAR, end: float = FAR) -> 
 
 def _flat(canvas: Canvas, label: int, colour: Colour, outlines: np.ndarray) -> None:
     """Fill outlines x, z (..., N, 2) on the ground."""
-    canvas.fill(label, colour, canvas.view.project(outlines[..., 0], 0.0, outlines[..., 1]))
+    canvas.fill(
+        canvas.ink(label, colour, 0), canvas.view.project(outlines[..., 0], 0.0, outlines[..., 1])
+    )
 
 
 def _paint_slabs(canvas: Canvas, street: Street, colour: Colour) -> None:
@@ -57,7 +58,7 @@ def _paint_slabs(canvas: Canvas, street: Street, colour: Colour) -> None:
         along = np.stack(np.broadcast_arrays(x[:, None], [[NEAR, reach]]), -1)
         lines = np.concatenate([across, along])
         points = canvas.view.project(lines[..., 0], 0.0, lines[..., 1])
-        canvas.strokes(PAVEMENT, colour, points, 0.04 * canvas.view.scale(5.0))
+        canvas.strokes(canvas.ink(PAVEMENT, colour, 0), points, 0.04 * canvas.view.scale(5.0))
 
 
 def _paint_road(canvas: Canvas, street: Street, tar: Colour) -> None:
@@ -89,13 +90,13 @@ def _paint_wear(canvas: Canvas, street: Street, tar: Colour, rng: np.random.Gene
         x, z = rng.uniform(street.left + 0.6, street.right - 0.6), rng.uniform(4, 14)
         scale = canvas.view.scale(z)
         axes = 0.36 * scale, 0.36 * scale * canvas.view.eye / z
-        canvas.ellipse(ROAD, _times(tar, 0.65), canvas.view.foot(x, z), axes)
+        canvas.ellipse(canvas.ink(ROAD, tar, 0, 0.65), canvas.view.foot(x, z), axes)
 
 
 def _paint_markings(canvas: Canvas, street: Street, tar: Colour, rng: np.random.Generator) -> None:
     """Paint lane dashes, edge lines and the zebra crossing, fresh or worn."""
     fresh = (222, 220, 214) if rng.random() < 0.8 else (212, 176, 76)
-    colour = mix(canvas.light.seen(fresh, 0), tar, rng.uniform(0, 0.55))
+    colour = mix(fresh, tar, rng.uniform(0, 0.55))
     shift, lines = rng.uniform(0, 5), []
     for x in np.arange(street.left + street.lane, street.right - 1.5, street.lane):
         starts = np.arange(shift - 5, 60, 6)
@@ -118,15 +119,18 @@ def _shade_and_veil(canvas: Canvas, shadows: Sequence[Shadow], top: int) -> None
     ground = canvas.pixels[top:]
     below = np.arange(len(ground)) + (top + 0.5 - view.vanishing[1])
     clear = np.exp(-light.density * view.focal * view.eye / below)
-    gains = np.full(ground.shape[:2], 255, np.uint8)
+    gains: np.ndarray = np.full(ground.shape[:2], 255, np.uint8)
     for shadow in shadows:
         outline = view.project(shadow.outline[:, 0], 0.0, shadow.outline[:, 1]) - (0, top)
         cv2.fillPoly(gains, fixed(outline), 255 * (1 - shadow.strength), cv2.LINE_8, 4)
     gains = cv2.blur(gains, (3, 3))  # a soft edge; the label below is not touched
     gains = cv2.multiply(gains, np.repeat(clear[:, None], gains.shape[1], 1), dtype=cv2.CV_8U)
-    whole = np.full_like(gains, 255)
-    cv2.multiply(ground, cv2.merge([gains, gains, gains, whole]), ground, 1 / 255)
-    veil = np.rint((1 - clear)[:, None, None] * (*light.haze, 0.0)).astype(np.uint8)
+    cv2.multiply(
+        ground, cv2.merge([gains, gains, gains, np.full_like(gains, 255)]), ground, 1 / 255
+    )
+    veil: np.ndarray = np.empty((len(ground), 1, 4), np.uint8)
+    veil[:, 0, :3] = np.rint((1 - clear)[:, None] * light.haze)
+    veil[:, 0, 3] = (16 * (1 - clear)).astype(np.uint8) << 4
     cv2.add(ground, np.repeat(veil, ground.shape[1], 1), ground)
 
 

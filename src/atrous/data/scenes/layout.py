@@ -105,7 +105,7 @@ def _plant_trees(layout: Layout, street: Street, side: int, rng: np.random.Gener
     if rng.random() < 0.25:
         return
     x = street.kerb(side) + side * 0.9
-    z, gap = layout.view.entry(x) * rng.uniform(1.0, 1.6), rng.uniform(7, 14)
+    z, gap = max(4.0, layout.view.entry(x)) * rng.uniform(1.0, 1.6), rng.uniform(7, 14)
     while z < 70:
         if not street.open_at(side, z, z) and rng.random() < 0.8:
             layout.put(paint_tree, x, z, 3.0, 0.16)
@@ -117,7 +117,7 @@ def _plant_trees(layout: Layout, street: Street, side: int, rng: np.random.Gener
 def _put_posts(layout: Layout, street: Street, side: int, rng: np.random.Generator) -> None:
     """Place lamps in a row and a few signs between them."""
     x = street.kerb(side) + side * 0.5
-    near = layout.view.entry(x)
+    near = max(4.0, layout.view.entry(x))  # closer ones would fill the image
     z, gap = near * rng.uniform(1.02, 1.9), rng.uniform(9, 22)
     while z < 60:
         if not street.open_at(side, z, z):

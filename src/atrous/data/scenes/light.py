@@ -39,11 +39,13 @@ class Light:
         """Say where the sun stands: -1 on the left, 1 on the right."""
         return -math.copysign(1.0, self.cast[0])
 
-    def seen(self, colour: Colour, z: float, gain: float = 1.0) -> Colour:
-        """Return `colour` lit with `gain` and veiled by `z` metres of haze."""
-        clear = math.exp(-self.density * z)
-        veil = 1 - clear
-        gain *= clear
+    def veil(self, z: float) -> float:
+        """Return which share of a thing's colour `z` metres of haze have taken."""
+        return 1 - math.exp(-self.density * z)
+
+    def seen(self, colour: Colour, veil: float, gain: float = 1.0) -> Colour:
+        """Return `colour` lit with `gain` and faded into the haze by `veil`."""
+        gain *= 1 - veil
         return (
             colour[0] * self.tint[0] * gain + self.haze[0] * veil,
             colour[1] * self.tint[1] * gain + self.haze[1] * veil,
@@ -58,7 +60,7 @@ class Light:
 
 def sample_light(rng: np.random.Generator) -> Light:
     """Draw a time of day and the weather."""
-    density = rng.uniform(0.012, 0.032) if rng.random() < 0.2 else rng.uniform(0.001, 0.008)
+    density = rng.uniform(0.008, 0.018) if rng.random() < 0.2 else rng.uniform(0.001, 0.008)
     side = 1.0 if rng.random() < 0.5 else -1.0
     kind = rng.random()
     if kind < 0.5:
@@ -79,12 +81,12 @@ def _overcast(rng: np.random.Generator, side: float, density: float) -> Light:
     zenith = (grey * 0.93, grey * 0.97, grey)
     haze = (grey * 1.06, grey * 1.06, grey * 1.06)
     cast = (side * 0.3, 0.1)
-    return Light((0.86, 0.89, 0.92), 0.9, cast, zenith, haze, density * 1.3, 0.75, 0.06)
+    return Light((0.86, 0.89, 0.92), 0.9, cast, zenith, haze, density, 0.75, 0.06)
 
 
 def _dusk(rng: np.random.Generator, side: float, density: float) -> Light:
     zenith = mix((66, 84, 140), (118, 118, 160), rng.random())
     haze = mix((246, 178, 118), (222, 168, 166), rng.random())
     cast = (side * rng.uniform(1.2, 2.2), rng.uniform(-0.8, 0.8))
-    tint = (rng.uniform(0.86, 0.96), 0.76, rng.uniform(0.64, 0.74))
+    tint = (rng.uniform(0.9, 1.0), 0.81, rng.uniform(0.68, 0.78))
     return Light(tint, rng.uniform(0.55, 0.72), cast, zenith, haze, density, rng.random(), 0.45)

@@ -1,57 +1,76 @@
-"""Persons: limbs, clothes and a head, in body heights above the foot point."""
+"""Persons: limbs, clothes and a head, in body heights right of and above the foot point."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from atrous.data.scenes.canvas import PERSON, Canvas
-from atrous.data.scenes.paints import any_paint, mix, skin
+from atrous.data.scenes.paints import Colour, any_paint, mix, skin
 
 __all__ = ["paint_person"]
+
+Points = Sequence[tuple[float, float]] | Sequence[Sequence[tuple[float, float]]]
 
 
 def paint_person(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> None:
     """Paint a grown-up or a child who stands or walks at x, z."""
     tall = rng.uniform(1.55, 1.9) if rng.random() < 0.88 else rng.uniform(1.0, 1.4)
-    unit = tall * canvas.view.scale(z)  # pixels of the whole body
-    foot = np.array(canvas.view.foot(x, z))
-    light = canvas.light
+    body = _Body(canvas, x, z, tall)
     cloth, trousers = any_paint(rng), mix(any_paint(rng), (45, 48, 60), 0.6)
-    top = light.seen(cloth, z)
-    _paint_legs(canvas, foot, unit, light.seen(trousers, z), rng)
-    _paint_arms(canvas, foot, unit, light.seen(cloth, z, 0.8), rng)
-    hem = 0.44 if rng.random() < 0.7 else 0.28
-    half = np.array(((-0.1, hem), (-0.125, 0.8), (-0.05, 0.84), (0.0, 0.84), (0.0, hem)))
-    half = half * (1, -1) * unit
-    canvas.fill(PERSON, light.seen(cloth, z, light.gain(-1, 0)), foot + half)
-    canvas.fill(PERSON, light.seen(cloth, z, light.gain(1, 0)), foot + half * (-1, 1))
+    hair = mix((24, 18, 15), (150, 110, 60), rng.random() ** 2)
+    body.legs(trousers, rng.uniform(-0.14, 0.14))
+    body.arms(mix(cloth, (0, 0, 0), 0.2), rng.uniform(-0.1, 0.1))
+    body.coat(cloth, 0.44 if rng.random() < 0.7 else 0.28)
     if rng.random() < 0.25:
-        bag = np.array(((-0.075, 0.56), (-0.075, 0.79), (0.075, 0.79), (0.075, 0.56)))
-        bag = bag * (1, -1) * unit
-        canvas.fill(PERSON, light.seen(any_paint(rng), z, 0.8), foot + bag)
-    hair = light.seen(mix((24, 18, 15), (150, 110, 60), rng.random() ** 2), z)
-    turn = rng.uniform(-0.012, 0.012)
-    canvas.ellipse(PERSON, hair, foot - (0, 0.93 * unit), (0.062 * unit, 0.075 * unit))
-    face = foot + np.array((turn, -0.905)) * unit
-    canvas.ellipse(PERSON, light.seen(skin(rng), z), face, (0.05 * unit, 0.06 * unit))
-    canvas.fill(PERSON, top, foot + np.array(((-0.05, -0.84), (0.05, -0.84), (0, -0.8))) * unit)
+        body.bag(mix(any_paint(rng), (0, 0, 0), 0.2))
+    body.head(hair, skin(rng), rng.uniform(-0.012, 0.012))
 
 
-def _paint_legs(canvas, foot, unit, colour, rng) -> None:
-    stride = rng.uniform(-0.14, 0.14)
-    legs = np.array(
-        (
-            ((-0.045, 0.49), (-0.04 + stride * 0.6, 0.26), (-0.035 + stride, 0.02)),
-            ((0.045, 0.49), (0.04 - stride * 0.6, 0.26), (0.035 - stride, 0.02)),
-        )
-    )
-    canvas.strokes(PERSON, colour, foot + legs * (1, -1) * unit, 0.09 * unit)
+class _Body:
+    """A person on the canvas; every part takes its colour and what may vary."""
 
+    def __init__(self, canvas: Canvas, x: float, z: float, tall: float) -> None:
+        self.canvas = canvas
+        self.z = z
+        self.unit = tall * canvas.view.scale(z)  # pixels of the whole body
+        self.foot = np.array(canvas.view.foot(x, z))
 
-def _paint_arms(canvas, foot, unit, colour, rng) -> None:
-    swing = rng.uniform(-0.1, 0.1)
-    arms = np.array(
-        (
-            ((-0.115, 0.79), (-0.15, 0.62), (-0.14 - swing, 0.47)),
-            ((0.115, 0.79), (0.15, 0.62), (0.14 + swing, 0.47)),
-        )
-    )
-    canvas.strokes(PERSON, colour, foot + arms * (1, -1) * unit, 0.06 * unit)
+    def pixels(self, points: Points) -> np.ndarray:
+        """Return columns and rows of points (..., 2) in body heights, the second one upwards."""
+        return self.foot + np.array(points) * (self.unit, -self.unit)
+
+    def legs(self, colour: Colour, stride: float) -> None:
+        """Paint both legs, `stride` apart."""
+        left = (-0.045, 0.49), (-0.04 + stride * 0.6, 0.26), (-0.035 + stride, 0.02)
+        right = (0.045, 0.49), (0.04 - stride * 0.6, 0.26), (0.035 - stride, 0.02)
+        ink = self.canvas.ink(PERSON, colour, self.z)
+        self.canvas.strokes(ink, self.pixels((left, right)), 0.09 * self.unit)
+
+    def arms(self, colour: Colour, swing: float) -> None:
+        """Paint both arms, their hands `swing` away from the body."""
+        left = (-0.115, 0.79), (-0.15, 0.62), (-0.14 - swing, 0.47)
+        right = (0.115, 0.79), (0.15, 0.62), (0.14 + swing, 0.47)
+        ink = self.canvas.ink(PERSON, colour, self.z)
+        self.canvas.strokes(ink, self.pixels((left, right)), 0.06 * self.unit)
+
+    def coat(self, colour: Colour, hem: float) -> None:
+        """Paint the trunk down to `hem`: a half that faces the sun and one that does not."""
+        for side in (-1, 1):
+            outline = (0.1, hem), (0.125, 0.8), (0.05, 0.84), (0.0, 0.84), (0.0, hem)
+            half = self.pixels([(side * right, up) for right, up in outline])
+            gain = self.canvas.light.gain(side, 0)
+            self.canvas.fill(self.canvas.ink(PERSON, colour, self.z, gain), half)
+
+    def bag(self, colour: Colour) -> None:
+        """Paint a bag on the back."""
+        outline = (-0.075, 0.56), (-0.075, 0.79), (0.075, 0.79), (0.075, 0.56)
+        self.canvas.fill(self.canvas.ink(PERSON, colour, self.z), self.pixels(outline))
+
+    def head(self, hair: Colour, face: Colour, turn: float) -> None:
+        """Paint hair and a face that looks a little aside."""
+        ink = self.canvas.ink(PERSON, hair, self.z)
+        axes = 0.062 * self.unit, 0.075 * self.unit
+        self.canvas.ellipse(ink, self.pixels([(0.0, 0.93)])[0], axes)
+        ink = self.canvas.ink(PERSON, face, self.z)
+        axes = 0.05 * self.unit, 0.06 * self.unit
+        self.canvas.ellipse(ink, self.pixels([(turn, 0.905)])[0], axes)

@@ -19,29 +19,31 @@ _PLATES: tuple[tuple[np.ndarray, Colour, Colour], ...] = (  # outline, rim, face
     (_DIAMOND, (234, 232, 226), (232, 184, 40)),
     (_OCTAGON, (232, 230, 226), (180, 30, 34)),
 )
+_BOARDS: tuple[Colour, ...] = ((30, 80, 150), (28, 110, 70), (225, 222, 214), (226, 186, 50))
 _BAR = np.array(((-0.42, -0.13), (0.42, -0.13), (0.42, 0.13), (-0.42, 0.13)))
 _BOX = np.array(((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)))
+_CROSSBARS = np.array((((-0.8, 0.3), (0.8, 0.3)), ((-0.8, 0.8), (0.8, 0.8))))
 
 
 def paint_pole(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> None:
     """Paint a street lamp (its arm over the road), a lantern, a telegraph pole or a bollard."""
-    kind, scale, light = rng.random(), canvas.view.scale(z), canvas.light
+    kind, scale = rng.random(), canvas.view.scale(z)
     foot = np.array(canvas.view.foot(x, z))
-    colour = light.seen(metal(rng), z, rng.uniform(0.8, 1.0))
+    ink = canvas.ink(POLE, metal(rng), z, rng.uniform(0.8, 1.0))
     tall = rng.uniform(4.5, 7.5) if kind < 0.9 else rng.uniform(0.9, 1.2)
     top, wide = foot - (0, tall * scale), rng.uniform(0.15, 0.2) * scale
-    canvas.strokes(POLE, colour, np.array((foot, top)), wide)
+    canvas.strokes(ink, np.array((foot, top)), wide)
     if kind < 0.6:
-        reach = -math.copysign(rng.uniform(0.9, 1.8), x) * scale
-        arm = top + np.array(((0.0, 0.0), (reach, -0.25 * scale)))
-        canvas.strokes(POLE, colour, arm, 0.6 * wide)
-        glass = light.seen((190, 190, 180), z)
-        canvas.ellipse(POLE, glass, arm[1] + (0, 0.05 * scale), (0.32 * scale, 0.12 * scale))
+        reach = -math.copysign(rng.uniform(0.9, 1.8), x)
+        arm = top + np.array(((0.0, 0.0), (reach, -0.25))) * scale
+        canvas.strokes(ink, arm, 0.6 * wide)
+        glass = canvas.ink(POLE, (190, 190, 180), z)
+        canvas.ellipse(glass, arm[1] + (0, 0.05 * scale), (0.32 * scale, 0.12 * scale))
     elif kind < 0.78:
-        canvas.ellipse(POLE, light.seen((215, 212, 200), z), top, (0.24 * scale, 0.24 * scale))
+        globe = canvas.ink(POLE, (215, 212, 200), z)
+        canvas.ellipse(globe, top, (0.24 * scale, 0.24 * scale))
     elif kind < 0.9:
-        arms = np.array((((-0.8, 0.3), (0.8, 0.3)), ((-0.8, 0.8), (0.8, 0.8))))
-        canvas.strokes(POLE, colour, top + arms * scale, 0.7 * wide)
+        canvas.strokes(ink, top + _CROSSBARS * scale, 0.7 * wide)
 
 
 def paint_sign(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> None:
@@ -51,38 +53,35 @@ def paint_sign(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> 
     foot = np.array(canvas.view.foot(x, z))
     centre = foot - (0, rng.uniform(2.3, 3.0) * scale)
     post = np.array((foot, centre - (0, half)))
-    canvas.strokes(POLE, canvas.light.seen(metal(rng), z, 0.95), post, 0.13 * scale)
+    canvas.strokes(canvas.ink(POLE, metal(rng), z, 0.95), post, 0.13 * scale)
     kind = rng.integers(len(_PLATES) + 1)
     if kind == len(_PLATES):
         _paint_board(canvas, centre, half, z, rng)
         return
     outline, rim, face = _PLATES[kind]
-    light = canvas.light
-    canvas.fill(SIGN, light.seen(rim, z, 0.95), centre + outline * half)
-    canvas.fill(SIGN, light.seen(face, z, 0.95), centre + outline * half * 0.74)
+    canvas.fill(canvas.ink(SIGN, rim, z, 0.95), centre + outline * half)
+    canvas.fill(canvas.ink(SIGN, face, z, 0.95), centre + outline * half * 0.74)
     if half > 4:
-        mark = mix(face, _ink(face), 0.85)
-        bar = _BAR if rng.random() < 0.5 else _BAR[:, ::-1]
-        canvas.fill(SIGN, light.seen(mark, z), centre + bar * half)
+        mark = canvas.ink(SIGN, mix(face, _lettering(face), 0.85), z)
+        canvas.fill(mark, centre + (_BAR if rng.random() < 0.5 else _BAR[:, ::-1]) * half)
 
 
 def _paint_board(
     canvas: Canvas, centre: np.ndarray, half: float, z: float, rng: np.random.Generator
 ) -> None:
     """Paint a direction board with lines of lettering."""
-    faces = ((30, 80, 150), (28, 110, 70), (225, 222, 214), (226, 186, 50))
-    face = faces[rng.integers(4)]
-    ink = canvas.light.seen(_ink(face), z)
+    face = _BOARDS[rng.integers(len(_BOARDS))]
+    letters = canvas.ink(SIGN, _lettering(face), z)
     extent = np.array((rng.uniform(1.2, 1.8), rng.uniform(0.7, 1.1))) * half
-    canvas.fill(SIGN, ink, centre + _BOX * extent)
+    canvas.fill(letters, centre + _BOX * extent)
     rim = min(1.5, 0.1 * half)
-    canvas.fill(SIGN, canvas.light.seen(face, z), centre + _BOX * (extent - rim))
+    canvas.fill(canvas.ink(SIGN, face, z), centre + _BOX * (extent - rim))
     if half > 4:
         ends = rng.uniform(0.1, 0.7, 3)
-        lines = np.array([((-0.7, y), (x, y)) for x, y in zip(ends, (-0.45, 0, 0.45), strict=True)])
-        canvas.strokes(SIGN, ink, centre + lines * extent, 0.16 * extent[1])
+        lines = [((-0.7, y), (x, y)) for x, y in zip(ends, (-0.45, 0, 0.45), strict=True)]
+        canvas.strokes(letters, centre + np.array(lines) * extent, 0.16 * extent[1])
 
 
-def _ink(face: Colour) -> Colour:
-    """Return dark lettering for a light face and the reverse."""
+def _lettering(face: Colour) -> Colour:
+    """Return dark letters for a light face and the reverse."""
     return (26, 26, 28) if sum(face) > 360 else (238, 238, 234)

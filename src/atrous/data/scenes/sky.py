@@ -34,14 +34,14 @@ def _paint_skyline(canvas: Canvas, rng: np.random.Generator) -> None:
     while column < canvas.view.size[1]:
         wide, tall = rng.uniform(8, 26) * scale, rng.uniform(5, 22) * scale
         if rng.random() < 0.3:
-            colour = canvas.light.seen(leaf(rng), FAR, 0.75)
+            ink = canvas.ink(TREE, leaf(rng), FAR, 0.75)
             axes = wide * 0.6, min(tall, 12 * scale) * 0.8
-            canvas.ellipse(TREE, colour, (column + wide / 2, bottom), axes)
+            canvas.ellipse(ink, (column + wide / 2, bottom), axes)
         else:
-            colour = canvas.light.seen(wall(rng), FAR, 0.8)
+            ink = canvas.ink(BUILDING, wall(rng), FAR, 0.8)
             left, right, top = column, column + wide, bottom - tall
             box = np.array(((left, top), (right, top), (right, bottom), (left, bottom)))
-            canvas.fill(BUILDING, colour, box)
+            canvas.fill(ink, box)
         column += wide
 
 

@@ -27,11 +27,12 @@ _OCTAVES = {
 }
 
 
-def surface(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def surface(labels: np.ndarray, clearness: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return the texture of every pixel by its class; larger images get coarser features.
 
     Args:
         labels: Labels (H, W) uint8.
+        clearness: How little haze lies before each pixel (H, W) uint8, 0..16; haze hides texture.
         rng: Draws the offset.
 
     Returns:
@@ -44,8 +45,11 @@ def surface(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     columns = (np.arange(width, dtype=np.int32) + column) % _SIDE
     places = labels.astype(np.int32) * _SIDE**2
     places += rows[:, None] + columns
-    gains: np.ndarray = tiles.take(places)
-    return gains
+    gains = tiles.take(places)
+    gains *= clearness
+    gains //= 16
+    gains += 128
+    return gains.astype(np.uint8)
 
 
 def clouds(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
@@ -75,12 +79,12 @@ def grain(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
 @functools.lru_cache(maxsize=8)
 def _surfaces(zoom: int) -> np.ndarray:
     rng = np.random.default_rng(20_250_101)
-    tiles = np.full((_CLASSES, _SIDE, _SIDE), 128, np.uint8)
+    tiles = np.zeros((_CLASSES, _SIDE, _SIDE), np.int16)
     for label, octaves in _OCTAVES.items():
-        total = np.full((_SIDE, _SIDE), 128.0)
+        total = np.zeros((_SIDE, _SIDE))
         for amplitude, feature in octaves:
             total += amplitude * _smooth_noise(rng, feature * zoom)
-        tiles[label] = np.clip(np.rint(total), 0, 255)
+        tiles[label] = np.clip(np.rint(total), -128, 127)
     return tiles
 
 
@@ -111,4 +115,5 @@ def _smooth_noise(rng: np.random.Generator, feature: float) -> np.ndarray:
     square = frequency[:, None] ** 2 + frequency[None, :] ** 2
     kept = np.exp(-square * (feature * 1.6) ** 2)
     smooth = np.fft.ifft2(np.fft.fft2(white) * kept).real
-    return (smooth - smooth.mean()) / smooth.std()
+    noise: np.ndarray = (smooth - smooth.mean()) / smooth.std()
+    return noise

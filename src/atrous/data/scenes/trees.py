@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from atrous.data.scenes.canvas import CIRCLE, TREE, Canvas
-from atrous.data.scenes.paints import Colour, leaf, mix
+from atrous.data.scenes.canvas import CIRCLE, TREE, Canvas, Ink
+from atrous.data.scenes.paints import leaf, mix
 
 __all__ = ["paint_tree"]
 
@@ -16,13 +16,13 @@ _FORKS = np.array([((math.cos(a), -math.sin(a)), (math.sin(a), math.cos(a))) for
 def paint_tree(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> None:
     """Paint one tree at x, z."""
     tall, kind = rng.uniform(4.5, 9.5), rng.random()
-    bark = canvas.light.seen(mix((66, 52, 42), (122, 112, 102), rng.random()), z, 0.9)
+    bark = canvas.ink(TREE, mix((66, 52, 42), (122, 112, 102), rng.random()), z, 0.9)
     scale = canvas.view.scale(z)
     foot = np.array(canvas.view.foot(x, z))
     wide = rng.uniform(0.12, 0.24)
     stem = (0.45 if kind < 0.9 else 0.88) * tall
     trunk = np.array(((-wide, 0), (-0.6 * wide, -stem), (0.6 * wide, -stem), (wide, 0)))
-    canvas.fill(TREE, bark, foot + trunk * scale)
+    canvas.fill(bark, foot + trunk * scale)
     if kind < 0.76:
         _paint_crown(canvas, foot, scale, tall, z, rng)
     elif kind < 0.9:
@@ -40,7 +40,7 @@ def _paint_crown(
     centre = foot - (0, tall * scale - radius[1])
     reach = 0.92 + 0.1 * rng.normal(0, 1, (30, 1)).clip(-2, 2)
     outline = np.stack([np.cos(_ROUND), np.sin(_ROUND)], -1) * reach
-    canvas.fill(TREE, light.seen(colour, z, 0.7), centre + outline * radius)
+    canvas.fill(canvas.ink(TREE, colour, z, 0.7), centre + outline * radius)
     contrast = 1.15 - light.shadow
     clumps = rng.uniform(-0.62, 0.62, (10 if radius[0] > 8 else 5, 2))
     clumps = clumps[np.argsort(-clumps[:, 1])]
@@ -48,7 +48,7 @@ def _paint_crown(
     rounds = centre + radius * (clumps[:, None] + CIRCLE * sizes * (1, 0.8))
     for (across, down), clump in zip(clumps.tolist(), rounds, strict=True):
         gain = 0.92 + contrast * (0.5 * light.sun * across - 0.6 * down)
-        canvas.fill(TREE, light.seen(colour, z, gain), clump)
+        canvas.fill(canvas.ink(TREE, colour, z, gain), clump)
 
 
 def _paint_conifer(
@@ -61,7 +61,7 @@ def _paint_conifer(
         for side in (-1, 1):
             gain = 0.62 + 0.07 * level + (0.3 * (1 - light.shadow) if side == light.sun else 0)
             triangle = np.array(((side * half, -low), (0, -min(1.0, high)), (0, -low)))
-            canvas.fill(TREE, light.seen(colour, z, gain), foot + triangle * tall * scale)
+            canvas.fill(canvas.ink(TREE, colour, z, gain), foot + triangle * tall * scale)
 
 
 def _paint_branches(
@@ -69,7 +69,7 @@ def _paint_branches(
     foot: np.ndarray,
     scale: float,
     tall: float,
-    bark: Colour,
+    bark: Ink,
     rng: np.random.Generator,
 ) -> None:
     """Paint the branches of a bare tree; each forks into two twigs."""
@@ -78,8 +78,8 @@ def _paint_branches(
     reach = (tall - up) * rng.uniform(0.5, 0.8, 9) + 0.4
     roots = np.stack([0 * up, -up], -1)
     tips = roots + np.stack([lean * reach, -reach * rng.uniform(0.6, 1.0, 9)], -1)
-    canvas.strokes(TREE, bark, foot + np.stack([roots, tips], 1) * scale, 0.12 * scale)
+    canvas.strokes(bark, foot + np.stack([roots, tips], 1) * scale, 0.12 * scale)
     middles = (roots + tips) / 2
     ends = middles + 0.5 * (tips - roots) @ _FORKS  # (2, 9, 2)
     twigs = np.stack([np.broadcast_to(middles, ends.shape), ends], 2).reshape(-1, 2, 2)
-    canvas.strokes(TREE, bark, foot + twigs * scale, 0.07 * scale)
+    canvas.strokes(bark, foot + twigs * scale, 0.07 * scale)
