@@ -33,9 +33,11 @@ $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing into .venv; torch is large, this takes some minutes"
 	$(BIN)/python -m pip install --quiet --editable . --constraint constraints.txt
 	touch $@
 
 $(INSTALLED_DEV): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing into .venv; torch is large, this takes some minutes"
 	$(BIN)/python -m pip install --quiet --editable ".[dev]" --constraint constraints.txt
 	touch $(INSTALLED) $@
