@@ -20,7 +20,7 @@ def paint_tree(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> 
     scale = canvas.view.scale(z)
     foot = np.array(canvas.view.foot(x, z))
     wide = rng.uniform(0.12, 0.24)
-    stem = (0.45 if kind < 0.9 else 0.88) * tall
+    stem = (0.68 if kind < 0.9 else 0.88) * tall
     trunk = np.array(((-wide, 0), (-0.6 * wide, -stem), (0.6 * wide, -stem), (wide, 0)))
     canvas.fill(bark, foot + trunk * scale)
     if kind < 0.76:
