@@ -21,10 +21,6 @@ def test_every_encoder_yields_what_it_says(name: str, in_channels: int) -> None:
     assert [tuple(stage.shape[-2:]) for stage in stages] == sizes
 
 
-def test_the_table_is_sorted() -> None:
-    assert list(ENCODERS) == sorted(ENCODERS)
-
-
 @pytest.mark.parametrize(
     ("name", "closest"), [("mobilenetv2", "mobilenet_v2"), ("resnet-50", "resnet50")]
 )

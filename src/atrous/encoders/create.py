@@ -15,13 +15,13 @@ __all__ = ["ENCODERS", "create_encoder"]
 
 ENCODERS: dict[str, Callable[..., Encoder]] = {
     "mobilenet_v2": partial(MobileNetV2, width=1.0),
-    "mobilenet_v2_035": partial(MobileNetV2, width=0.35),
-    "mobilenet_v2_050": partial(MobileNetV2, width=0.5),
     "mobilenet_v2_075": partial(MobileNetV2, width=0.75),
-    "resnet101": partial(timm_pyramid, "resnet101"),
+    "mobilenet_v2_050": partial(MobileNetV2, width=0.5),
+    "mobilenet_v2_035": partial(MobileNetV2, width=0.35),
     "resnet18": partial(timm_pyramid, "resnet18"),
     "resnet34": partial(timm_pyramid, "resnet34"),
     "resnet50": partial(timm_pyramid, "resnet50"),
+    "resnet101": partial(timm_pyramid, "resnet101"),
     "vgg16": VGG16,
 }
 """Encoders with a name of ours; every other feature pyramid of timm is known by timm's name."""

@@ -15,7 +15,7 @@ from atrous.encoders.encoder import Padding
 from atrous.layers import BatchNorm
 from atrous.ops import Normalization
 
-__all__ = ["MobileNetV2"]
+__all__ = ["InvertedResidual", "MobileNetV2", "SameConv2d"]
 
 # Expansion t, output channels c, repeats n, stride s of the first repeat (Table 2).
 _STAGES = (

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from atrous.ops import Normalization
 
-__all__ = ["VGG16", "fully_convolutional"]
+__all__ = ["VGG16", "DensePool", "fully_convolutional"]
 
 _STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions (Table 1, D)
 

@@ -17,7 +17,7 @@ from atrous.encoders.vgg import VGG16, fully_convolutional
 from atrous.errors import unknown
 from atrous.models.segmentation_model import Scores, SegmentationModel
 
-__all__ = ["FCN8s", "fcn8s"]
+__all__ = ["FCN8s", "crop_offsets", "fcn8s"]
 
 
 class FCN8s(SegmentationModel):
