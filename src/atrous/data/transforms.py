@@ -158,8 +158,8 @@ def random_matrix(
     cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
     turn = np.array([[mirror * cos, sin], [-mirror * sin, cos]])
     middle = np.array([crop_size[1], crop_size[0]]) / 2  # edges at 0 and w; centres at + 0.5
-    shift = np.array([centre_x, centre_y]) - 0.5 - turn @ (middle - 0.5)
-    return np.column_stack([turn, shift])
+    shift_x, shift_y = np.array([centre_x, centre_y]) - 0.5 - turn @ (middle - 0.5)
+    return np.array([[*turn[0], shift_x], [*turn[1], shift_y]])
 
 
 def random_corner(rng: np.random.Generator, length: int, crop: int) -> int:
@@ -177,8 +177,8 @@ def seen_window(
     margin = math.ceil(2 * pixel_spacing(matrix))  # what interpolation and smoothing reach
     columns, rows = (
         slice(
-            int(np.clip(np.floor(places.min()) - margin, 0, length - 1)),
-            int(np.clip(np.ceil(places.max()) + 1 + margin, 1, length)),
+            min(max(math.floor(places.min()) - margin, 0), length - 1),
+            max(min(math.ceil(places.max()) + margin + 1, length), 1),
         )
         for places, length in zip(matrix @ corners, image_size[::-1], strict=True)
     )

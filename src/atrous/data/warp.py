@@ -93,7 +93,8 @@ def smooth_before_warp(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 def pixel_spacing(matrix: np.ndarray) -> float:
     """Return how many pixels of the image lie between two of the result: 1 / zoom."""
-    return math.sqrt(abs(float(np.linalg.det(matrix[:, :2]))))
+    (a, b, _), (c, d, _) = matrix.tolist()
+    return math.sqrt(abs(a * d - b * c))
 
 
 def channel_groups(image: np.ndarray) -> list[np.ndarray]:
