@@ -17,7 +17,7 @@ from atrous.reports.pictures import View, uris, view
 
 __all__ = ["Exhibit", "best_and_worst"]
 
-SIDES = (560, 480, 400, 320, 240, 160, 96)
+SIDES = (560, 400, 280, 190, 120)
 """Longest sides to try, in pixels, until the pictures of a report fit into its budget."""
 
 ALIKE = 0.9

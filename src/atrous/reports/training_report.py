@@ -83,7 +83,8 @@ def write_training_report(
 def _subtitle(run: RunRecord, spec: DataSpec, predictor: Predictor) -> str:
     """Return what was trained on what, in one line."""
     model = predictor.model
-    network = f"{model.spec.architecture} / {model.spec.encoder_name}"
+    parts = (model.spec.architecture, model.spec.encoder_name)
+    network = " / ".join(part for part in parts if part)  # no name: the paper's own encoder
     parameters = sum(parameter.numel() for parameter in model.parameters()) / 1e6
     length = [f"{count(run.last_step)} iterations"] if run.last_step else []
     size = f"{parameters:.1f} M parameters"

@@ -1,0 +1,79 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from atrous.labels import VOID, LabelSet
+from atrous.reports.pictures import WRONG, display_rgb, error_picture, view
+
+STREET = LabelSet(("sky", "road", "car"))
+
+
+def exhibited(written) -> list[str]:
+    return [
+        block.all("p")[0].words.split("· ")[1]
+        for block in written.page.all("div", class_="exhibit")
+    ]
+
+
+def test_the_next_frame_of_a_film_is_passed_over(report: Callable, data) -> None:
+    rng = np.random.default_rng(0)
+    places = [data.blobs(rng, 3) for _ in range(4)]
+    film = [places[0]] * 3 + places[1:]  # the best image three times, all but equal
+    images = [np.clip(x.astype(int) + i, 0, 255).astype(np.uint8) for i, (x, _) in enumerate(film)]
+    labels = [y for _, y in film]
+    predictions = [data.spoil(rng, y, 3, 0.05 + 0.1 * i) for i, y in enumerate(labels)]
+
+    written = report(spec=data.FakeSpec(STREET, images, labels), predictions=predictions)
+
+    assert exhibited(written) == ["000.png", "005.png", "004.png", "003.png"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_few_images_are_shown_once_each(report: Callable, count: int) -> None:
+    shown = exhibited(report(num_images=count))
+
+    assert len(shown) == count
+    assert len(set(shown)) == count
+
+
+def test_images_without_any_contrast_can_all_be_shown(report: Callable, data) -> None:
+    labels = [data.blobs(np.random.default_rng(i), 3)[1] for i in range(2)]
+    images = [np.full((*y.shape, 3), 100 + i, np.uint8) for i, y in enumerate(labels)]
+
+    assert len(exhibited(report(spec=data.FakeSpec(STREET, images, labels)))) == 2
+
+
+def test_wrong_pixels_have_their_own_colour_and_void_is_darker() -> None:
+    image = np.full((2, 2, 3), 100, np.uint8)
+    labels = np.array([[0, 1], [VOID, 0]], np.uint8)
+
+    picture = error_picture(view(image, labels, np.zeros((2, 2), np.uint8), VOID))
+
+    assert tuple(picture[0, 1]) == WRONG
+    right, void = picture[0, 0], picture[1, 0]
+    assert len(set(right.tolist())) == 1  # grey
+    assert void.max() < right.min()
+
+
+def test_thin_errors_survive_in_a_small_picture() -> None:
+    labels = np.zeros((400, 400), np.uint8)
+    predictions = labels.copy()
+    predictions[:, 200] = 1
+    shown = view(np.zeros((400, 400, 3), np.uint8), labels, predictions, VOID).shrunk(100)
+
+    assert shown.size == (100, 100)
+    assert shown.wrong.max(axis=1).min() > 0.2
+    assert shown.wrong.mean() == pytest.approx(1 / 400, rel=1e-3)
+
+
+def test_pictures_are_never_enlarged() -> None:
+    small = np.zeros((5, 9), np.uint8)
+
+    assert view(np.zeros((5, 9, 3), np.uint8), small, small, VOID).shrunk(560).size == (5, 9)
+
+
+def test_eight_bits_are_shown_as_they_are() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (4, 5, 3)).astype(np.uint8)
+
+    assert np.array_equal(display_rgb(image), image)
