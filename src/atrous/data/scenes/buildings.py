@@ -77,17 +77,13 @@ def _paint_house(
     near = _Wall(canvas, (front, plot.start), (depth, plot.start), plot.height, paint, gain)
     if plot.pitched:
         _paint_roof(near, side, plot, rng)
-    if plot.detached:
+    if plot.hidden == 0:
         _paint_wall(near, rng)
-    else:
-        canvas.fill(near.ink(paint), _outline(near))
+    elif plot.hidden < plot.height:
+        canvas.fill(near.ink(paint), near.project(_ACROSS * near.length, _UP * near.height))
     gain = canvas.light.gain(-side, 0)
     ends = (front, plot.start), (front, plot.end)
     _paint_wall(_Wall(canvas, *ends, plot.height, paint, gain), rng)
-
-
-def _outline(face: _Wall) -> np.ndarray:
-    return face.project(_ACROSS * face.length, _UP * face.height)
 
 
 def _paint_roof(near: _Wall, side: int, plot: Plot, rng: np.random.Generator) -> None:
@@ -105,17 +101,19 @@ def _paint_roof(near: _Wall, side: int, plot: Plot, rng: np.random.Generator) ->
 
 
 def _paint_wall(face: _Wall, rng: np.random.Generator) -> None:
-    outline = _outline(face)
+    """Paint a wall with all that is on it, as far as it is in the image and near enough."""
+    up = np.stack([_UP * face.height, face.height - _UP * 0.45])
+    outline, rim = face.project(np.stack([_ACROSS, _ACROSS]) * face.length, up)
+    left, right = outline[:, 0].min(), outline[:, 0].max()
+    if right < 0 or left > face.canvas.view.size[1]:
+        return
     face.canvas.fill(face.ink(face.colour), outline)
     scale = face.canvas.view.scale(face.distance)
-    spread = outline[:, 0].max() - outline[:, 0].min()
-    hidden = outline[:, 0].max() < 0 or outline[:, 0].min() > face.canvas.view.size[1]
-    if hidden or spread < 4 or scale < 1.5:
+    if right - left < 4 or scale < 1.5:
         return
     if scale > 8 and rng.random() < 0.7:
         _paint_courses(face, rng)
     _paint_openings(face, scale > 4, rng)
-    rim = face.project(_ACROSS * face.length, face.height - _UP * 0.45)
     face.canvas.fill(face.ink(mix(face.colour, (90, 80, 75), 0.5)), rim)
 
 
@@ -133,12 +131,11 @@ def _paint_openings(face: _Wall, fine: bool, rng: np.random.Generator) -> None:
     columns = np.arange((face.length % bay + bay - wide) / 2, face.length - wide, bay)
     floors = np.arange(floor + 0.8, face.height - tall - 0.5, floor)
     windows = _rectangles(columns, floors, wide, tall)
-    panes = face.project(windows[..., 0], windows[..., 1])
+    corners = np.stack([windows, windows + _FRAME])
+    panes, frames = face.project(corners[..., 0], corners[..., 1])
     if fine:
         frame = mix(face.colour, (235, 232, 225) if rng.random() < 0.6 else (70, 60, 55), 0.6)
-        border = windows + _FRAME
-        border = face.project(border[..., 0], border[..., 1])
-        face.canvas.fill(face.ink(frame), border)
+        face.canvas.fill(face.ink(frame), frames)
     glass = mix((45, 55, 68), face.canvas.light.zenith, rng.uniform(0.0, 0.6))
     lit = rng.random(len(panes)) < face.canvas.light.lamps
     face.canvas.fill(face.ink(glass), panes[~lit])

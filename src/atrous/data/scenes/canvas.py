@@ -75,7 +75,7 @@ class View:
         scale = self.focal / np.maximum(z, NEAR)
         columns = self.vanishing[0] + x * scale
         rows = self.vanishing[1] + (self.eye - y) * scale
-        points = np.empty((*np.broadcast(columns, rows).shape, 2))
+        points = np.empty((*np.shape(columns + rows), 2))
         points[..., 0], points[..., 1] = columns, rows
         return points
 

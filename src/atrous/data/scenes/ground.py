@@ -53,10 +53,10 @@ def _paint_slabs(canvas: Canvas, street: Street, colour: Colour) -> None:
     for side in (-1, 1):
         kerb, front = street.kerb(side), street.front(side) + side * 0.5
         z = np.arange(1.2, reach, 0.9)
-        across = np.stack(np.broadcast_arrays([[kerb, front]], z[:, None]), -1)
         x = np.arange(0.9, abs(front - kerb), 0.9) * side + kerb
-        along = np.stack(np.broadcast_arrays(x[:, None], [[NEAR, reach]]), -1)
-        lines = np.concatenate([across, along])
+        lines = np.empty((len(z) + len(x), 2, 2))  # across the pavement, then along it
+        lines[: len(z)] = np.array(((kerb, 0.0), (front, 0.0))) + (0.0, 1.0) * z[:, None, None]
+        lines[len(z) :] = np.array(((0.0, NEAR), (0.0, reach))) + (1.0, 0.0) * x[:, None, None]
         points = canvas.view.project(lines[..., 0], 0.0, lines[..., 1])
         canvas.strokes(canvas.ink(PAVEMENT, colour, 0), points, 0.04 * canvas.view.scale(5.0))
 

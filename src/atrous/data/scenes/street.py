@@ -49,12 +49,20 @@ class Street:
 
 @dataclass(frozen=True)
 class Plot:
-    """One house: its z range and height, whether its wall towards the camera shows, its roof."""
+    """One house.
+
+    Attributes:
+        start: z of its wall towards the camera.
+        end: z of its other end.
+        height: Height of its walls in metres.
+        hidden: Up to which height the house before it hides the wall towards the camera.
+        pitched: Whether it has a pitched roof.
+    """
 
     start: float
     end: float
     height: float
-    detached: bool
+    hidden: float
     pitched: bool
 
 
@@ -80,16 +88,17 @@ def sample_street(rng: np.random.Generator) -> Street:
 def sample_plots(street: Street, side: int, rng: np.random.Generator) -> list[Plot]:
     """Draw the houses along one side, from the camera away."""
     plots: list[Plot] = []
-    tallest, z, detached = rng.uniform(7, 23), NEAR, False
+    tallest, z, hidden = rng.uniform(7, 23), NEAR, FAR
     while z < FAR - 45:
         end = z + rng.uniform(8, 20) * (1 + z / FAR)  # far houses are small: fewer do
         height, pitched = min(24.0, tallest * rng.uniform(0.65, 1.1)), rng.random() < 0.35
         if street.open_at(side, z, end):
             if street.crossing[0] - z > 5:
-                plots.append(Plot(z, street.crossing[0] - 1.5, height, detached, pitched))
-            z, detached = street.crossing[1] + 1.5, True
+                plots.append(Plot(z, street.crossing[0] - 1.5, height, hidden, pitched))
+            z, hidden = street.crossing[1] + 1.5, 0.0
             continue
-        plots.append(Plot(z, end, height, detached, pitched))
-        detached = rng.random() < 0.2
-        z = end + (rng.uniform(3, 9) if detached else 0.0)
+        plots.append(Plot(z, end, height, hidden, pitched))
+        z, hidden = end, height
+        if rng.random() < 0.2:
+            z, hidden = end + rng.uniform(3, 9), 0.0
     return plots
