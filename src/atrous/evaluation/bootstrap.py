@@ -8,8 +8,6 @@ matrices of the drawn images are summed before the score is taken, as for the sc
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.evaluation.scores import intersection_over_union
-
 __all__ = ["bootstrap_interval"]
 
 
@@ -29,17 +27,24 @@ def bootstrap_interval(
         seed: Of the draws; the same seed gives the same interval.
 
     Returns:
-        (low, high), fractions; (NaN, NaN) for fewer than two images.
+        (low, high), fractions; (NaN, NaN) for fewer than two images or nothing but void.
     """
-    count, classes = matrices.shape[:2]
-    if count < 2:
+    count = len(matrices)
+    hits = np.diagonal(matrices, axis1=1, axis2=2)  # (N, K)
+    truth = matrices.sum(2)
+    union = truth + matrices.sum(1) - hits
+    if count < 2 or not truth.any():
         return float("nan"), float("nan")
     rng = np.random.default_rng(seed)
     draws = rng.multinomial(count, np.full(count, 1 / count), size=resamples)  # (R, N)
-    # One matrix product instead of R sums; float64 holds counts below 2**53 exactly.
-    sums = draws.astype(np.float64) @ matrices.reshape(count, -1).astype(np.float64)
-    iou = intersection_over_union(sums.reshape(resamples, classes, classes).astype(np.int64))
-    scores = np.nanmean(iou[~np.isnan(iou).all(1)], axis=1)
+    # One product for all sums; float64 holds counts below 2**53 exactly.
+    drawn_hits, drawn_truth, drawn_union = (
+        draws.astype(np.float64) @ counts.astype(np.float64) for counts in (hits, truth, union)
+    )
+    present = drawn_truth > 0  # (R, K)
+    iou = np.divide(drawn_hits, drawn_union, out=np.zeros_like(drawn_hits), where=present)
+    has_truth = present.any(1)
+    scores = iou[has_truth].sum(1) / present[has_truth].sum(1)
     tail = (1 - confidence) / 2
     low, high = np.quantile(scores, [tail, 1 - tail])
     return float(low), float(high)

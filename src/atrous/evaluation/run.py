@@ -32,18 +32,10 @@ def evaluate_config(
     if config.predictions is not None:
         result = evaluate_predictions(config.predictions, spec, config.split, progress=progress)
     else:
-        from atrous.inference import Predictor
-        from atrous.weights import load
+        from atrous.inference import open_predictor
 
         assert config.model is not None
-        predictor = Predictor(
-            load(config.model),
-            scales=config.scales,
-            flip=config.flip,
-            tile=config.tile,
-            device=config.device,
-            precision=config.precision,
-        )
+        predictor = open_predictor(config.model, config)
         result = evaluate(predictor, spec, config.split, progress=progress)
     if config.out is not None:
         write_json(config.out, result.to_json())

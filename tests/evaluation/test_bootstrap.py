@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from atrous.evaluation import bootstrap_interval
+from atrous.evaluation.scores import mean_iou
+
+
+@pytest.fixture
+def matrices():
+    """Forty images of three classes whose difficulty varies."""
+    rng = np.random.default_rng(0)
+    hit = rng.uniform(0.5, 0.95, 40)
+    return np.array(
+        [
+            [rng.multinomial(500, np.roll([h, 0.7 * (1 - h), 0.3 * (1 - h)], c)) for c in range(3)]
+            for h in hit
+        ]
+    )
+
+
+def test_the_interval_is_that_of_a_slow_bootstrap(matrices):
+    """Independent draws of images, one sum and one score at a time."""
+    rng = np.random.default_rng(99)
+    slow = [mean_iou(matrices[rng.integers(0, 40, 40)].sum(0)) for _ in range(4000)]
+    low, high = bootstrap_interval(matrices, resamples=4000)
+    spread = np.std(slow)
+    assert low == pytest.approx(np.quantile(slow, 0.025), abs=0.15 * spread)
+    assert high == pytest.approx(np.quantile(slow, 0.975), abs=0.15 * spread)
+    assert low < mean_iou(matrices.sum(0)) < high
+
+
+def test_the_same_seed_gives_the_same_interval(matrices):
+    assert bootstrap_interval(matrices) == bootstrap_interval(matrices)
+    assert bootstrap_interval(matrices) != bootstrap_interval(matrices, seed=1)
+
+
+def test_more_images_narrow_the_interval(matrices):
+    few = bootstrap_interval(matrices[:10])
+    many = bootstrap_interval(np.tile(matrices[:10], (9, 1, 1)))
+    assert (many[1] - many[0]) == pytest.approx((few[1] - few[0]) / 3, rel=0.15)
+
+
+def test_equal_images_leave_no_doubt(matrices):
+    low, high = bootstrap_interval(np.repeat(matrices[:1], 5, axis=0))
+    assert low == high == mean_iou(matrices[0])
+
+
+def test_one_image_has_no_interval(matrices):
+    assert np.isnan(bootstrap_interval(matrices[:1])).all()
+
+
+def test_a_class_in_one_image_and_images_of_void_are_no_obstacle(matrices):
+    rare = matrices.copy()
+    rare[1:, 2] = 0
+    rare[5:9] = 0
+    low, high = bootstrap_interval(rare)
+    assert 0 < low < high < 1
+
+
+def test_an_empty_split_of_void_has_no_interval():
+    assert np.isnan(bootstrap_interval(np.zeros((3, 2, 2), int))).all()

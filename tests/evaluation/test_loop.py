@@ -1,0 +1,103 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from atrous.errors import InputError
+from atrous.evaluation import confusion_matrix, evaluate
+from atrous.evaluation.loop import common_classes
+from atrous.inference import Predictor
+from atrous.labels import LabelSet
+from atrous.models.segmentation_model import Scores, SegmentationModel
+from atrous.ops import Normalization
+
+
+class ColourReader(SegmentationModel):
+    """Tells the classes of the test images from their colours, after a batch norm."""
+
+    def __init__(self, label_set: LabelSet) -> None:
+        super().__init__()
+        self.label_set = label_set
+        self.normalization = Normalization((0.0,) * 3, (1.0,) * 3)
+        self.norm = nn.BatchNorm2d(3)
+        self.head = nn.Conv2d(3, 3, kernel_size=1)
+        with torch.no_grad():
+            self.head.weight.copy_(torch.tensor([[0, 0, 0], [2, 0, 0], [0, 2, 0]])[..., None, None])
+            self.head.bias.copy_(torch.tensor([1.0, 0, 0]))
+
+    def score(self, images: Tensor) -> Scores:
+        return Scores(self.head(self.norm(images)))
+
+
+@pytest.fixture
+def predictor(spec):
+    return Predictor(ColourReader(spec.label_set), device="cpu")
+
+
+def test_a_network_that_reads_the_labels_scores_one(predictor, spec):
+    result = evaluate(predictor, spec)
+    assert result.mean_iou == result.pixel_accuracy == 1
+    assert result.num_present == 3
+
+
+def test_the_matrix_is_that_of_the_shipped_predictor_on_every_pair(predictor, spec):
+    with torch.no_grad():
+        predictor.model.head.bias += torch.tensor([0.0, 1.5, 0.0])  # now it errs
+    result = evaluate(predictor, spec)
+    expected = np.zeros((3, 3), int)
+    for pair, image in zip(spec.splits["val"], result.per_image, strict=True):
+        with Image.open(pair.mask) as mask:
+            labels = np.asarray(mask)
+        matrix = confusion_matrix(predictor(pair.image).labels, labels, 3)
+        np.testing.assert_array_equal(image.matrix, matrix)
+        assert image.path == pair.image
+        expected += matrix
+    np.testing.assert_array_equal(result.matrix, expected)
+    assert 0 < result.mean_iou < 1
+
+
+def test_live_weights_and_their_copy_give_the_same_matrix(predictor, spec):
+    torch.manual_seed(0)
+    nn.init.normal_(predictor.model.head.weight)
+    predictor.model.train()
+    live = evaluate(predictor, spec)
+    assert predictor.model.training
+    again = evaluate(Predictor(copy.deepcopy(predictor.model).eval(), device="cpu"), spec)
+    np.testing.assert_array_equal(live.matrix, again.matrix)
+
+
+def test_progress_and_protocol_are_told(predictor, spec):
+    told = []
+    result = evaluate(predictor, spec, progress=lambda *state: told.append(state))
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert result.protocol["split"] == "val"
+    assert result.protocol["scales"] == [1.0]
+    assert result.protocol["resolution"] == "labels"
+
+
+def test_an_unknown_split_is_told_with_the_known_ones(predictor, spec):
+    with pytest.raises(InputError, match="unknown split 'vall'; did you mean val"):
+        evaluate(predictor, spec, "vall")
+
+
+def test_named_classes_must_agree_in_name_and_order():
+    city = LabelSet(("road", "car", "sky"))
+    assert common_classes(city, city) == city
+    with pytest.raises(InputError, match="class 0 is 'road' in the data, but 'sky' in the model"):
+        common_classes(city, LabelSet(("sky", "car", "road")))
+    with pytest.raises(InputError, match=r"has 2 classes, the data 3; only in the data: car, sky"):
+        common_classes(city, LabelSet(("road", "tree")))
+
+
+def test_classes_without_names_take_those_of_the_other_side():
+    city = LabelSet(("road", "car", "sky"))
+    assert common_classes(LabelSet.numbered(3), city) == city
+    assert common_classes(LabelSet.numbered(2), city) == city  # the data hold no sky
+    assert common_classes(city, LabelSet.numbered(3)) == city
+    with pytest.raises(InputError, match="the model has 3 classes, the data 4"):
+        common_classes(LabelSet.numbered(4), city)
+    with pytest.raises(InputError, match="the model has 4 classes, the data 3"):
+        common_classes(city, LabelSet.numbered(4))

@@ -1,0 +1,122 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn import metrics as sklearn_metrics
+
+from atrous.data import open_data
+from atrous.errors import InputError
+from atrous.evaluation import evaluate_predictions
+
+
+@pytest.fixture
+def masks(spec, tmp_path):
+    """Write one predicted mask per validation image: the truth with a fifth of it changed."""
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for pair in spec.splits["val"]:
+        labels = spec.read_labels(pair)
+        wrong = (rng.random(labels.shape) < 0.2) | (labels == 255)
+        mask = np.where(wrong, rng.integers(0, 3, labels.shape), labels).astype(np.uint8)
+        Image.fromarray(mask).save(folder / f"{pair.image.stem}.png")
+    return folder
+
+
+def test_masks_of_any_tool_are_scored_like_scikit_learn_does(spec, masks):
+    truth, predicted = [], []
+    for pair in spec.splits["val"]:
+        labels = spec.read_labels(pair)
+        with Image.open(masks / f"{pair.image.stem}.png") as mask:
+            predicted.append(np.asarray(mask)[labels != 255])
+        truth.append(labels[labels != 255])
+    result = evaluate_predictions(masks, spec)
+    expected = sklearn_metrics.confusion_matrix(np.concatenate(truth), np.concatenate(predicted))
+    np.testing.assert_array_equal(result.matrix, expected)
+    assert len(result.per_image) == 4
+
+
+def test_palette_and_16_bit_masks_are_read_as_numbers(spec, masks):
+    expected = evaluate_predictions(masks, spec).matrix
+    for path in sorted(masks.glob("v[01].png")):
+        with Image.open(path) as mask:
+            array = np.asarray(mask)
+        picture = Image.fromarray(array)
+        picture.putpalette(list(range(255, -1, -1)) * 3)
+        picture.save(path)
+    with Image.open(masks / "v2.png") as mask:
+        array = np.asarray(mask)
+    Image.fromarray(array.astype(np.uint16)).save(masks / "v2.png")
+    np.testing.assert_array_equal(evaluate_predictions(masks, spec).matrix, expected)
+
+
+def test_our_own_extra_files_are_no_masks(spec, masks):
+    (masks / "predictions.json").write_text("{}")
+    (masks / "v0-overlay.jpg").touch()
+    evaluate_predictions(masks, spec)
+
+
+def test_missing_surplus_and_double_masks_are_all_told_at_once(spec, masks):
+    shutil.copy(masks / "v1.png", masks / "holiday.png")
+    (masks / "deep").mkdir()
+    shutil.copy(masks / "v1.png", masks / "deep" / "v1.png")
+    (masks / "v0.png").unlink()
+    with pytest.raises(InputError) as caught:
+        evaluate_predictions(masks, spec)
+    told = str(caught.value)
+    assert r"1 image(s) have no mask (v0)" in told
+    assert r"1 mask(s) belong to no image of the split (holiday)" in told
+    assert r"1 name(s) occur more than once (v1)" in told
+    assert "\n" not in told
+
+
+def test_a_mask_of_another_size_is_told(spec, masks):
+    Image.new("L", (9, 8)).save(masks / "v2.png")
+    with pytest.raises(InputError, match=r"v2\.png is 9x8, but its labels are 48x32"):
+        evaluate_predictions(masks, spec)
+
+
+def test_a_value_that_is_no_class_is_told_with_its_count(spec, masks):
+    with Image.open(masks / "v2.png") as mask:
+        array = np.asarray(mask).copy()
+    pair = next(pair for pair in spec.splits["val"] if pair.image.stem == "v2")
+    rows, columns = np.nonzero(spec.read_labels(pair) != 255)
+    array[rows[:4], columns[:4]] = 7
+    Image.fromarray(array).save(masks / "v2.png")
+    with pytest.raises(InputError, match=r"v2\.png holds 7 \(4 pixels\), but the classes are 0..2"):
+        evaluate_predictions(masks, spec)
+
+
+def test_a_coloured_mask_is_refused(spec, masks):
+    Image.new("RGB", (48, 32)).save(masks / "v2.png")
+    with pytest.raises(InputError, match=r"v2\.png is a RGB image"):
+        evaluate_predictions(masks, spec)
+
+
+@pytest.mark.parametrize("keep", [0, 60])
+def test_a_broken_mask_is_told(spec, masks, keep):
+    (masks / "v2.png").write_bytes((masks / "v2.png").read_bytes()[:keep])
+    with pytest.raises(InputError, match=r"v2\.png"):
+        evaluate_predictions(masks, spec)
+
+
+def test_a_missing_folder_is_told(spec, tmp_path):
+    with pytest.raises(InputError, match=r"no folder .*gone"):
+        evaluate_predictions(tmp_path / "gone", spec)
+
+
+@pytest.mark.shared
+def test_the_published_figures_of_espnet_on_camvid_come_out_exactly(shared):
+    """Against a matrix that plain numpy made from the same masks."""
+    camvid = shared / "data" / "camvid"
+    result = evaluate_predictions(camvid / "espnet_predictions" / "val", open_data(camvid))
+    published = json.loads((camvid / "espnet_metrics_val.json").read_text())
+    assert result.matrix.tolist() == published["confusion_rows_are_ground_truth"]
+    assert result.mean_iou == published["mean_iou"] == 0.6806619841688005
+    assert result.pixel_accuracy == published["pixel_accuracy"] == 0.9306710973471002
+    assert result.mean_accuracy == published["mean_class_accuracy"]
+    assert result.frequency_weighted_iou == published["frequency_weighted_iou"]
+    assert list(result.iou) == published["iou"]
+    assert list(result.class_accuracy) == published["class_accuracy"]
