@@ -73,6 +73,12 @@ def decode_mask(path: Path, header: ImageHeader, content: bytes) -> RawMask:
             f"is a lossy {header.format}, which blurs class numbers",
             "save masks as PNG from their source",
         )
+    if header.channels not in (1, 3, 4):
+        raise FileError(
+            path,
+            f"has {header.channels} channels, but a mask has one of indices or three of colour",
+            "save it as an 8-bit PNG of class indices",
+        )
     if header.bits > 8 and header.channels > 1:
         raise FileError(
             path,

@@ -14,6 +14,7 @@ from typing import BinaryIO
 from atrous.data.decoding.jpeg_header import read_jpeg_header
 from atrous.data.decoding.png_header import read_png_header
 from atrous.data.decoding.tiff_header import HEIGHT, WIDTH, read_tiff_pages
+from atrous.data.decoding.webp_header import read_webp_header
 from atrous.data.findings import FileError
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "ImageHeader", "judge_file", "judge_header"]
@@ -140,7 +141,7 @@ def _check_limits(path: Path, header: ImageHeader, size: int) -> None:
     if size > MAX_BYTES:
         raise FileError(path, f"has {size:,} bytes, more than {MAX_BYTES:,}", "cut it into tiles")
     if header.frames > 1:
-        raise FileError(path, f"holds {header.frames:,} pictures", "save each as its own file")
+        raise FileError(path, "holds several pictures", "save each as its own file")
 
 
 def _jpeg(file: BinaryIO) -> ImageHeader:
@@ -216,17 +217,14 @@ def _bmp(file: BinaryIO) -> ImageHeader:
 
 
 def _webp(file: BinaryIO) -> ImageHeader:
-    """Read the size from the first chunk: VP8 (lossy), VP8L (lossless) or VP8X (extended)."""
-    file.seek(12)
-    start = file.read(18)
-    kind = start[:4]
-    if kind == b"VP8X":
-        flags = start[8]
-        width = 1 + int.from_bytes(start[12:15], "little")
-        height = 1 + int.from_bytes(start[15:18], "little")
-        return ImageHeader("WebP", width, height, 3, 8, 2 if flags & 2 else 1, 1, True)
-    if kind == b"VP8L":
-        (word,) = struct.unpack_from("<I", start, 9)
-        return ImageHeader("WebP", 1 + (word & 0x3FFF), 1 + (word >> 14 & 0x3FFF), 3, 8)
-    width, height = struct.unpack_from("<HH", start, 14)
-    return ImageHeader("WebP", width & 0x3FFF, height & 0x3FFF, 3, 8, lossy=True)
+    webp = read_webp_header(file)
+    return _turned(
+        "WebP",
+        webp.width,
+        webp.height,
+        3,
+        8,
+        frames=2 if webp.animated else 1,
+        orientation=webp.orientation,
+        lossy=webp.lossy,
+    )

@@ -66,7 +66,7 @@ def jpeg_is_whole(content: bytes) -> bool:
     Behind it some cameras put a second picture or a trailer; both are fine.
     """
     position = 2
-    while content[position : position + 1] == b"\xff":
+    while content[position : position + 1] == b"\xff" and position + 4 <= len(content):
         marker = content[position + 1]
         if marker == START_OF_SCAN:
             # Inside the pixels 0xFF is always followed by 0x00 or a restart marker.
