@@ -6,6 +6,7 @@ the homes of lazy names count as well. A new edge is a visible decision: change 
 """
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,13 +57,18 @@ HEAVY: dict[str, tuple[str, ...]] = {  # libraries that stay in few rooms
 }
 
 
+@functools.cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def room_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 def imported(path: Path) -> Iterator[tuple[int, str]]:
     """Yield (line, module) of everything that a file imports, in whatever block it stands."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -75,7 +81,7 @@ def imported(path: Path) -> Iterator[tuple[int, str]]:
 def lazy_homes(path: Path) -> Iterator[tuple[int, str]]:
     """Yield (line, module) of the homes that a package's `lazy(...)` call names."""
     package = ".".join(path.relative_to(PACKAGE.parent).parent.parts)
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree(path)):
         is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
         if is_call and node.func.id == "lazy" and len(node.args) == 2:
             for name, home in ast.literal_eval(node.args[1]).items():

@@ -37,7 +37,6 @@ COMMANDS: dict[str, str] = {
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "accelerator": ("device",),
-    "alpha": ("opacity",),
     "amp": ("precision",),
     "arch": ("model",),
     "architecture": ("model",),

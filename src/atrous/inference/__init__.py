@@ -7,6 +7,7 @@ from atrous._lazy import lazy
 if TYPE_CHECKING:
     from atrous.inference.adapter import adapt
     from atrous.inference.config import PredictConfig
+    from atrous.inference.opening import open_predictor
     from atrous.inference.predictor import Predictor
     from atrous.inference.run import BatchResult, predict_batch
     from atrous.inference.segmentation import Segmentation
@@ -17,6 +18,7 @@ __all__ = [
     "Predictor",
     "Segmentation",
     "adapt",
+    "open_predictor",
     "predict_batch",
 ]
 
@@ -28,6 +30,7 @@ __getattr__ = lazy(
         "Predictor": "predictor",
         "Segmentation": "segmentation",
         "adapt": "adapter",
+        "open_predictor": "opening",
         "predict_batch": "run",
     },
 )

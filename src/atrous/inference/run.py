@@ -78,17 +78,9 @@ def predict_batch(config: PredictConfig, *, progress: Progress | None = None) ->
     folder = config.out or default_folder(config.inputs, sources)
     check_folder(folder, resume=config.resume)
     # Only now: torch takes seconds to load, and a misspelt name should be told at once.
-    from atrous.inference.predictor import Predictor
-    from atrous.weights import load
+    from atrous.inference.opening import open_predictor
 
-    predictor = Predictor(
-        load(config.model),
-        scales=config.scales,
-        flip=config.flip,
-        tile=config.tile,
-        device=config.device,
-        precision=config.precision,
-    )
+    predictor = open_predictor(config.model, config)
     return run_batch(
         predictor,
         sources,
