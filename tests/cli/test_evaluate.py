@@ -1,0 +1,99 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from atrous.cli.main import main
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """Make six pairs of two classes, and masks that find half of the second class."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 2), ("val", 4)):
+        for kind in ("images", "masks"):
+            Path("data", split, kind).mkdir(parents=True)
+        for index in range(count):
+            labels = np.zeros((40, 60), np.uint8)
+            labels[10:30, 5 : 20 + 5 * index] = 1
+            picture = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)
+            Image.fromarray(picture).save(Path("data", split, "images", f"{index}.png"))
+            Image.fromarray(labels).save(Path("data", split, "masks", f"{index}.png"))
+    Path("found").mkdir()
+    Path("nothing").mkdir()
+    for path in Path("data/val/masks").iterdir():
+        with Image.open(path) as mask:
+            labels = np.asarray(mask).copy()
+        labels[20:] = 0
+        Image.fromarray(labels).save(Path("found") / path.name)
+        Image.fromarray(labels * 0).save(Path("nothing") / path.name)
+    Path("data/data.yaml").write_text("path: .\ntrain: train\nval: val\nnames: [wall, crack]\n")
+    return "data"
+
+
+def test_every_class_and_the_trivial_baseline_stand_beside_the_mean(data, capsys):
+    assert main(["evaluate", "--predictions", "found", "--data", data]) == 0
+    out = capsys.readouterr().out
+    assert "over 2 of 2 classes" in out
+    assert "all wall would score 0.4" in out
+    assert "(95 % 0." in out
+    crack = next(line.split() for line in out.splitlines() if line.split()[:1] == ["crack"])
+    assert crack[1] == crack[2] == "0.500"
+    assert "learnt nothing" not in out
+
+
+def test_masks_of_one_class_have_learnt_nothing(data, capsys):
+    assert main(["evaluate", "--predictions", "nothing", "--data", data]) == 0
+    assert "has learnt nothing yet" in capsys.readouterr().out
+
+
+def test_json_and_the_result_file_hold_the_same(data, capsys):
+    words = ["evaluate", "--predictions", "found", "--data", data, "--out", "deep/result.json"]
+    assert main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == json.loads(Path("deep/result.json").read_text())
+    assert told["iou"][1] == 0.5
+    assert told["names"] == ["wall", "crack"]
+    assert told["images"] == 4
+
+
+def test_faults_of_the_data_stop_it_unless_they_are_left_out(data, capsys):
+    Path("data/val/images/3.png").write_bytes(b"")
+    words = ["evaluate", "--predictions", "found", "--data", data]
+    assert main(words) == 1
+    captured = capsys.readouterr()
+    assert "3.png has 0 bytes" in captured.out
+    assert "--skip-bad" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "give either a model, or --predictions"),
+        (["runs/model", "--predictions", "found"], "both came"),
+        (["--predictions", "lost"], "no folder lost"),
+        (["--predictions", "found", "--split", "vall"], "did you mean val"),
+    ],
+)
+def test_mistakes_get_one_line(data, capsys, words, told):
+    assert main(["evaluate", *words, "--data", data]) in (1, 2)
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    assert told in error
+
+
+def test_scoring_masks_imports_no_torch(data):
+    script = (
+        "import sys; from atrous.cli.main import main\n"
+        "code = main(['evaluate', '--predictions', 'found', '--data', 'data'])\n"
+        "print(code, 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "0 False"

@@ -1,0 +1,119 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from atrous.cli import predict
+from atrous.cli.main import main
+from atrous.inference import BatchResult, PredictConfig
+from atrous.inference.run import Failure
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """Save an untrained network and return its folder."""
+    import torch
+
+    import atrous
+
+    torch.manual_seed(0)
+    network = atrous.create_model(
+        "deeplab_v3_plus", encoder_name="mobilenet_v2_035", encoder_weights=None, classes=3
+    )
+    folder = tmp_path_factory.mktemp("run") / "model"
+    atrous.save(network, folder)
+    return str(folder)
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    rng = np.random.default_rng(0)
+    for name, size in (("a.jpg", (48, 64)), ("b.png", (65, 33))):
+        picture = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(Path("photos") / name)
+    return "photos"
+
+
+def test_a_folder_becomes_a_folder_of_masks(model, photos, capsys):
+    assert main(["predict", model, photos, "--overlay"]) == 0
+    captured = capsys.readouterr()
+    assert "Masks: photos-masks   (2 written" in captured.out
+    assert "images 2/2" in captured.err
+    with Image.open("photos-masks/b.png") as mask:
+        assert mask.size == (33, 65)
+        assert mask.mode == "P"
+    assert Path("photos-masks/a-overlay.jpg").exists()
+
+
+def test_a_broken_image_costs_the_exit_code_and_nothing_else(model, photos, capsys):
+    Path("photos/c.jpg").touch()
+    assert main(["predict", model, photos]) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("1 failed  photos/c.jpg has 0 bytes")
+    assert "(2 written" in out
+
+
+def test_json_is_one_object_that_lists_everything(model, photos, capsys):
+    Path("photos/c.jpg").touch()
+    assert main(["predict", model, photos, "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["written"] == ["photos-masks/a.png", "photos-masks/b.png"]
+    assert told["failed"][0]["image"] == "photos/c.jpg"
+    assert told["interrupted"] is False
+
+
+def test_a_used_folder_is_not_overwritten_but_can_be_resumed(model, photos, capsys):
+    main(["predict", model, photos])
+    assert main(["predict", model, photos]) == 1
+    assert "not empty; --resume goes on there, --out" in capsys.readouterr().err
+    assert main(["predict", model, photos, "--resume"]) == 0
+    assert "(0 written, 2 there before)" in capsys.readouterr().out
+
+
+def test_a_misspelt_input_is_told_before_the_model_is_loaded(photos, capsys):
+    assert main(["predict", "no-such-model", "fotos"]) == 1
+    assert capsys.readouterr().err.strip() == "error: no file or folder fotos; check the name"
+
+
+def test_interruption_says_how_to_go_on(monkeypatch, capsys):
+    stopped = BatchResult(Path("out"), written=[Path("out/a.png")], interrupted=True, seconds=1.0)
+    monkeypatch.setattr(predict, "predict_batch", lambda config, progress: stopped)
+    config = PredictConfig(
+        model="m", inputs=("my photos", "*.jpg"), overlay=True, scales=(0.5, 1.0), tile=512
+    )
+    assert predict.run(config) == 130
+    out = capsys.readouterr().out
+    assert (
+        "Go on: atrous predict m 'my photos' '*.jpg' --out out --overlay --scales 0.5,1.0 "
+        "--tile 512 --resume" in out
+    )
+
+
+def test_a_full_disk_and_many_failures_are_told_in_a_few_lines(monkeypatch, capsys):
+    failures = [Failure(Path(f"{i}.jpg"), f"{i}.jpg has 0 bytes") for i in range(25)]
+    full = BatchResult(Path("out"), failures=failures, stopped="out/x.png could not be written")
+    monkeypatch.setattr(predict, "predict_batch", lambda config, progress: full)
+    assert predict.run(PredictConfig(model="m", inputs=("x",))) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "25 failed"
+    assert lines[21] == "  and 5 more: --json lists them all"
+    assert lines[22] == "out/x.png could not be written"
+
+
+def test_predict_imports_no_training_no_plots_no_foreign_networks(model, photos):
+    heavy = ("lightning", "matplotlib", "timm", "torchvision", "torchmetrics", "tensorboard")
+    script = (
+        "import sys; from atrous.cli.main import main\n"
+        f"code = main(['predict', {model!r}, 'photos/a.jpg', '--overlay', '--out', 'one'])\n"
+        f"print(code, [name for name in {heavy!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "0 []"
