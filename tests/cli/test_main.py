@@ -38,7 +38,7 @@ def greet(monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespace:
         config="greet_command:GreetConfig",
         purpose="say hello",
         examples=(("greet", "hello"), ("greet", "hello"), ("greet", "hello")),
-        lower="--voice",
+        out_of_memory="lower --voice",
         go_on="say it again",
     )
     monkeypatch.setitem(COMMANDS, "greet", row)

@@ -19,8 +19,8 @@ class Command:
     """One line for `atrous --help`."""
     examples: tuple[tuple[str, str], tuple[str, str], tuple[str, str]]
     """The three commonest uses: what to type after `atrous`, what it does."""
-    lower: str
-    """What to lower when memory runs out."""
+    out_of_memory: str
+    """What to do when memory runs out."""
     go_on: str
     """How to go on after the disk was full."""
 
@@ -47,7 +47,7 @@ COMMANDS: dict[str, Command] = {
             ("demo --predict-only", "only predict, with the model that ships"),
             ("demo --out runs/first", "somewhere else than runs/demo"),
         ),
-        lower="--batch-size",
+        out_of_memory="close other programs; the demo needs about 2 GB",
         go_on="run it again",
     ),
     "train": Command(
@@ -59,7 +59,7 @@ COMMANDS: dict[str, Command] = {
             ("train --data FOLDER --minutes 10 --model unet", "a budget and a network"),
             ("train --resume runs/NAME", "go on where a run stopped, step-exact"),
         ),
-        lower="--micro-batch or --crop",
+        out_of_memory="lower --micro-batch or --crop",
         go_on="go on with --resume RUN",
     ),
     "evaluate": Command(
@@ -71,7 +71,7 @@ COMMANDS: dict[str, Command] = {
             ("evaluate runs/NAME/model --data FOLDER --json", "the same for a script"),
             ("evaluate --predictions MASKS --data FOLDER", "masks that another tool made"),
         ),
-        lower="--tile",
+        out_of_memory="lower --tile (512, say)",
         go_on="run it again",
     ),
     "predict": Command(
@@ -83,7 +83,7 @@ COMMANDS: dict[str, Command] = {
             ("predict street-scenes photo.jpg", "the model that ships, no download"),
             ("predict MODEL 'day*/*.png' --out masks", "a quoted pattern, masks to a folder"),
         ),
-        lower="--tile",
+        out_of_memory="lower --tile (512, say)",
         go_on="go on with --resume",
     ),
     "models": Command(
@@ -95,7 +95,7 @@ COMMANDS: dict[str, Command] = {
             ("models resnet", "only names that hold a text"),
             ("models --json", "the same for a script"),
         ),
-        lower="nothing",
+        out_of_memory="ask for fewer models, with a longer TEXT",
         go_on="run it again",
     ),
 }

@@ -25,7 +25,8 @@ def describe(error: BaseException, command: Command | None) -> tuple[str, int]:
     if isinstance(error, InputError):
         return f"error: {_one_line(error)}", FAILED
     if _is_out_of_memory(error):
-        return f"error: out of memory; lower {command.lower if command else 'the size'}", FAILED
+        remedy = command.out_of_memory if command else "close other programs"
+        return f"error: out of memory; {remedy}", FAILED
     if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
         return (
             "error: a loader process was killed, most often for lack of memory; "

@@ -47,7 +47,7 @@ def command_help(name: str) -> str:
         style(" ".join(["Usage: atrous", name, *usage, "[options]"]), "bold"),
     ]
     for option in positional + flagged:
-        if option.opens_group and option is not flagged[0]:
+        if option.opens_group and option is not (positional + flagged)[0]:
             lines.append("")
         lines += _option(option)
     lines += ["", *_row("--config PATH", "options from a YAML file; --print-config writes one")]
@@ -70,7 +70,7 @@ def _option(option: Option) -> list[str]:
     if not option.positional and _is_worth_showing(option):
         sentence = f"{_without_stop(sentence)} [{_written(option.default)}]"
     if option.required and not option.positional:
-        sentence += " (required)"
+        sentence = f"{_without_stop(sentence)} (required)"
     return _row(label, sentence)
 
 
