@@ -173,8 +173,9 @@ def _fingerprint(config: ModelConfig, tensors: Mapping[str, Tensor]) -> str:
 
 def _sweep(folder: Path) -> None:
     """Remove what earlier saves that were killed have left half written."""
-    for leftover in folder.glob(f".{WEIGHTS_FILE}.*.part"):
-        leftover.unlink(missing_ok=True)
+    for file in (WEIGHTS_FILE, CONFIG_FILE):
+        for leftover in folder.glob(f".{file}.*.part"):
+            leftover.unlink(missing_ok=True)
 
 
 def _parse(text: str, path: Path) -> ModelConfig:
