@@ -117,14 +117,14 @@ def _plant_trees(layout: Layout, street: Street, side: int, rng: np.random.Gener
 def _put_posts(layout: Layout, street: Street, side: int, rng: np.random.Generator) -> None:
     """Place lamps in a row and a few signs between them."""
     x = street.kerb(side) + side * 0.5
-    near = max(4.0, layout.view.entry(x))  # closer ones would fill the image
+    near = max(5.0, layout.view.entry(x))  # closer ones would fill the image
     z, gap = near * rng.uniform(1.02, 1.9), rng.uniform(9, 22)
-    while z < 60:
+    while z < 40:
         if not street.open_at(side, z, z):
             layout.put(paint_pole, x, z, 6.0, 0.1)
         z += gap
     for _ in range(rng.integers(1, 4)):
-        z = near * math.exp(rng.uniform(0.08, 1.2))
+        z = near * math.exp(rng.uniform(0.08, 1.1))
         if not street.open_at(side, z, z):
             layout.put(paint_sign, x - side * 0.1, z, 2.5, 0.1)
 
@@ -132,7 +132,7 @@ def _put_posts(layout: Layout, street: Street, side: int, rng: np.random.Generat
 def _put_persons(layout: Layout, street: Street, side: int, rng: np.random.Generator) -> None:
     for _ in range(rng.poisson(3.2)):
         x = street.kerb(side) + side * rng.uniform(0.5, street.pavements[side > 0] - 0.4)
-        z = layout.view.entry(x) * math.exp(rng.uniform(0.0, 1.2))
+        z = max(3.0, layout.view.entry(x)) * math.exp(rng.uniform(0.0, 0.9))
         layout.put(paint_person, x, z, 1.7, 0.2)
         layout.shadows.append(Shadow(np.array((x, z)) + CIRCLE * (0.3, 0.2), 0.45))
     if street.zebra[1]:

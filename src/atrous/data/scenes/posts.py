@@ -31,7 +31,7 @@ def paint_pole(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> 
     foot = np.array(canvas.view.foot(x, z))
     ink = canvas.ink(POLE, metal(rng), z, rng.uniform(0.8, 1.0))
     tall = rng.uniform(4.5, 7.5) if kind < 0.9 else rng.uniform(0.9, 1.2)
-    top, wide = foot - (0, tall * scale), rng.uniform(0.15, 0.2) * scale
+    top, wide = foot - (0, tall * scale), rng.uniform(0.13, 0.19) * scale
     canvas.strokes(ink, np.array((foot, top)), wide)
     if kind < 0.6:
         reach = -math.copysign(rng.uniform(0.9, 1.8), x)
