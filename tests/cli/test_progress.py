@@ -81,3 +81,13 @@ def test_durations_are_minutes_and_seconds(seconds: float, text: str) -> None:
 
 def test_slow_work_is_counted_in_seconds_a_unit() -> None:
     assert rate(0.1, "img") == "10.0 s/img"
+
+
+def test_what_was_done_before_is_not_part_of_the_rate(clock: list[float]) -> None:
+    stream = io.StringIO()
+
+    with progress(40, "iteration", unit="it", done=30, stream=stream) as bar:
+        clock[0] = 1.0
+        bar(32)
+
+    assert stream.getvalue() == "  iteration 32/40  2.0 it/s  0:04 left\n"
