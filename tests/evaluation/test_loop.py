@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+import atrous
 from atrous.errors import InputError
 from atrous.evaluation import confusion_matrix, evaluate
 from atrous.evaluation.loop import common_classes
@@ -69,10 +70,30 @@ def test_live_weights_and_their_copy_give_the_same_matrix(predictor, spec):
     np.testing.assert_array_equal(live.matrix, again.matrix)
 
 
+def test_training_evaluate_and_the_saved_model_give_one_number(spec, tmp_path):
+    """A real network, some steps in: batch norms with statistics, train mode, then the folder."""
+    torch.manual_seed(0)
+    model = atrous.create_model(
+        "deeplab_v3_plus", encoder_name="mobilenet_v2_035", encoder_weights=None, classes=3
+    )
+    live = Predictor(model, device="cpu")
+    model.train()
+    for _ in range(2):
+        model.score(torch.rand(2, 3, 64, 64))
+    during = evaluate(live, spec)
+    atrous.save(model, tmp_path / "model")
+    after = evaluate(Predictor(atrous.load(tmp_path / "model"), device="cpu"), spec)
+    np.testing.assert_array_equal(during.matrix, after.matrix)
+    images = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    one = live(images, probabilities=True).probabilities
+    two = Predictor(atrous.load(tmp_path / "model"), device="cpu")(images, probabilities=True)
+    np.testing.assert_array_equal(one, two.probabilities)
+
+
 def test_progress_and_protocol_are_told(predictor, spec):
     told = []
     result = evaluate(predictor, spec, progress=lambda *state: told.append(state))
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert told == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
     assert result.protocol["split"] == "val"
     assert result.protocol["scales"] == [1.0]
     assert result.protocol["resolution"] == "labels"

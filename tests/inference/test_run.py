@@ -36,7 +36,7 @@ def test_every_image_gets_the_predictors_labels(predictor, photos, tmp_path):
     told = []
     result = batch(predictor, photos, tmp_path / "out", progress=lambda *state: told.append(state))
     assert masks(tmp_path / "out") == ["0.png", "1.png", "2.png", "3.png"]
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert told == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
     assert not result.failures
     for path in photos.iterdir():
         with Image.open(tmp_path / "out" / path.name) as mask:

@@ -23,16 +23,18 @@ class _Screen(Protocol):
 class Progress:
     """How far a piece of work has come; call it with (done, total), or `advance` it."""
 
-    def __init__(self, screen: _Screen, total: int | None, unit: str) -> None:
+    def __init__(self, screen: _Screen, total: int | None, unit: str, done: int = 0) -> None:
         self._screen = screen
         self._total = total
         self._unit = unit
-        self._done = 0
+        self._done = done
         self._note = ""
-        self._marks: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
+        self._marks: deque[tuple[float, int]] = deque([(time.monotonic(), done)])
 
     def __call__(self, done: int, total: int | None = None, note: str | None = None) -> None:
         """Set how much is done, of how much, and what to say beside it ("loss 0.21")."""
+        if done == 0:  # the work begins now, whatever was loaded before
+            self._marks = deque([(time.monotonic(), 0)])
         self._done = done
         self._total = self._total if total is None else total
         self._note = self._note if note is None else note
@@ -64,7 +66,12 @@ class Progress:
 
 @contextlib.contextmanager
 def progress(
-    total: int | None, description: str, *, unit: str = "img", stream: TextIO | None = None
+    total: int | None,
+    description: str,
+    *,
+    unit: str = "img",
+    done: int = 0,
+    stream: TextIO | None = None,
 ) -> Iterator[Progress]:
     """Show the progress of the block on stderr, with rate and time left.
 
@@ -72,6 +79,7 @@ def progress(
         total: Units of work, None if unknown.
         description: What is going on: "images", "iteration".
         unit: What one unit is called in the rate: "img" gives "36 img/s".
+        done: Units that were done before, and are not part of the rate.
         stream: Where to write; stderr if not given.
 
     Yields:
@@ -80,7 +88,7 @@ def progress(
     stream = stream or sys.stderr
     screen: _Screen = _Bar(description, stream) if stream.isatty() else _Lines(description, stream)
     try:
-        yield Progress(screen, total, unit)
+        yield Progress(screen, total, unit, done)
     finally:
         screen.close()
 

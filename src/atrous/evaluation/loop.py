@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "accumulate", "common_classes", "evaluate", "pairs_of"]
 
 Progress = Callable[[int, int], None]
-"""Called after each image with (images done, images in all)."""
+"""Called at the start and after each image with (images done, images in all)."""
 
 
 def evaluate(
@@ -38,7 +38,7 @@ def evaluate(
         predictor: Model and settings to measure.
         spec: Data set; its classes must be the model's, in the same order.
         split: Which part of it.
-        progress: Told after each image.
+        progress: Told at the start and after each image.
 
     Raises:
         InputError: Unknown or empty split, other classes, an image that cannot be read.
@@ -70,6 +70,8 @@ def accumulate(
     classes = len(label_set)
     total = np.zeros((classes, classes), np.int64)
     images = []
+    if progress is not None:
+        progress(0, len(pairs))
     for index, pair in enumerate(pairs):
         labels, prediction = spec.read_labels(pair), predict(pair)
         try:

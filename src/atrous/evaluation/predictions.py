@@ -34,7 +34,7 @@ def evaluate_predictions(
         folder: Predicted masks, in any sub-folders.
         spec: Data set with the true labels.
         split: Which part of it.
-        progress: Told after each image.
+        progress: Told at the start and after each image.
 
     Raises:
         InputError: Missing, surplus or ambiguous masks, another size, a value that is no class.

@@ -23,7 +23,7 @@ def evaluate_config(
     Args:
         config: The command's configuration.
         spec: What `open_data` made of `config.data`.
-        progress: Told after each image.
+        progress: Told at the start and after each image.
 
     Raises:
         InputError: Split, model or masks that cannot be used.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["BatchResult", "Failure", "predict_batch", "run_batch"]
 
 Progress = Callable[[int, int], None]
-"""Called after each image with (images done, images in all)."""
+"""Called at the start and after each image with (images done, images in all)."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def predict_batch(config: PredictConfig, *, progress: Progress | None = None) ->
 
     Args:
         config: The command's configuration.
-        progress: Told after each image.
+        progress: Told at the start and after each image.
 
     Raises:
         InputError: Wrong inputs, options, model or output folder; nothing has been written then.
@@ -112,6 +112,8 @@ def run_batch(
     result = BatchResult(folder)
     wanted = [s for s in sources if not is_finished(folder / s.mask, overlay, probabilities)]
     result.skipped = len(sources) - len(wanted)
+    if progress is not None:
+        progress(0, len(wanted))
     begin = time.monotonic()
     with _interruptible() as stop, ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         behind = _Behind(writer, result)

@@ -1,0 +1,147 @@
+"""How fast are predictions counted into a confusion matrix: ours, torchmetrics, np.bincount, numba?
+
+Regime: labels and predictions as uint8 arrays in memory, as a predictor gives them: blocks of
+classes (masks are smooth), 5 % of the pixels predicted at random, 5 % void. A CamVid image
+(360 x 480, 11 classes) and a Cityscapes image (1024 x 2048, 19 classes). One thread, CPU seconds
+of the process (so that a busy machine does not count). The contenders take turns, round after
+round, on the same images, and must agree on every count.
+
+`bincount` is the usual recipe: mask the void, then bincount of K * label + prediction. `numba` is
+a compiled loop over runs of equal pairs: what could be had for half a second of compilation.
+
+Run: python benchmarks/bench_confusion.py [--rounds 30]
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import time
+from collections.abc import Callable
+
+import cv2
+import numba
+import numpy as np
+import torch
+import torchmetrics
+from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+from atrous.evaluation import confusion_matrix
+
+Count = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
+
+REGIMES = {"camvid": ((360, 480), 11), "cityscapes": ((1024, 2048), 19)}
+
+
+def by_torchmetrics(predictions: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """Count as torchmetrics does, without its checks of the arguments."""
+    tensors = torch.from_numpy(predictions), torch.from_numpy(labels)
+    counted = multiclass_confusion_matrix(*tensors, classes, ignore_index=255, validate_args=False)
+    return counted.numpy()
+
+
+def by_bincount(predictions: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """Count by the usual recipe."""
+    known = labels != 255
+    joint = classes * labels[known].astype(np.int64) + predictions[known]
+    return np.bincount(joint, minlength=classes**2).reshape(classes, classes)
+
+
+def by_numba(predictions: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """Count runs of equal pairs in a compiled loop."""
+    joint = np.zeros((256, 256), np.int64)
+    count_runs(predictions.reshape(-1), labels.reshape(-1), joint)
+    return joint[:classes, :classes]
+
+
+@numba.njit
+def count_runs(predictions: np.ndarray, labels: np.ndarray, joint: np.ndarray) -> None:
+    """Add the length of each run of equal (label, prediction) to `joint`."""
+    label, prediction, run = labels[0], predictions[0], 0
+    for index in range(labels.size):
+        if labels[index] == label and predictions[index] == prediction:
+            run += 1
+        else:
+            joint[label, prediction] += run
+            label, prediction, run = labels[index], predictions[index], 1
+    joint[label, prediction] += run
+
+
+CONTENDERS: dict[str, Count] = {
+    "atrous": confusion_matrix,
+    "bincount": by_bincount,
+    "torchmetrics": by_torchmetrics,
+    "numba": by_numba,
+}
+
+
+def image_of(size: tuple[int, int], classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return (predictions, labels) of one made image."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, classes, (18, 24)).astype(np.uint8)
+    labels = cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_NEAREST)
+    wrong = rng.random(size) < 0.05
+    predictions = np.where(wrong, rng.integers(0, classes, size), labels).astype(np.uint8)
+    labels[: size[0] // 20] = 255
+    return predictions, labels
+
+
+def measure(size: tuple[int, int], classes: int, rounds: int) -> dict[str, list[float]]:
+    """Return milliseconds per image of each contender in each round, warm-up left out."""
+    predictions, labels = image_of(size, classes)
+    expected = by_bincount(predictions, labels, classes)
+    taken: dict[str, list[float]] = {name: [] for name in CONTENDERS}
+    for number in range(rounds + 1):
+        for name, count in CONTENDERS.items():
+            begin = time.process_time_ns()
+            matrix = count(predictions, labels, classes)
+            seconds = (time.process_time_ns() - begin) / 1e9
+            assert (matrix == expected).all(), name
+            if number:
+                taken[name].append(1000 * seconds)
+    return taken
+
+
+def main() -> None:
+    """Measure, print a table, then one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=30)
+    rounds = parser.parse_args().rounds
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    figures: dict[str, dict[str, object]] = {}
+    for regime, (size, classes) in REGIMES.items():
+        taken = measure(size, classes, rounds)
+        own = float(np.median(taken["atrous"]))
+        for name, times in taken.items():
+            low, middle, high = np.quantile(times, [0.25, 0.5, 0.75])
+            print(
+                f"{regime:10}  {name:12}  {middle:8.3f} ms  ({low:.3f}-{high:.3f})  "
+                f"{middle / own:5.1f} x ours"
+            )
+            figures[f"{regime}/{name}"] = {"ms": [low, middle, high], "of_ours": middle / own}
+    print(json.dumps({**figures, **surroundings()}))
+
+
+def surroundings() -> dict[str, object]:
+    """Return what the figures depend on."""
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout
+    return {
+        "commit": commit.strip(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "threads": 1,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "versions": {
+            "numpy": np.__version__,
+            "opencv": cv2.__version__,
+            "torch": torch.__version__,
+            "torchmetrics": torchmetrics.__version__,
+            "numba": numba.__version__,
+        },
+    }
+
+
+if __name__ == "__main__":
+    main()
