@@ -1,0 +1,336 @@
+import math
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch.nn import functional
+
+from atrous.encoders import create_encoder
+from atrous.errors import InputError
+from atrous.weights import WeightsUnreachable, imagenet, load_encoder_weights
+from atrous.weights.encoder_weights import adapt_channels
+
+
+def with_random_statistics(network, seed=0):
+    """Make batch norm more than the identity, so that a swapped tensor shows."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, buffer in network.named_buffers():
+        if buffer.is_floating_point():
+            offset = 0.5 if name.endswith("var") else -0.5
+            buffer.copy_(torch.rand(buffer.shape, generator=generator) + offset)
+    return network.eval()
+
+
+def file_of(network, path, **remarks):
+    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, path, remarks or None)
+    return path
+
+
+def features(network, images):
+    with torch.no_grad():
+        return network(images)
+
+
+def test_torchvisions_mobilenet_gives_torchvisions_features(tmp_path):
+    from torchvision.models import mobilenet_v2
+
+    theirs = with_random_statistics(mobilenet_v2(weights=None))
+    ours = create_encoder("mobilenet_v2").eval()
+    images = torch.randn(1, 3, 65, 97)
+
+    load_encoder_weights(ours, file_of(theirs, tmp_path / "w.safetensors"))
+
+    expected = features(theirs.features[:18], images)
+    assert torch.equal(features(ours, images)[-1], expected)
+
+
+def test_timms_mobilenet_at_half_width_gives_timms_features(tmp_path):
+    import timm
+
+    theirs = with_random_statistics(timm.create_model("mobilenetv2_050", features_only=True))
+    whole = timm.create_model("mobilenetv2_050")
+    whole.load_state_dict(theirs.state_dict(), strict=False)
+    ours = create_encoder("mobilenet_v2_050").eval()
+    images = torch.randn(1, 3, 64, 96)
+
+    load_encoder_weights(ours, file_of(whole, tmp_path / "w.safetensors"))
+
+    for mine, reference in zip(features(ours, images), features(theirs, images), strict=True):
+        torch.testing.assert_close(mine, reference, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_torchvisions_resnet_fills_timms_pyramid(tmp_path, suffix):
+    from torchvision.models import resnet18
+
+    theirs = with_random_statistics(resnet18(weights=None))
+    path = tmp_path / f"resnet18{suffix}"
+    if suffix == ".pth":  # as a training script with data parallelism leaves it
+        state = {f"module.{key}": tensor for key, tensor in theirs.state_dict().items()}
+        torch.save({"epoch": 3, "state_dict": state}, path)
+    else:
+        file_of(theirs, path)
+    ours = create_encoder("resnet18").eval()
+    images = torch.randn(1, 3, 64, 64)
+
+    load_encoder_weights(ours, path, name="resnet18")
+
+    x = theirs.maxpool(theirs.relu(theirs.bn1(theirs.conv1(images))))
+    expected = theirs.layer4(theirs.layer3(theirs.layer2(theirs.layer1(x)))).detach()
+    torch.testing.assert_close(features(ours, images)[-1], expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b0", "convnext_atto", "mobilenetv3_small_050"])
+def test_a_timm_classifier_fills_the_pyramid_of_the_same_name(tmp_path, name):
+    import timm
+
+    whole = with_random_statistics(timm.create_model(name))
+    ours = create_encoder(name).eval()
+
+    load_encoder_weights(ours, file_of(whole, tmp_path / "w.safetensors"), name=name)
+
+    values = {float(t.double().sum()) for t in whole.state_dict().values() if t.numel() > 1}
+    for tensor in ours.state_dict().values():
+        assert tensor.numel() == 1 or float(tensor.double().sum()) in values
+
+
+def test_vggs_fully_connected_layers_become_fcns_convolutions(tmp_path):
+    from atrous.encoders.vgg import VGG16, fully_convolutional
+
+    source = VGG16(classifier=fully_convolutional(8))
+    state = dict(source.state_dict())
+    for key in ("classifier.0.weight", "classifier.3.weight"):
+        state[key] = state[key].flatten(1)  # as torchvision stores them
+    state["classifier.6.weight"] = torch.zeros(1000, 8)
+    save_file(state, tmp_path / "vgg.safetensors")
+    target = VGG16(classifier=fully_convolutional(8))
+
+    load_encoder_weights(target, tmp_path / "vgg.safetensors", name="vgg16")
+
+    for key, tensor in source.state_dict().items():
+        assert torch.equal(target.state_dict()[key], tensor)
+
+
+def test_layers_of_another_width_behind_the_features_keep_their_own_start(tmp_path):
+    from atrous.encoders.vgg import VGG16, fully_convolutional
+
+    path = file_of(VGG16(classifier=fully_convolutional(8)), tmp_path / "vgg.safetensors")
+    target = VGG16(classifier=fully_convolutional(4))
+    before = target.classifier[0].weight.clone()
+    load_encoder_weights(target, path, name="vgg16")
+    assert torch.equal(target.classifier[0].weight, before)
+
+
+def test_an_encoder_inside_a_saved_network_is_found(tmp_path):
+    from atrous.weights import create_model, save
+
+    model = create_model("deeplab_v3_plus", encoder_name="mobilenet_v2_035", classes=2)
+    folder = save(model, tmp_path)
+    other = create_model(
+        "unet", encoder_name="mobilenet_v2_035", encoder_weights=folder / "model.safetensors"
+    )
+    for key, tensor in model.encoder.state_dict().items():
+        assert torch.equal(other.encoder.state_dict()[key], tensor)
+
+
+def test_half_precision_files_become_float32(tmp_path):
+    source = create_encoder("mobilenet_v2_035")
+    path = file_of(source.half(), tmp_path / "half.safetensors")
+    target = create_encoder("mobilenet_v2_035")
+    load_encoder_weights(target, path)
+    assert {t.dtype for t in target.parameters()} == {torch.float32}
+    assert torch.equal(target.features[0][0].weight, source.features[0][0].weight.float())
+
+
+# Other numbers of channels.
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])
+def test_equal_channels_give_what_their_grey_rgb_twin_gave(tmp_path, channels):
+    rgb = with_random_statistics(create_encoder("mobilenet_v2_035"))
+    path = file_of(rgb, tmp_path / "rgb.safetensors")
+    ours = create_encoder("mobilenet_v2_035", in_channels=channels).eval()
+    load_encoder_weights(ours, path, in_channels=channels)
+
+    grey = torch.randn(1, 1, 33, 47)
+    expected = features(rgb, grey.expand(-1, 3, -1, -1))
+    for mine, reference in zip(
+        features(ours, grey.expand(-1, channels, -1, -1)), expected, strict=True
+    ):
+        torch.testing.assert_close(mine, reference, atol=1e-4, rtol=1e-4)
+
+
+def test_with_more_channels_red_green_and_blue_keep_their_filters():
+    weight = torch.randn(8, 3, 3, 3)
+    adapted = adapt_channels(weight, 5)
+    torch.testing.assert_close(adapted[:, :3], weight * 3 / 5)
+    torch.testing.assert_close(adapted[:, 3], weight.mean(1) * 3 / 5)
+    assert torch.equal(adapted[:, 3], adapted[:, 4])
+
+
+def test_weights_for_other_than_three_channels_are_not_stretched(tmp_path):
+    path = file_of(create_encoder("mobilenet_v2_035", in_channels=4), tmp_path / "w.safetensors")
+    load_encoder_weights(create_encoder("mobilenet_v2_035", in_channels=4), path, in_channels=4)
+    with pytest.raises(InputError, match=r"take 4 channels and the network 2; only RGB weights"):
+        load_encoder_weights(create_encoder("mobilenet_v2_035", in_channels=2), path, in_channels=2)
+
+
+# Files that do not fit.
+
+
+@pytest.mark.parametrize("other", ["mobilenet_v2_050", "resnet18", "resnet34"])
+def test_weights_of_another_encoder_are_refused(tmp_path, other):
+    path = file_of(create_encoder(other), tmp_path / f"{other}.safetensors")
+    target = "resnet18" if other == "resnet34" else "mobilenet_v2_035"  # 34 holds all of 18's keys
+    encoder = create_encoder(target)
+    before = {key: tensor.clone() for key, tensor in encoder.state_dict().items()}
+    with pytest.raises(InputError, match=rf"{other}.*another architecture, not of {target}"):
+        load_encoder_weights(encoder, path, name=target)
+    assert all(torch.equal(before[key], t) for key, t in encoder.state_dict().items())
+
+
+class Exploit:
+    def __reduce__(self):
+        return (print, ("code ran",))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.pth", None, "missing.pth does not exist; give the path"),
+        ("folder.pth", "folder", "is a folder; give a file of weights inside"),
+        ("empty.pth", b"", "has 0 bytes; copy it again"),
+        ("text.pth", b"not a checkpoint", "truncated or no file of torch.save|more than tensors"),
+        ("weights.h5", b"HDF", r"ends in '.h5'; weights come as .safetensors, .pth"),
+        ("cut.safetensors", b"\x10\0\0\0\0\0\0\0{", "truncated or no safetensors file"),
+        ("evil.pth", pickle.dumps(Exploit()), "more than tensors, and loading it could run code"),
+    ],
+)
+def test_unreadable_files_get_one_clear_line(tmp_path, capsys, name, content, message):
+    path = tmp_path / name
+    if content == "folder":
+        path.mkdir()
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        load_encoder_weights(create_encoder("mobilenet_v2_035"), path)
+    assert "\n" not in str(caught.value)
+    assert "code ran" not in capsys.readouterr().out
+
+
+def test_a_whole_pickled_module_is_refused(tmp_path):
+    torch.save(torch.nn.Conv2d(1, 1, 1), tmp_path / "module.pth")
+    with pytest.raises(InputError, match="save only the state_dict"):
+        load_encoder_weights(create_encoder("mobilenet_v2_035"), tmp_path / "module.pth")
+
+
+def test_a_truncated_pth_is_told_so(tmp_path):
+    path = tmp_path / "cut.pth"
+    torch.save(create_encoder("mobilenet_v2_035").state_dict(), path)
+    path.write_bytes(path.read_bytes()[:-5000])
+    with pytest.raises(InputError, match=r"truncated or no file of torch\.save"):
+        load_encoder_weights(create_encoder("mobilenet_v2_035"), path)
+
+
+# "imagenet", without the network.
+
+
+def test_imagenet_offline_is_told_with_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+
+    def no_route(*args, **kwargs):
+        raise ConnectionRefusedError(111, "refused")
+
+    monkeypatch.setattr(imagenet, "urlopen", no_route)
+    with pytest.raises(
+        WeightsUnreachable, match=r"cannot be fetched.*give a file .*--weights none"
+    ):
+        load_encoder_weights(create_encoder("mobilenet_v2"), "imagenet", name="mobilenet_v2")
+
+
+def test_imagenet_from_the_cache_needs_no_network(tmp_path, monkeypatch):
+    source = create_encoder("mobilenet_v2")
+    monkeypatch.setattr(imagenet, "_from_torchvision", lambda file: dict(source.state_dict()))
+    target = create_encoder("mobilenet_v2", in_channels=1)
+    load_encoder_weights(target, "imagenet", in_channels=1, name="mobilenet_v2")
+    assert torch.equal(target.features[1].conv[1].weight, source.features[1].conv[1].weight)
+
+
+def test_the_table_names_torchvisions_own_files():
+    from torchvision.models import get_model_weights
+
+    for name, file in imagenet.TORCHVISION_FILES.items():
+        (weights,) = (w for w in get_model_weights(name) if w.name == "IMAGENET1K_V1")
+        assert weights.url == imagenet.HOST + file
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2_035", "mobilenetv2_035"])
+def test_encoders_without_public_weights_say_so(name):
+    with pytest.raises(InputError, match=rf"no (public )?ImageNet weights for {name}.* a file"):
+        load_encoder_weights(create_encoder(name), "imagenet", name=name)
+
+
+# The real file.
+
+
+@pytest.mark.shared
+def test_the_shared_weights_give_torchvisions_features(shared):
+    from safetensors.torch import load_file
+    from torchvision.models import mobilenet_v2
+
+    path = shared / "weights" / "mobilenet_v2_imagenet.safetensors"
+    theirs = mobilenet_v2(weights=None).eval()
+    theirs.load_state_dict(load_file(path), strict=True)
+    ours = create_encoder("mobilenet_v2").eval()
+    load_encoder_weights(ours, path, name="mobilenet_v2")
+    images = torch.randn(1, 3, 96, 128)
+    assert torch.equal(features(ours, images)[-1], features(theirs.features[:18], images))
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("photo", "expected"),
+    [("chelsea.png", {285: 0.45, 282: 0.37, 281: 0.11}), ("coffee.png", {967: 0.81, 925: 0.06})],
+)
+def test_the_shared_weights_name_what_is_on_the_photos(shared, photo, expected):
+    from PIL import Image
+    from safetensors.torch import load_file
+
+    from atrous.ops import Normalization, normalise
+
+    path = shared / "weights" / "mobilenet_v2_imagenet.safetensors"
+    encoder = create_encoder("mobilenet_v2").eval()
+    load_encoder_weights(encoder, path, name="mobilenet_v2")
+    head = {key: tensor.float() for key, tensor in load_file(path).items()}
+
+    image = central(Image.open(shared / "data/photos" / photo).convert("RGB"))
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
+    probabilities = classify(encoder, head, normalise(pixels, Normalization.imagenet()))
+
+    assert int(probabilities.argmax()) == next(iter(expected))
+    for label, probability in expected.items():
+        assert math.isclose(probabilities[label], probability, abs_tol=0.03)
+
+
+def central(image):
+    """Shorter side to 256, centre crop 224, as torchvision's recipe does."""
+    scale = 256 / min(image.size)
+    width, height = (round(side * scale) for side in image.size)
+    left, top = (width - 224) // 2, (height - 224) // 2
+    return image.resize((width, height), 2).crop((left, top, left + 224, top + 224))
+
+
+def classify(encoder, head, images):
+    """Apply what the encoder leaves out: the 1280-channel layer, mean, classifier."""
+    with torch.no_grad():
+        x = functional.conv2d(encoder(images)[-1], head["features.18.0.weight"])
+        norm = (
+            head[f"features.18.1.{part}"]
+            for part in ("running_mean", "running_var", "weight", "bias")
+        )
+        x = functional.relu6(functional.batch_norm(x, *norm)).mean((2, 3))
+        return functional.linear(x, head["classifier.1.weight"], head["classifier.1.bias"])[
+            0
+        ].softmax(0)
