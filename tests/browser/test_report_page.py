@@ -45,8 +45,9 @@ for (const width of widths) {
       overflow: root.scrollWidth - root.clientWidth,
       images: images.length,
       broken: images.filter(image => !image.complete || !image.naturalWidth).length,
-      small: [...page.querySelectorAll("p, dd, li, td")]
-        .filter(x => parseFloat(frame.contentWindow.getComputedStyle(x).fontSize) < 12).length,
+      beyond: [...page.body.querySelectorAll("*")].filter(x => !x.closest(".scroll, svg")
+        && x.getBoundingClientRect().right > root.clientWidth + 1)
+        .map(x => x.outerHTML.slice(0, 90)),
       requests: frame.contentWindow.performance.getEntriesByType("resource")
         .filter(entry => !entry.name.startsWith("data:")).length,
     };
@@ -117,6 +118,7 @@ def test_the_page_fits_every_width_and_shows_every_picture(
     found = json.loads(html.unescape(match[1]))
     assert list(found) == ["320", "390", "820", "1280"]
     for width, measured in found.items():
+        assert measured["beyond"] == [], width
         assert measured["overflow"] == 0, width
         assert measured["images"] == 16, width
         assert measured["broken"] == 0, width

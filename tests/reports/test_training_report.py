@@ -253,7 +253,7 @@ def test_pictures_show_the_best_and_the_worst_images(report: Callable, data) -> 
     for caption, index in zip(captions, (7, 1, 3, 2, 6, 0), strict=True):
         scored = made[index][1] != VOID
         truth, guess = made[index][1][scored], predictions[index][scored]
-        assert caption.startswith(f"{jaccard_score(truth, guess, average='macro'):.3f} over 3")
+        assert caption.startswith(f"mIoU {jaccard_score(truth, guess, average='macro'):.3f} over 3")
         assert f"{100 * (truth == guess).mean():.1f} % of the pixels right" in caption
 
 
@@ -269,6 +269,20 @@ def test_an_image_of_void_only_is_not_shown(report: Callable, data) -> None:
     shown = " ".join(block.words for block in written.page.all("div", class_="exhibit"))
     assert "001.png" not in shown
     assert "000.png" in shown
+
+
+def test_a_split_of_void_only_says_that_nothing_was_scored(report: Callable, data) -> None:
+    images = [data.blobs(np.random.default_rng(i), 3)[0] for i in range(2)]
+    labels = [np.full(image.shape[:2], VOID, np.uint8) for image in images]
+
+    written = report(
+        spec=data.FakeSpec(LabelSet(("sky", "road", "car")), images, labels),
+        predictions=[np.zeros_like(y) for y in labels],
+    )
+
+    sentence = written.page.one("p", id="headline").words
+    assert sentence == "No pixel of val has a class: nothing could be scored."
+    assert "nan" not in written.html.split("</style>")[1]
 
 
 def test_the_best_validation_is_marked(report: Callable) -> None:
@@ -348,7 +362,8 @@ def test_the_configuration_and_the_environment_are_listed(report: Callable) -> N
 
     assert listed["crop"] == "64, 64"
     assert listed["model"] == "unet"
-    assert listed["versions.torch"] == "2.15.0"
+    assert "minutes" not in listed  # was not given
+    assert listed["torch"] == "2.15.0"
     assert listed["precision"] == "fp32"  # the protocol
 
 

@@ -11,7 +11,7 @@ from atrous.evaluation.scores import class_accuracy, intersection_over_union
 from atrous.labels import LabelSet
 from atrous.reports.chart import sparkline
 
-__all__ = ["ClassRow", "Mistake", "class_rows", "largest_mistakes"]
+__all__ = ["ClassRow", "Mistake", "class_rows", "css_colour", "largest_mistakes"]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """The course of a run as charts: mIoU, loss and learning rate over the iterations."""
 
+import math
+
 from atrous.reports.chart import Chart, Dot, Line, line_chart, thin
 from atrous.reports.run_record import RunRecord
 
@@ -43,7 +45,9 @@ def _score_chart(run: RunRecord, last: int, baseline: float, baseline_name: str)
         last_step=last,
         top=1.0,
         dots=dots,
-        level=(baseline, f"all {baseline_name} {baseline:.3f}"),
+        level=(baseline, f"all {baseline_name} {baseline:.3f}")
+        if math.isfinite(baseline)
+        else None,
     )
 
 

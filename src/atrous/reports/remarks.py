@@ -58,7 +58,7 @@ def _mistake(evaluation: Evaluation) -> str:
             f"Largest single mistake: {true} taken for {taken_for}, "
             f"{percent(mistake.of_errors)} of all wrong pixels."
         )
-    return "Every scored pixel is right."
+    return "Every scored pixel is right." if evaluation.num_present else ""
 
 
 def _course(run: RunRecord) -> str:

@@ -18,7 +18,7 @@ from atrous.reports.next_steps import next_steps
 from atrous.reports.page import count, render
 from atrous.reports.pictures import WRONG
 from atrous.reports.remarks import remarks
-from atrous.reports.run_record import RunRecord, flatten, read_run
+from atrous.reports.run_record import MISSING, RunRecord, flatten, read_run
 
 __all__ = ["write_training_report"]
 
@@ -44,40 +44,62 @@ def write_training_report(
     """
     run = read_run(run_folder)
     split = str(evaluation.protocol.get("split", "val"))
-    rows = class_rows(evaluation.matrix, evaluation.label_set, [x.iou for x in run.validations])
     best, worst = best_and_worst(evaluation, spec, predictor, split=split)
-    baseline, constant = evaluation.baseline
-    baseline_name = evaluation.label_set.names[constant]
     content = {
         "title": run_folder.resolve().name,
         "subtitle": _subtitle(run, spec, predictor),
         "version": __version__,
         "written": datetime.now().astimezone(),
-        "run": run,
-        "evaluation": evaluation,
         "split": split,
+        "best": best,
+        "worst": worst,
+        **_scores(evaluation, spec, run),
+        **_course(evaluation, spec, run),
+        **_data(spec),
+    }
+    path = run_folder / "report.html"
+    write_text(path, render("training_report.html.jinja", content))
+    return path
+
+
+def _scores(evaluation: Evaluation, spec: DataSpec, run: RunRecord) -> dict[str, object]:
+    """Return what the template says about the evaluation."""
+    rows = class_rows(evaluation.matrix, evaluation.label_set, [x.iou for x in run.validations])
+    baseline, constant = evaluation.baseline
+    return {
+        "evaluation": evaluation,
         "interval": evaluation.interval if isfinite(evaluation.interval[0]) else None,
         "baseline": baseline,
-        "baseline_name": baseline_name,
+        "baseline_name": evaluation.label_set.names[constant],
         "remarks": remarks(evaluation, rows, run, never_seen(spec, "train")),
         "rows": rows,
         "trend": any(row.course for row in rows),
         "swatches": [css_colour(colour) for colour in evaluation.label_set.colours],
         "wrong": css_colour(WRONG),
-        "best": best,
-        "worst": worst,
         "heat": heat_map(evaluation.matrix, evaluation.label_set),
         "mistakes": largest_mistakes(evaluation.matrix, count=8),
-        "charts": course_charts(run, baseline, baseline_name),
-        "splits": split_summaries(spec),
-        "data_rows": data_rows(spec),
-        "spec": spec,
         "protocol": flatten(evaluation.protocol),
+    }
+
+
+def _course(evaluation: Evaluation, spec: DataSpec, run: RunRecord) -> dict[str, object]:
+    """Return what the template says about the run itself."""
+    baseline, constant = evaluation.baseline
+    return {
+        "run": run,
+        "missing": MISSING,
+        "charts": course_charts(run, baseline, evaluation.label_set.names[constant]),
         "steps": next_steps(run, spec),
     }
-    path = run_folder / "report.html"
-    write_text(path, render("training_report.html.jinja", content))
-    return path
+
+
+def _data(spec: DataSpec) -> dict[str, object]:
+    """Return what the template says about the data."""
+    return {
+        "splits": split_summaries(spec),
+        "data_rows": data_rows(spec),
+        "findings": spec.findings,
+    }
 
 
 def _subtitle(run: RunRecord, spec: DataSpec, predictor: Predictor) -> str:
