@@ -126,6 +126,8 @@ def test_more_bands_are_no_mask(make, put):
     )
 )
 def test_counts_are_those_of_numpy(values):
-    expected = dict(zip(*(part.tolist() for part in np.unique(values, return_counts=True))))
+    expected = dict(
+        zip(*(part.tolist() for part in np.unique(values, return_counts=True)), strict=True)
+    )
 
     assert value_counts(values) == expected

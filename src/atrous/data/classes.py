@@ -5,9 +5,10 @@ readings are possible and the numbers do not decide, it is an error that says wh
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from atrous.data.class_doubts import class_doubts
 from atrous.data.coding import MaskCoding
 from atrous.data.declared_classes import Declared
 from atrous.data.file_facts import FileFacts
@@ -28,13 +29,18 @@ class Classes:
         label_set: Names and colours.
         coding: Raw number -> label.
         notes: What was decided without being told.
-        findings: What keeps the masks as a whole from being read; then none can be used.
+        findings: What is wrong or doubtful about the masks as a whole.
     """
 
     label_set: LabelSet
     coding: MaskCoding
     notes: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = field(default=())
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def usable(self) -> bool:
+        """Return whether the masks can be read at all."""
+        return all(finding.severity != "error" for finding in self.findings)
 
 
 def decide_classes(root: Path, declared: Declared, masks: Sequence[FileFacts]) -> Classes:
@@ -69,6 +75,9 @@ def decide_classes(root: Path, declared: Declared, masks: Sequence[FileFacts]) -
     label_set = LabelSet(
         declared.names or LabelSet.numbered(count).names,
         declared.colours or _palette_colours(count, indices, plain),
+    )
+    findings += class_doubts(
+        root, label_set, indices, plain, own_colours=declared.colours is not None
     )
     return Classes(label_set, MaskCoding(indices, colours), tuple(notes), tuple(findings))
 

@@ -43,8 +43,8 @@ class MaskCoding:
             FileError: The mask holds a number or colour that the tables do not know.
         """
         if raw.values.dtype == np.uint8:
-            labels = cv2.LUT(raw.values, self._byte_table)
-            known = not self._gaps or not np.isin(raw.values, self._gaps).any()
+            labels = cv2.LUT(raw.values, self._byte_labels)
+            known = not cv2.LUT(raw.values, self._byte_gaps).any()
         else:
             keys, numbers = self._sorted(raw.coloured)
             at = np.searchsorted(keys, raw.values).clip(max=max(len(keys) - 1, 0))
@@ -55,12 +55,12 @@ class MaskCoding:
         return labels
 
     @cached_property
-    def _byte_table(self) -> np.ndarray:
+    def _byte_labels(self) -> np.ndarray:
         return np.array([self.indices.get(value, VOID) for value in range(256)], np.uint8)
 
     @cached_property
-    def _gaps(self) -> list[int]:
-        return [value for value in range(256) if value not in self.indices]
+    def _byte_gaps(self) -> np.ndarray:
+        return np.array([value not in self.indices for value in range(256)], np.uint8)
 
     def _sorted(self, coloured: bool) -> tuple[np.ndarray, np.ndarray]:
         table = self.table(coloured)

@@ -61,5 +61,5 @@ def one_line(text: str) -> str:
     flat = "".join(sign if sign.isprintable() else " " for sign in text)
     if len(flat) <= LONGEST:
         return flat
-    half = LONGEST // 2 - 2
+    half = (LONGEST - len(" ... ")) // 2
     return f"{flat[:half]} ... {flat[-half:]}"

@@ -7,9 +7,20 @@ from pathlib import Path
 from atrous.data.findings import Finding
 from atrous.errors import InputError, closest
 
-__all__ = ["SPLITS", "Pair", "SplitFolders", "folder_splits", "pair_files", "split_findings"]
+__all__ = [
+    "SPLITS",
+    "WHOLE",
+    "Pair",
+    "SplitFolders",
+    "folder_splits",
+    "hold_out",
+    "pair_files",
+    "split_findings",
+]
 
 SPLITS = ("train", "val", "test")
+WHOLE = "whole"
+HELD_OUT = 5  # one of so many pairs
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 IGNORED_SUFFIXES = frozenset({"", ".txt", ".md", ".json", ".csv", ".xml", ".yaml", ".db", ".ini"})
 OTHER_NAMES = {"valid": "val", "validation": "val", "training": "train", "testing": "test"}
@@ -34,6 +45,8 @@ class SplitFolders:
 def folder_splits(root: Path) -> dict[str, SplitFolders]:
     """Return the splits of a folder laid out as <split>/images and <split>/masks.
 
+    A folder of images/ and masks/ alone is one split named `WHOLE`.
+
     Raises:
         InputError: There is none.
     """
@@ -44,6 +57,8 @@ def folder_splits(root: Path) -> dict[str, SplitFolders]:
     }
     if splits:
         return splits
+    if (root / "images").is_dir() and (root / "masks").is_dir():
+        return {WHOLE: SplitFolders(root / "images", root / "masks")}
     inside = sorted(entry.name for entry in root.iterdir() if not entry.name.startswith("."))
     found = f" (it holds {', '.join(inside[:5])})" if inside else " (it is empty)"
     raise InputError(
@@ -51,6 +66,24 @@ def folder_splits(root: Path) -> dict[str, SplitFolders]:
         "val/images and masks of the same names into train/masks and val/masks, "
         "or write a data.yaml"
     )
+
+
+def hold_out(pairs: tuple[Pair, ...]) -> tuple[dict[str, tuple[Pair, ...]], str]:
+    """Split pairs that nobody has split: the last fifth by name is val.
+
+    The last ones together, not every fifth: neighbouring frames of a video look alike, and a
+    score on them would flatter.
+
+    Returns:
+        The splits, and a note that says so.
+    """
+    count = max(1, len(pairs) // HELD_OUT) if len(pairs) > 1 else 0
+    train, val = pairs[: len(pairs) - count], pairs[len(pairs) - count :]
+    note = (
+        f"no train and val folders: the last {len(val):,} of {len(pairs):,} pairs by name are "
+        "held out as val"
+    )
+    return {"train": train, "val": val}, note
 
 
 def split_findings(root: Path, splits: Mapping[str, object]) -> list[Finding]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import BmpImagePlugin, Image, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
@@ -129,8 +130,9 @@ def _raw(path: Path, header: ImageHeader, image: Image.Image) -> RawMask:
     """Choose by Pillow's mode."""
     mode = image.mode
     if mode in ("RGB", "RGBA", "RGBX"):
-        pixels = upright(np.asarray(image)[..., :3], header.orientation).astype(np.int32)
-        return RawMask(pixels @ np.array([1 << 16, 1 << 8, 1], np.int32), True)
+        pixels = upright(np.asarray(image)[..., :3], header.orientation)
+        words = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGRA).view("<u4")[..., 0]  # 0xffRRGGBB
+        return RawMask((words & 0xFFFFFF).astype(np.int32), True)
     if mode == "1":
         values = np.asarray(image).astype(np.uint8)
     elif mode in ("L", "P"):

@@ -13,7 +13,15 @@ from atrous.data.data_yaml import NAME, read_data_yaml, refuse_remote
 from atrous.data.declared_classes import Declared
 from atrous.data.findings import Finding
 from atrous.data.images import read_image
-from atrous.data.layout import Pair, SplitFolders, folder_splits, pair_files, split_findings
+from atrous.data.layout import (
+    WHOLE,
+    Pair,
+    SplitFolders,
+    folder_splits,
+    hold_out,
+    pair_files,
+    split_findings,
+)
 from atrous.data.masks import read_mask
 from atrous.data.pair_checks import (
     channel_findings,
@@ -88,15 +96,19 @@ def open_data(path: Path | str, *, progress: Callable[[int, int], None] | None =
     for name, folders in splits.items():
         pairs[name], faults = pair_files(name, folders)
         findings += faults
+    notes = []
+    if WHOLE in pairs:
+        pairs, note = hold_out(pairs[WHOLE])
+        notes.append(note)
     scanned = scan_pairs(root, pairs, progress=progress)
     classes = decide_classes(root, declared, [p.mask.facts for p in scanned if p.readable])
     coding, label_set = classes.coding, classes.label_set
     findings += classes.findings
     for pair in scanned:
-        if pair.readable and classes.findings:
+        if pair.readable and not classes.usable:
             continue  # said once for all
         findings += pair_findings(pair, coding)
-    sound = [] if classes.findings else _without_errors(scanned, findings)
+    sound = _without_errors(scanned, findings) if classes.usable else []
     channels = common_channels(sound)
     findings += channel_findings(sound, channels)
     sound = _without_errors(sound, findings)
@@ -112,7 +124,7 @@ def open_data(path: Path | str, *, progress: Callable[[int, int], None] | None =
         channels=channels,
         splits={name: tuple(p.pair for p in members) for name, members in by_split.items()},
         findings=tuple(sorted(findings, key=lambda f: (f.severity != "error", str(f.path)))),
-        notes=classes.notes,
+        notes=(*notes, *classes.notes),
         statistics=statistics,
         coding=coding,
         fingerprint=_fingerprint(sound, label_set, coding),

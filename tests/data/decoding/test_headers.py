@@ -171,9 +171,10 @@ def judged(content: bytes):
     try:
         return judge_file(Path("a.png"), io.BytesIO(content))
     except InputError as error:
-        assert str(error).startswith("a.png ")
-        assert "\n" not in str(error)
-        return None
+        message = str(error)
+    assert message.startswith("a.png ")
+    assert "\n" not in message
+    return None
 
 
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "TIFF", "BMP", "WEBP"])

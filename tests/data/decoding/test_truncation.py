@@ -29,7 +29,7 @@ def test_a_file_cut_inside_its_pixels_is_refused(format_, make, put):
     # Pillow writes the directory of a TIFF last: without it nothing tells where the pixels are
     for share in (0.5, 0.8, 0.999):
         path = put("a", content[: int(len(content) * share)])
-        with pytest.raises(InputError, match="truncated|inside its header"):
+        with pytest.raises(InputError, match=r"truncated|inside its header"):
             check(path)
 
 
