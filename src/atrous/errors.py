@@ -3,7 +3,10 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["InputError", "closest", "unknown"]
+__all__ = ["InputError", "closest", "is_out_of_memory", "unknown"]
+
+NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "insufficient mem")
+"""How torch's and OpenCV's allocators say it, in errors that have no class of their own."""
 
 
 class InputError(ValueError):
@@ -43,3 +46,11 @@ def unknown(kind: str, name: str, choices: Iterable[str], *, see: str = "") -> I
     near = closest(name, names) or names[:5]
     where = f" (all: {see})" if see else ""
     return InputError(f"unknown {kind} {name!r}; did you mean {', '.join(near)}?{where}")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether `error` is a failed allocation, in RAM or on an accelerator."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    is_native = isinstance(error, RuntimeError) or type(error).__module__.startswith("cv2")
+    return is_native and any(words in str(error).lower() for words in NO_MEMORY)

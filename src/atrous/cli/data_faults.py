@@ -27,11 +27,11 @@ def look_through(source: Path, skip_bad: bool) -> DataSpec:
         )
     for note in spec.notes:
         say(f"Note     {note}")
-    say(f"Data     {describe(spec)}")
+    say(f"Data     {_describe(spec)}")
     return spec
 
 
-def describe(spec: DataSpec) -> str:
+def _describe(spec: DataSpec) -> str:
     """Return a line about the data: pairs, classes, the rarest class."""
     counts = ", ".join(f"{number(len(pairs))} {name}" for name, pairs in spec.splits.items())
     names = spec.label_set.names

@@ -7,13 +7,11 @@ from pathlib import Path
 
 from atrous.cli.commands import Command
 from atrous.cli.habits import UsageError
-from atrous.errors import InputError
+from atrous.errors import InputError, is_out_of_memory
 
 __all__ = ["DONE", "FAILED", "INTERRUPTED", "WRONG_USAGE", "describe", "show_trace"]
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
-
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "insufficient mem")
 
 
 def describe(error: BaseException, command: Command | None) -> tuple[str, int]:
@@ -24,7 +22,7 @@ def describe(error: BaseException, command: Command | None) -> tuple[str, int]:
         return f"error: {_one_line(error)}", WRONG_USAGE
     if isinstance(error, InputError):
         return f"error: {_one_line(error)}", FAILED
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         remedy = command.out_of_memory if command else "close other programs"
         return f"error: out of memory; {remedy}", FAILED
     if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
@@ -36,13 +34,6 @@ def describe(error: BaseException, command: Command | None) -> tuple[str, int]:
     if isinstance(error, OSError) and error.errno is not None:
         return f"error: {_of_the_system(error, command)}", FAILED
     return f"error: a defect of atrous, not of yours: {_where(error)}", FAILED
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    is_native = isinstance(error, RuntimeError) or type(error).__module__.startswith("cv2")
-    return is_native and any(words in str(error).lower() for words in OUT_OF_MEMORY)
 
 
 def _of_the_system(error: OSError, command: Command | None) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from atrous.errors import InputError
+from atrous.errors import InputError, is_out_of_memory
 from atrous.inference.config import PredictConfig
 from atrous.inference.results_folder import check_folder, write_note
 from atrous.inference.sources import Source, default_folder, find_sources
@@ -121,8 +121,10 @@ def run_batch(
             if stop.is_set() or result.stopped:
                 reading.cancel()
                 break
+            segmentation = None
             with _noting_failure(source, predictor, result):
                 segmentation = predictor(reading.result(), probabilities=probabilities)
+            if segmentation is not None:
                 path = folder / source.mask
                 behind.submit(path, functools.partial(write_results, segmentation, path, overlay))
             if progress is not None:
@@ -144,21 +146,10 @@ def _noting_failure(source: Source, predictor: "Predictor", result: BatchResult)
     except OSError as error:
         told = f"{source.path} cannot be read ({error.strerror or error})"
         result.failures.append(Failure(source.path, told))
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
+    except Exception as error:
+        if not is_out_of_memory(error):
             raise
         result.failures.append(Failure(source.path, _memory_advice(source.path, predictor)))
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Return whether `error` is a failed allocation, on whichever device."""
-    text = str(error)
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"  # torch's, a RuntimeError
-        or "can't allocate memory" in text  # torch's CPU allocator
-        or "not enough memory" in text
-    )
 
 
 def _memory_advice(path: Path, predictor: "Predictor") -> str:

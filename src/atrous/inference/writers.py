@@ -47,11 +47,11 @@ def write_results(segmentation: Segmentation, mask: Path, overlay: bool) -> None
         picture.save(content, format="JPEG", quality=90)
         write_bytes(overlay_path(mask), content.getvalue())
     if segmentation.probabilities is not None:
-        write_array(probabilities_path(mask), segmentation.probabilities.astype(np.float16))
+        _write_array(probabilities_path(mask), segmentation.probabilities.astype(np.float16))
     segmentation.save(mask)
 
 
-def write_array(path: Path, array: NDArray[np.float16]) -> None:
+def _write_array(path: Path, array: NDArray[np.float16]) -> None:
     """Write an .npy file as a whole or not at all.
 
     Not `np.save`: on a full disk it raises an OSError that does not say so.
