@@ -38,10 +38,11 @@ class TerminalReporter:
         cut = f" = {parts} x {plan.micro_batch} accumulated" if parts > 1 else ""
         say(
             f"Plan     batch {plan.batch_size}{cut}, crops {height}x{width}, {plan.optimizer} "
-            f"lr {plan.lr:g} poly, {plan.precision} on {plan.device}; {plan.iterations} iterations, "
+            f"lr {plan.lr:g} poly, {plan.precision} on {plan.device}; {plan.iterations - plan.done} iterations, "
             f"about {duration(plan.seconds)}, {size(plan.memory_bytes)}"
         )
-        self._bar = self._stack.enter_context(progress(plan.iterations, "iteration", unit="it"))
+        bar = progress(plan.iterations, "iteration", unit="it", done=plan.done)
+        self._bar = self._stack.enter_context(bar)
 
     def step(self, step: int, *, loss: float, images_per_second: float) -> None:
         """Move the bar."""

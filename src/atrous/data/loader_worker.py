@@ -10,7 +10,7 @@ KEPT_BYTES = 30_000_000
 
 
 def prepare_worker(worker_id: int = 0) -> None:
-    """Take one thread, and keep freed memory for the next image; a `worker_init_fn`.
+    """Use no threads but this one, and keep freed memory for the next image; a `worker_init_fn`.
 
     OpenCV would start as many threads in each worker as there are cores. And glibc would give each
     image's memory back to the system and fault it in again, page by page, for the next one: that
@@ -18,5 +18,5 @@ def prepare_worker(worker_id: int = 0) -> None:
     to, so one large block is taken and freed.
     """
     del worker_id
-    cv2.setNumThreads(1)
+    cv2.setNumThreads(0)  # sequential; 1 would join the threads of the parent: a forked worker hangs
     np.empty(KEPT_BYTES, np.uint8)

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import cv2
 import lightning
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from atrous.data import DataSpec, JointTransform
+from atrous.data.loader_worker import prepare_worker
 from atrous.errors import InputError
 from atrous.evaluation import Evaluation
 from atrous.inference import Predictor
@@ -69,13 +69,27 @@ def train(
         micro_batch=plan.micro_batch,
         seed=config.seed,
     )
-    trainer = lightning.Trainer(
+    model.train()
+    batches = loader(config, plan, spec, start)
+    with _quiet():
+        trainer = make_trainer(plan, folder, [watch, KeepLast(last)])
+        with _stop_on_interrupt(trainer):
+            trainer.fit(task, batches, ckpt_path=last if last.exists() else None)
+    journal.close()
+    return int(trainer.global_step)
+
+
+def make_trainer(
+    plan: Plan, folder: Path, callbacks: list[lightning.Callback]
+) -> lightning.Trainer:
+    """Return Lightning's trainer with all that we do ourselves switched off."""
+    return lightning.Trainer(
         accelerator="gpu" if plan.device == "cuda" else "cpu",
         devices=1,
         precision="bf16-mixed" if plan.precision == "bf16-mixed" else "32-true",
         max_steps=plan.iterations,
         max_epochs=1,
-        callbacks=[watch, KeepLast(last)],
+        callbacks=callbacks,
         plugins=[WholeFileIO()],
         default_root_dir=folder,
         logger=False,
@@ -84,15 +98,6 @@ def train(
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    model.train()
-    with _quiet(), _stop_on_interrupt(trainer):
-        trainer.fit(
-            task,
-            loader(config, plan, spec, start),
-            ckpt_path=last if last.exists() else None,
-        )
-    journal.close()
-    return int(trainer.global_step)
 
 
 def loader(
@@ -126,7 +131,7 @@ def samples(config: TrainConfig, crop: tuple[int, int], spec: DataSpec) -> Train
 def _start_worker(worker: int) -> None:
     """Leave Ctrl-C to the main process and the cores to the network."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(0)
+    prepare_worker(worker)
 
 
 @contextmanager

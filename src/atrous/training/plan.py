@@ -47,6 +47,7 @@ class Plan:
 
     Attributes:
         iterations: Optimizer steps.
+        done: Steps done before, in the run that is gone on with.
         batch_size: Images per step.
         micro_batch: Images in memory at once.
         crop: (height, width) of the training images.
@@ -56,11 +57,12 @@ class Plan:
         workers: Loader processes.
         optimizer: "sgd" or "adamw".
         lr: Learning rate of the first step.
-        seconds: Forecast of the whole run, validations included.
+        seconds: Forecast of what is left of the run, validations included.
         memory_bytes: Forecast of the peak memory.
     """
 
     iterations: int
+    done: int
     batch_size: int
     micro_batch: int
     crop: tuple[int, int]
@@ -75,7 +77,13 @@ class Plan:
 
 
 def make_plan(
-    config: TrainConfig, *, crop: tuple[int, int], images: int, device: str, cost: Cost
+    config: TrainConfig,
+    *,
+    crop: tuple[int, int],
+    images: int,
+    device: str,
+    cost: Cost,
+    done: int = 0,
 ) -> Plan:
     """Turn what was asked for into numbers.
 
@@ -85,16 +93,19 @@ def make_plan(
         images: Images in the training split.
         device: "cpu" or "cuda".
         cost: What `measure_cost` found.
+        done: Steps done before.
     """
     batch = config.batch_size
     step_seconds = batch * cost.seconds_per_image
     micro = config.micro_batch or _fitting(batch, cost)
     iterations = _iterations(config, images, step_seconds, cost.seconds_per_validation)
     val_every = config.val_every or max(1, -(-iterations // 10))
-    validations = -(-iterations // val_every) + 1  # the last one is the report's
+    left = max(0, iterations - done)
+    validations = -(-left // val_every) + 1  # the last one is the report's
     cores = os.cpu_count() or 1
     return Plan(
         iterations=iterations,
+        done=done,
         batch_size=batch,
         micro_batch=min(micro, batch),
         crop=crop,
@@ -104,7 +115,7 @@ def make_plan(
         workers=config.workers if config.workers is not None else min(4, max(1, cores // 2)),
         optimizer=config.optimizer,
         lr=config.initial_lr,
-        seconds=iterations * step_seconds + validations * cost.seconds_per_validation,
+        seconds=left * step_seconds + validations * cost.seconds_per_validation,
         memory_bytes=cost.bytes_fixed + min(micro, batch) * cost.bytes_per_image,
     )
 

@@ -70,7 +70,7 @@ def fit(
     if config.resume and config.iterations and done >= config.iterations:
         _refuse_finished(folder, done, config.iterations)
     model = seeded_model(config, spec, reporter).to(device, memory_format=torch.channels_last)
-    plan = plan_run(config, spec, model, device)
+    plan = plan_run(config, spec, model, device, done)
     config = _resolve(config, plan, folder)
     write_config(folder, config)
     write_environment(folder, precision=plan.precision, device=plan.device, data=spec.fingerprint)
@@ -110,7 +110,9 @@ def seeded_model(config: TrainConfig, spec: DataSpec, reporter: Reporter) -> Seg
         return create(None)
 
 
-def plan_run(config: TrainConfig, spec: DataSpec, model: SegmentationModel, device: str) -> Plan:
+def plan_run(
+    config: TrainConfig, spec: DataSpec, model: SegmentationModel, device: str, done: int = 0
+) -> Plan:
     """Measure what a step costs here and plan the run."""
     crop = config.crop_size or derive_crop(spec)
     precision = pick_precision(config.precision, device)
@@ -137,9 +139,8 @@ def plan_run(config: TrainConfig, spec: DataSpec, model: SegmentationModel, devi
         validate_one=lambda: predictor(first) and None,
         num_validation=len(spec.splits["val"]),
     )
-    return make_plan(
-        config, crop=crop, images=len(spec.splits["train"]), device=device, cost=cost
-    )
+    images = len(spec.splits["train"])
+    return make_plan(config, crop=crop, images=images, device=device, cost=cost, done=done)
 
 
 def sound(spec: DataSpec, skip_bad: bool) -> DataSpec:

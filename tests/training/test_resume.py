@@ -1,0 +1,194 @@
+"""A run that is killed and gone on with ends as the run that was left alone, to the bit."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from atrous.errors import InputError
+from atrous.training import TrainConfig, fit
+from atrous.training import checkpoints as checkpoints_module
+
+PROGRAM = """
+import json, os, sys, time
+from pathlib import Path
+fields = json.loads(sys.argv[1])
+for name in ("data", "out", "resume"):
+    fields[name] = Path(fields[name]) if fields.get(name) else None
+from atrous.training import TrainConfig, fit
+import atrous.files
+real = os.fsync
+def slow(descriptor):  # a disk that takes its time, so that a kill often lands inside a write
+    time.sleep(0.05)
+    real(descriptor)
+atrous.files.os.fsync = slow
+from atrous.training import Silent
+class Loud(Silent):
+    def step(self, step, *, loss, images_per_second):
+        print("step", step, flush=True)
+result = fit(TrainConfig(**fields), reporter=Loud())
+print("ended", result.step, result.evaluation is not None, flush=True)
+"""
+
+
+def start(fields: dict[str, Any]) -> subprocess.Popen[str]:
+    text = json.dumps({k: str(v) if isinstance(v, Path) else v for k, v in fields.items()})
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, text],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "GOMP_SPINCOUNT": "0"},
+    )
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """Kill the process and its loader workers, as a power cut would."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()  # also closes the pipe
+
+
+def journal(folder: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    timed = {"seconds", "img_per_s"}
+    return [{k: v for k, v in line.items() if k not in timed} for line in lines]
+
+
+def state(folder: Path) -> dict[str, Any]:
+    return dict(torch.load(folder / "last.ckpt", weights_only=True))
+
+
+def assert_same_run(left: Path, right: Path) -> None:
+    first, second = state(left), state(right)
+    assert first["global_step"] == second["global_step"]
+    assert same(first["state_dict"], second["state_dict"])
+    assert same(first["optimizer_states"], second["optimizer_states"])
+    assert same(first["callbacks"], second["callbacks"])
+    assert journal(left) == journal(right)
+    best = [load_file(folder / "model" / "model.safetensors") for folder in (left, right)]
+    assert same(*best)
+
+
+def same(left: Any, right: Any) -> bool:
+    """Compare nested states to the bit."""
+    if isinstance(left, torch.Tensor):
+        return torch.equal(left, right)
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
+    if isinstance(left, list | tuple):
+        return len(left) == len(right) and all(map(same, left, right))
+    return bool(left == right)
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_the_run_ends_bit_equal(
+    scenes: Path, tmp_path: Path, tiny: dict[str, Any]
+) -> None:
+    fields = {**tiny, "data": scenes, "iterations": 12, "val_every": 5, "workers": 2}
+    alone = start({**fields, "out": tmp_path / "alone"})
+    output = alone.communicate(timeout=240)[0]
+    assert "ended 12 True" in output, output
+
+    killed = tmp_path / "killed"
+    process = start({**fields, "out": killed})
+    generator = random.Random(0)
+    for wanted in (2, 5, 9):  # mid-epoch (10 images, batch 4), around the validation, later
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("step") and int(line.split()[1]) >= wanted:
+                break
+        time.sleep(generator.uniform(0.0, 0.12))  # into the write that follows the step
+        kill(process)
+        process = start({"resume": killed})
+    output = process.communicate(timeout=240)[0]
+    assert "ended 12 True" in output, output
+    assert_same_run(tmp_path / "alone", killed)
+
+
+@pytest.mark.slow
+def test_ctrl_c_finishes_the_step_and_the_run_goes_on_bit_equal(
+    scenes: Path, tmp_path: Path, tiny: dict[str, Any]
+) -> None:
+    fields = {**tiny, "data": scenes, "iterations": 8, "val_every": 4, "workers": 2}
+    fit(TrainConfig(**{**fields, "out": tmp_path / "alone"}))
+    stopped = tmp_path / "stopped"
+    process = start({**fields, "out": stopped})
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("step 3"):
+            break
+    os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the workers too
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode == 0
+    assert "ended" in output
+    assert "False" in output
+    assert 3 <= state(stopped)["global_step"] < 8
+    fit(TrainConfig(resume=stopped))
+    assert_same_run(tmp_path / "alone", stopped)
+
+
+def test_best_of_training_is_what_the_saved_model_scores(
+    scenes: Path, tmp_path: Path, tiny: dict[str, Any]
+) -> None:
+    run = tmp_path / "run"
+    result = fit(
+        TrainConfig(**{**tiny, "data": scenes, "out": run, "iterations": 4, "val_every": 2})
+    )
+    assert result.evaluation is not None
+    scores = [line["mean_iou"] for line in journal(run) if line["split"] == "val"]
+    assert result.evaluation.mean_iou == max(scores)
+
+
+def test_a_finished_run_refuses_and_says_how_to_train_on(
+    scenes: Path, tmp_path: Path, tiny: dict[str, Any]
+) -> None:
+    run = tmp_path / "run"
+    fit(TrainConfig(**{**tiny, "data": scenes, "out": run, "iterations": 2}))
+    (run / "report.html").touch()
+    with pytest.raises(InputError, match=r"finished \(2 of 2 iterations\).*--iterations 4"):
+        fit(TrainConfig(resume=run))
+    assert fit(TrainConfig(resume=run, iterations=3)).step == 3
+
+
+def test_an_option_that_cannot_change_is_refused_on_resume(
+    scenes: Path, tmp_path: Path, tiny: dict[str, Any]
+) -> None:
+    run = tmp_path / "run"
+    fit(TrainConfig(**{**tiny, "data": scenes, "out": run, "iterations": 1}))
+    with pytest.raises(InputError, match=r"--optimizer adamw differs from the run's sgd"):
+        fit(TrainConfig(resume=run, optimizer="adamw"))
+
+
+def test_a_full_disk_leaves_the_earlier_checkpoint_and_says_how_to_go_on(
+    scenes: Path, tmp_path: Path, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    fields = {**tiny, "data": scenes, "iterations": 6, "val_every": 6}
+    fit(TrainConfig(**{**fields, "out": tmp_path / "alone"}))
+    writes = 0
+    real = checkpoints_module.write_bytes
+
+    def failing(path: Path, content: bytes) -> None:
+        nonlocal writes
+        writes += 1
+        if writes == 2:
+            raise OSError(28, "No space left on device")
+        real(path, content)
+
+    monkeypatch.setattr(checkpoints_module, "write_bytes", failing)
+    monkeypatch.setattr(checkpoints_module, "COST_SHARE", 1e9)  # save after every step
+    with pytest.raises(InputError, match=r"the disk is full; the earlier checkpoint is intact"):
+        fit(TrainConfig(**{**fields, "out": run}))
+    assert state(run)["global_step"] == 1
+    fit(TrainConfig(resume=run))
+    assert_same_run(tmp_path / "alone", run)

@@ -1,0 +1,49 @@
+"""Which image comes when, under which change: a function of the seed and nothing else."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from atrous.data import JointTransform, open_data
+from atrous.training.samples import BatchOrder, TrainingSamples, image_tensor
+
+
+def make(scenes: Path, seed: int = 0) -> TrainingSamples:
+    spec = open_data(scenes)
+    return TrainingSamples(spec, spec.splits["train"], JointTransform((32, 32)), seed)
+
+
+def test_every_pass_shows_every_image_once(scenes: Path) -> None:
+    samples = make(scenes)
+    first = [samples.index(number) for number in range(10)]
+    second = [samples.index(number) for number in range(10, 20)]
+    assert sorted(first) == sorted(second) == list(range(10))
+    assert first != second
+
+
+def test_a_sample_does_not_depend_on_what_was_read_before(scenes: Path) -> None:
+    image, labels = make(scenes)[13]
+    other = make(scenes)
+    for number in (2, 99, 5):
+        _ = other[number]
+    image_again, labels_again = other[13]
+    assert torch.equal(image, image_again)
+    assert torch.equal(labels, labels_again)
+
+
+def test_another_seed_gives_another_order(scenes: Path) -> None:
+    order = [make(scenes, 0).index(number) for number in range(10)]
+    assert order != [make(scenes, 1).index(number) for number in range(10)]
+
+
+def test_a_later_start_continues_the_same_batches() -> None:
+    whole = list(BatchOrder(3, start=0, stop=5))
+    assert list(BatchOrder(3, start=2, stop=5)) == whole[2:]
+    assert whole[0] == [0, 1, 2]
+
+
+def test_sixteen_bit_images_become_fractions() -> None:
+    image = np.full((2, 3, 1), 65535, np.uint16)
+    assert torch.equal(image_tensor(image), torch.ones(1, 2, 3))
+    assert image_tensor(np.zeros((2, 3, 4), np.uint8)).dtype == torch.uint8

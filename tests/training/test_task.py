@@ -1,0 +1,107 @@
+"""The loss against a slow loop; accumulation against one large batch."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from atrous.labels import LabelSet
+from atrous.models import Scores, SegmentationModel
+from atrous.ops import Normalization
+from atrous.training.task import SegmentationTask, cross_entropy_sum, poly_decay
+
+
+class Plain(SegmentationModel):
+    """One strided convolution: a network without batch statistics."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 4, stride=4)
+        self.label_set = LabelSet.numbered(4)
+        self.normalization = Normalization.imagenet()
+
+    def score(self, images: Tensor) -> Scores:
+        return Scores(self.conv(images))
+
+
+def slow_cross_entropy(logits: np.ndarray, labels: np.ndarray, ignore: int) -> float:
+    total = 0.0
+    for n, y, x in np.ndindex(*labels.shape):
+        label = labels[n, y, x]
+        if label == ignore:
+            continue
+        scores = logits[n, :, y, x].astype(np.float64)
+        total += math.log(np.exp(scores - scores[label]).sum())
+    return total
+
+
+def test_loss_equals_a_loop_over_pixels() -> None:
+    rng = np.random.default_rng(0)
+    scores = torch.from_numpy(rng.normal(size=(2, 5, 6, 7)).astype(np.float32))
+    labels = torch.from_numpy(rng.integers(0, 5, (2, 6, 7)).astype(np.uint8))
+    labels[0, :2] = 255
+    expected = slow_cross_entropy(scores.numpy(), labels.numpy(), 255)
+    assert cross_entropy_sum(scores, labels, 255).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_void_pixels_change_neither_loss_nor_gradient() -> None:
+    scores = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    labels = torch.zeros(1, 4, 4, dtype=torch.uint8)
+    labels[0, :, 2:] = 255
+    first = scores.clone().requires_grad_()
+    second = scores.clone()
+    second[:, :, :, 2:] += 3.0 * torch.arange(3).view(1, 3, 1, 1)
+    second.requires_grad_()
+    losses = [cross_entropy_sum(x, labels, 255) for x in (first, second)]
+    for loss in losses:
+        loss.backward()
+    assert losses[0].item() == losses[1].item()
+    assert first.grad is not None
+    assert second.grad is not None
+    assert torch.equal(first.grad[..., :2], second.grad[..., :2])
+    assert not first.grad[..., 2:].any()
+
+
+@pytest.mark.parametrize("micro_batch", [1, 2, 3])
+def test_accumulated_gradient_equals_that_of_the_whole_batch(micro_batch: int) -> None:
+    rng = np.random.default_rng(1)
+    images = torch.from_numpy(rng.integers(0, 256, (4, 3, 16, 20)).astype(np.uint8))
+    labels = torch.from_numpy(rng.integers(0, 4, (4, 16, 20)).astype(np.uint8))
+    labels[1] = 255  # an image without labels must not weigh the others
+    torch.manual_seed(0)
+    model = Plain()
+    task = SegmentationTask(
+        model, optimizer="sgd", lr=0.1, weight_decay=0.0, iterations=1, micro_batch=micro_batch
+    )
+    num_labelled = int((labels != 255).sum())
+    for start in range(0, 4, micro_batch):
+        part = slice(start, start + micro_batch)
+        (task.loss_sum(images[part], labels[part]) / num_labelled).backward()
+    accumulated = model.conv.weight.grad
+    assert accumulated is not None
+    model.zero_grad()
+    logits = model((images / 255 - MEAN) / STD)
+    nn.functional.cross_entropy(logits, labels.long(), ignore_index=255).backward()
+    torch.testing.assert_close(accumulated, model.conv.weight.grad, rtol=1e-5, atol=1e-7)
+
+
+MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
+STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+
+
+def test_biases_and_norms_are_not_decayed() -> None:
+    task = SegmentationTask(
+        Plain(), optimizer="adamw", lr=0.1, weight_decay=0.5, iterations=1, micro_batch=1
+    )
+    groups = task.configure_optimizers().param_groups
+    assert [p.ndim for p in groups[0]["params"]] == [4]
+    assert [p.ndim for p in groups[1]["params"]] == [1]
+    assert [group["weight_decay"] for group in groups] == [0.5, 0.0]
+
+
+def test_poly_decay_follows_the_papers_formula() -> None:
+    assert [poly_decay(step, 4) for step in range(5)] == pytest.approx(
+        [1.0, 0.75**0.9, 0.5**0.9, 0.25**0.9, 0.0]
+    )
