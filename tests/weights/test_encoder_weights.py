@@ -82,7 +82,7 @@ def test_torchvisions_resnet_fills_timms_pyramid(tmp_path, suffix):
     torch.testing.assert_close(features(ours, images)[-1], expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["efficientnet_b0", "convnext_atto", "mobilenetv3_small_050"])
+@pytest.mark.parametrize("name", ["efficientnet_b0", "convnext_atto", "ghostnet_050"])
 def test_a_timm_classifier_fills_the_pyramid_of_the_same_name(tmp_path, name):
     import timm
 

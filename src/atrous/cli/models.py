@@ -11,6 +11,19 @@ CLASSES = 21
 SHOWN = 20
 """So many of timm's names are built and shown at most."""
 
+_SANDLER, _HE = "Sandler et al., CVPR 2018", "He et al., CVPR 2016"
+ENCODER_PAPERS = {
+    "mobilenet_v2": _SANDLER,
+    "mobilenet_v2_035": _SANDLER,
+    "mobilenet_v2_050": _SANDLER,
+    "mobilenet_v2_075": _SANDLER,
+    "resnet101": _HE,
+    "resnet18": _HE,
+    "resnet34": _HE,
+    "resnet50": _HE,
+    "vgg16": "Simonyan, Zisserman, ICLR 2015",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelsConfig:
@@ -64,8 +77,8 @@ def _row(name: str, network: object, encoder: str | None = None, paper: str | No
     """Count; the stride is the network's own word or its encoder's."""
     from atrous.weights.blueprint import count_parameters
 
-    stride = getattr(network, "encoder", network).output_stride
-    assert isinstance(stride, int)
+    strided = getattr(network, "encoder", network)
+    stride = int(getattr(strided, "output_stride", 0))
     return Row(name, count_parameters(network), stride, encoder, paper)
 
 
@@ -89,7 +102,7 @@ def _encoder(name: str) -> Row | None:
 
     try:
         with blueprint():
-            return _row(name, create_encoder(name))
+            return _row(name, create_encoder(name), paper=ENCODER_PAPERS.get(name))
     except InputError:
         return None
 
@@ -104,12 +117,14 @@ def _own_names() -> list[str]:
 def _text(networks: list[Row], encoders: list[Row], left_out: int, text: str) -> str:
     blocks = []
     if networks:
+        cells: list[tuple[str, ...]]
         heading: tuple[str, ...] = ("network", "parameters", "stride", "encoder", "paper")
         cells = [(*_cells(row), row.encoder or "its own", row.paper or "") for row in networks]
         blocks.append(table([heading, *cells], right=(1, 2)))
     if encoders:
-        heading = ("encoder", "parameters", "stride")
-        blocks.append(table([heading, *map(_cells, encoders)], right=(1, 2)))
+        heading = ("encoder", "parameters", "stride", "paper")
+        cells = [(*_cells(row), row.paper or "") for row in encoders]
+        blocks.append(table([heading, *cells], right=(1, 2)))
     if left_out:
         blocks.append(f" and {left_out} more of timm's that contain {text!r}")
     if not text:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from atrous.errors import InputError
+from atrous.weights.blueprint import blueprint
 from atrous.weights.foreign_keys import translated
 from atrous.weights.imagenet import imagenet_tensors
 from atrous.weights.matching import check_match
@@ -50,6 +51,9 @@ def load_encoder_weights(
     if first in given and given[first].ndim == 4 and given[first].shape[1] != in_channels:
         given[first] = adapt_channels(given[first], in_channels)
     given = _with_counters(given, wanted)
+    if not given.keys() <= wanted.keys():
+        rest = _rest_of_classifier(name)
+        given = {k: v for k, v in given.items() if k in wanted or k not in rest}
     try:
         check_match(wanted, given, name)
     except InputError as error:
@@ -100,6 +104,16 @@ def _without_classifier(
         if name.startswith(CLASSIFIER) and (name not in kept or kept[name].shape != tensor.shape):
             kept[name] = tensor
     return kept
+
+
+def _rest_of_classifier(name: str) -> set[str]:
+    """Return the names in timm's whole network: some go on after the last feature map."""
+    import timm
+
+    if not timm.is_model(name):
+        return set()
+    with blueprint():
+        return set(timm.create_model(name).state_dict())
 
 
 def _as_convolution(tensor: Tensor, wanted: Tensor | None) -> Tensor:
