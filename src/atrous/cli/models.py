@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from atrous.cli.console import answer, parameters, style, table
 from atrous.errors import InputError, unknown
 
-__all__ = ["ModelsConfig", "run"]
+__all__ = ["ModelsConfig", "Row", "run"]
 
 CLASSES = 21
 SHOWN = 20
