@@ -89,8 +89,8 @@ def test_label_map_takes_values_and_colours_to_names_numbers_and_ignore(small):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("colors: [[1, 2, 3]]", "unknown key 'colors'; did you mean colours?"),
-        ("label_maps: {}", "unknown key 'label_maps'; did you mean label_map?"),
+        ("colors: [[1, 2, 3]]", "data.yaml: 'colors'; did you mean colours?"),
+        ("label_maps: {}", "data.yaml: 'label_maps'; did you mean label_map?"),
         ("names: [a, b", "data.yaml is no YAML in line"),
         ("just words", "holds no keys"),
         ("", "holds no keys"),
@@ -116,7 +116,7 @@ def test_label_map_takes_values_and_colours_to_names_numbers_and_ignore(small):
         ("colours: blue", "give a list of [red, green, blue]"),
         ("names: [a, b]\ncolours: {a: '#000000', c: '#ffffff'}", "one for each of the names"),
         ("label_map: [1, 2]", "give {value or colour: class}"),
-        ("names: [a, b]\nlabel_map: {3: car}", "unknown class 'car'; did you mean"),
+        ("names: [a, b]\nlabel_map: {3: car}", "data.yaml: 'car'; did you mean"),
         ("names: [road, b]\nlabel_map: {3: raod}", "did you mean road"),
         ("names: [a, b]\nlabel_map: {3: 2}", "label_map gives 2; give a class 0..1 or ignore"),
         ("names: [a, b]\nlabel_map: {3: 1.5}", "label_map gives 1.5"),

@@ -35,7 +35,7 @@ def read_data_yaml(file: Path) -> tuple[Path, dict[str, SplitFolders], Declared]
     content = _load(file)
     for key in content:
         if key not in KEYS:
-            raise unknown("key", str(key), KEYS, see=f"keys of {NAME}: {', '.join(KEYS)}")
+            raise unknown(f"key in {file}:", str(key), KEYS, see=", ".join(KEYS))
     root = _root(file, content.get("path"))
     places = {name: content[name] for name in SPLITS if content.get(name) is not None}
     splits = {name: _folders(file, root, name, place) for name, place in places.items()}

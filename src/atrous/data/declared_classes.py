@@ -128,7 +128,7 @@ def _label(file: Path, target: object, declared: Declared) -> int:
     if isinstance(target, str):
         names = declared.names or ()
         if target not in names:
-            raise unknown("class", target, (*names, "ignore"), see=f"names of {file}")
+            raise unknown(f"class in label_map of {file}:", target, (*names, "ignore"))
         return names.index(target)
     index = _index(target)
     if index is not None and index in (VOID, declared.ignore_index):

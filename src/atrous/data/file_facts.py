@@ -79,9 +79,10 @@ def read_content(path: Path) -> tuple[bytes, str]:
             content = path.read_bytes()
             return content, hashlib.blake2b(content, digest_size=16).hexdigest()
     except OSError as error:
-        raise FileError(path, f"cannot be read ({error.strerror})", "check it") from None
+        what = f"cannot be read ({error.strerror})"
+        raise FileError(path, what, "check its permissions and the disk") from error
     judge_header(path)  # says what is wrong
-    raise FileError(path, "is no regular file", "copy its content into one")
+    raise FileError(path, "changed while it was read", "try again")
 
 
 def image_facts(path: Path, content: bytes) -> FileFacts:

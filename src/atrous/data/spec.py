@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from atrous.data.classes import decide_classes
+from atrous.data.classes import Classes, decide_classes
 from atrous.data.coding import MaskCoding
 from atrous.data.data_yaml import NAME, read_data_yaml, refuse_remote
 from atrous.data.declared_classes import Declared
@@ -90,39 +90,27 @@ def open_data(path: Path | str, *, progress: Callable[[int, int], None] | None =
     Raises:
         InputError: There is no such folder, it holds no pairs, or its data.yaml is wrong.
     """
-    root, splits, declared = _locate(path)
-    findings = split_findings(root, splits)
-    pairs: dict[str, tuple[Pair, ...]] = {}
-    for name, folders in splits.items():
-        pairs[name], faults = pair_files(name, folders)
-        findings += faults
-    notes = []
-    if WHOLE in pairs:
-        pairs, note = hold_out(pairs[WHOLE])
-        notes.append(note)
-    scanned = scan_pairs(root, pairs, progress=progress)
-    classes = decide_classes(root, declared, [p.mask.facts for p in scanned if p.readable])
-    coding, label_set = classes.coding, classes.label_set
+    root, folders, declared = _locate(path)
+    splits, findings, notes = _paired(root, folders)
+    scanned = scan_pairs(root, splits, progress=progress)
+    classes = decide_classes(root, declared, [pair.mask.facts for pair in scanned if pair.readable])
     findings += classes.findings
-    for pair in scanned:
-        if pair.readable and not classes.usable:
-            continue  # said once for all
-        findings += pair_findings(pair, coding)
-    sound = _without_errors(scanned, findings) if classes.usable else []
+    sound = _sound(scanned, classes, findings)
     channels = common_channels(sound)
     findings += channel_findings(sound, channels)
     sound = _without_errors(sound, findings)
     findings += twin_findings(sound)
-    by_split = {name: [pair for pair in sound if pair.split == name] for name in pairs}
+    by_split = {name: [pair for pair in sound if pair.split == name] for name in splits}
+    label_set, coding = classes.label_set, classes.coding
     statistics = {
-        name: count_split(members, coding, len(label_set)) for name, members in by_split.items()
+        name: count_split(pairs, coding, len(label_set)) for name, pairs in by_split.items()
     }
     findings += class_findings(root, label_set, statistics)
     return DataSpec(
         root=root,
         label_set=label_set,
         channels=channels,
-        splits={name: tuple(p.pair for p in members) for name, members in by_split.items()},
+        splits={name: tuple(pair.pair for pair in pairs) for name, pairs in by_split.items()},
         findings=tuple(sorted(findings, key=lambda f: (f.severity != "error", str(f.path)))),
         notes=(*notes, *classes.notes),
         statistics=statistics,
@@ -142,6 +130,31 @@ def _locate(path: Path | str) -> tuple[Path, dict[str, SplitFolders], Declared]:
         return path, folder_splits(path), Declared()
     what = "is no folder" if path.exists() else "does not exist"
     raise InputError(f"{path} {what}; give a folder with train/images and train/masks, or a {NAME}")
+
+
+def _paired(
+    root: Path, folders: Mapping[str, SplitFolders]
+) -> tuple[dict[str, tuple[Pair, ...]], list[Finding], list[str]]:
+    """Match the files of every split; hold some out where there are no splits."""
+    findings = split_findings(root, folders)
+    splits: dict[str, tuple[Pair, ...]] = {}
+    for name, places in folders.items():
+        splits[name], faults = pair_files(name, places)
+        findings += faults
+    if WHOLE not in splits:
+        return splits, findings, []
+    splits, note = hold_out(splits[WHOLE])
+    return splits, findings, [note]
+
+
+def _sound(
+    scanned: Sequence[ScannedPair], classes: Classes, findings: list[Finding]
+) -> list[ScannedPair]:
+    """Return the pairs without errors of their own; add those errors to `findings`."""
+    for pair in scanned:
+        if classes.usable or not pair.readable:  # otherwise it is said once for all masks
+            findings += pair_findings(pair, classes.coding)
+    return _without_errors(scanned, findings) if classes.usable else []
 
 
 def _without_errors(

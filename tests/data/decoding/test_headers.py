@@ -1,6 +1,7 @@
 """Headers are judged by signature, before any decoder sees the file."""
 
 import io
+import os
 import struct
 import time
 from pathlib import Path
@@ -90,6 +91,22 @@ def test_directory_named_like_an_image(tmp_path):
     (tmp_path / "x.png").mkdir()
 
     assert "is a directory" in refusal(tmp_path / "x.png")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+
+    assert "is no regular file" in refusal(tmp_path / "pipe.png")
+
+
+def test_a_file_that_may_not_be_read(make, put, monkeypatch):
+    def denied(*_):
+        raise PermissionError(13, "Permission denied")
+
+    path = put("a.png", make.encode(make.photo(), "PNG"))
+    monkeypatch.setattr(Path, "open", denied)
+
+    assert "cannot be read (Permission denied)" in refusal(path)
 
 
 def test_empty_file(put):

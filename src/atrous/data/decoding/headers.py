@@ -61,15 +61,18 @@ def judge_header(path: Path) -> ImageHeader:
             pictures in one file, or more than `MAX_PIXELS` pixels.
     """
     path = Path(path)
-    if path.is_dir():
-        raise FileError(path, "is a directory, not an image", "move it away or give its files")
     try:
+        if not path.exists():
+            raise FileError(path, "does not exist", "check the path")
+        if path.is_dir():
+            raise FileError(path, "is a directory, not an image", "move it away or give its files")
+        if not path.is_file():  # a pipe would keep us waiting
+            raise FileError(path, "is no regular file", "copy its content into one")
         with path.open("rb") as file:
             return judge_file(path, file)
-    except FileNotFoundError:
-        raise FileError(path, "does not exist", "check the path") from None
     except OSError as error:
-        raise FileError(path, f"cannot be read ({error.strerror})", "check it") from error
+        what = f"cannot be read ({error.strerror})"
+        raise FileError(path, what, "check its permissions and the disk") from error
 
 
 def judge_file(path: Path, file: BinaryIO) -> ImageHeader:
