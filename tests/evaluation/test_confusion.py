@@ -18,7 +18,7 @@ def slow_matrix(predictions, labels, num_classes, ignore_index):
     return matrix
 
 
-@settings(max_examples=60)
+@settings(deadline=None, max_examples=60)
 @given(data=st.data(), num_classes=st.integers(2, 6))
 def test_counts_equal_a_slow_loop(data, num_classes):
     shape = data.draw(st.tuples(st.integers(1, 9), st.integers(1, 9)))

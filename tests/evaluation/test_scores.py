@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import metrics as sklearn_metrics
@@ -70,6 +70,7 @@ def test_nothing_counted_has_no_score():
         assert np.isnan(score(empty))
 
 
+@settings(deadline=None)
 @given(arrays(np.int64, (4, 4), elements=st.integers(0, 50)).filter(lambda m: m.sum() > 0))
 def test_the_baseline_is_the_best_of_all_constant_predictions(matrix):
     truth = matrix.sum(1)
@@ -82,6 +83,7 @@ def test_the_baseline_is_the_best_of_all_constant_predictions(matrix):
     assert scores.mean_iou(constants[label]) == pytest.approx(best)
 
 
+@settings(deadline=None)
 @given(arrays(np.int64, (5, 3, 3), elements=st.integers(0, 1000)))
 def test_a_stack_of_matrices_is_scored_as_each_of_them(stack):
     stacked = scores.intersection_over_union(stack)

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atrous.errors import InputError
@@ -91,6 +91,7 @@ def test_the_default_folder_is_named_after_the_input(tree, given_inputs, folder)
 names = st.text("ab.", min_size=1, max_size=3).filter(lambda name: set(name) != {"."})
 
 
+@settings(deadline=None)
 @given(st.sets(st.tuples(names, names, st.sampled_from([".jpg", ".png", ".tif"])), min_size=1))
 def test_no_two_images_share_a_mask(tmp_path_factory, images):
     root = tmp_path_factory.mktemp("any")

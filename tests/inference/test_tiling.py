@@ -3,13 +3,14 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atrous.inference import Predictor
 from atrous.inference.tiling import starts, tiled, window_weights
 
 
+@settings(deadline=None)
 @given(length=st.integers(1, 3000), tile=st.integers(64, 1024))
 def test_windows_cover_every_pixel_overlap_and_start_on_the_stride(length, tile):
     places = starts(length, tile)
