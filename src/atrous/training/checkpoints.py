@@ -66,13 +66,14 @@ class KeepLast(lightning.Callback):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save if the last saving is long enough ago."""
-        if time.monotonic() - self.saved_at >= self.cost_seconds / COST_SHARE:
-            self.save(trainer)
+        """Save if the last saving is long enough ago, and the last step in any case.
 
-    def on_train_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Save the last step, also after Ctrl-C."""
-        self.save(trainer)
+        Always from here, in the middle of the loader's pass: what Lightning saves at the end of
+        training says that the pass is over, and there would be nothing to go on with.
+        """
+        is_last = trainer.should_stop or trainer.global_step >= trainer.max_steps
+        if is_last or time.monotonic() - self.saved_at >= self.cost_seconds / COST_SHARE:
+            self.save(trainer)
 
     def save(self, trainer: lightning.Trainer) -> None:
         """Write `last.ckpt` now.
