@@ -7,7 +7,7 @@ from pathlib import Path
 from atrous.data import DataSpec
 from atrous.reports.run_record import MISSING, RunRecord
 
-__all__ = ["Step", "next_steps"]
+__all__ = ["Step", "near", "next_steps"]
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,14 @@ class Step:
     command: str
 
 
-def next_steps(run: RunRecord, spec: DataSpec) -> list[Step]:
-    """Return the commands that use, check and continue the model of `run`."""
-    folder = _near(run.folder).as_posix()
+def next_steps(run: RunRecord, spec: DataSpec, split: str) -> list[Step]:
+    """Return the commands that use the model of `run`, score it on `split` and train on."""
+    folder = near(run.folder).as_posix()
     model, data = shlex.quote(f"{folder}/model"), shlex.quote(_data(run, spec).as_posix())
+    part = "" if split == "val" else f" --split {shlex.quote(split)}"
     steps = [
         Step("Segment your own images", f"atrous predict {model} FOLDER --overlay"),
-        Step("Score it again", f"atrous evaluate {model} --data {data}"),
+        Step("Score it again", f"atrous evaluate {model} --data {data}{part}"),
     ]
     if run.last_step:
         command = f"atrous train --resume {shlex.quote(folder)} --iterations {2 * run.last_step}"
@@ -37,10 +38,10 @@ def next_steps(run: RunRecord, spec: DataSpec) -> list[Step]:
 def _data(run: RunRecord, spec: DataSpec) -> Path:
     """Return what `--data` was: a folder, or the data.yaml that described it."""
     given = run.configuration.get("data", MISSING)
-    return _near(Path(given) if given != MISSING else spec.root)
+    return near(Path(given) if given != MISSING else spec.root)
 
 
-def _near(path: Path) -> Path:
+def near(path: Path) -> Path:
     """Return `path` as it is typed from the current folder, where it lies below that."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path

@@ -14,7 +14,7 @@ from atrous.reports.course import course_charts
 from atrous.reports.data_rows import data_rows, never_seen, split_summaries
 from atrous.reports.gallery import best_and_worst
 from atrous.reports.heat_map import heat_map
-from atrous.reports.next_steps import next_steps
+from atrous.reports.next_steps import near, next_steps
 from atrous.reports.page import count, render
 from atrous.reports.pictures import WRONG
 from atrous.reports.remarks import remarks
@@ -46,7 +46,7 @@ def write_training_report(
     split = str(evaluation.protocol.get("split", "val"))
     best, worst = best_and_worst(evaluation, spec, predictor, split=split)
     content = {
-        "title": run_folder.resolve().name,
+        "title": _title(run_folder),
         "subtitle": _subtitle(run, spec, predictor),
         "version": __version__,
         "written": datetime.now().astimezone(),
@@ -54,7 +54,7 @@ def write_training_report(
         "best": best,
         "worst": worst,
         **_scores(evaluation, spec, run),
-        **_course(evaluation, spec, run),
+        **_course(evaluation, spec, run, split),
         **_data(spec),
     }
     path = run_folder / "report.html"
@@ -82,14 +82,16 @@ def _scores(evaluation: Evaluation, spec: DataSpec, run: RunRecord) -> dict[str,
     }
 
 
-def _course(evaluation: Evaluation, spec: DataSpec, run: RunRecord) -> dict[str, object]:
+def _course(
+    evaluation: Evaluation, spec: DataSpec, run: RunRecord, split: str
+) -> dict[str, object]:
     """Return what the template says about the run itself."""
     baseline, constant = evaluation.baseline
     return {
         "run": run,
         "missing": MISSING,
         "charts": course_charts(run, baseline, evaluation.label_set.names[constant]),
-        "steps": next_steps(run, spec),
+        "steps": next_steps(run, spec, split),
     }
 
 
@@ -100,6 +102,13 @@ def _data(spec: DataSpec) -> dict[str, object]:
         "data_rows": data_rows(spec),
         "findings": spec.findings,
     }
+
+
+def _title(folder: Path) -> str:
+    """Return the run's name: its folder as typed, without the `runs` that all of them lie in."""
+    short = near(folder.resolve())
+    parts = [part for part in short.parts if part != "runs"]
+    return "/".join(parts) if parts and not short.is_absolute() else short.name
 
 
 def _subtitle(run: RunRecord, spec: DataSpec, predictor: Predictor) -> str:
