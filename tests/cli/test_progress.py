@@ -91,3 +91,13 @@ def test_what_was_done_before_is_not_part_of_the_rate(clock: list[float]) -> Non
         bar(32)
 
     assert stream.getvalue() == "  iteration 32/40  2.0 it/s  0:04 left\n"
+
+
+def test_a_rate_without_a_unit_is_not_shown(clock: list[float]) -> None:
+    stream = io.StringIO()
+
+    with progress(4, "iteration", unit="", stream=stream) as bar:
+        clock[0] = 1.0
+        bar(2, note="41 img/s")
+
+    assert stream.getvalue() == "  iteration 2/4  41 img/s  0:01 left\n"

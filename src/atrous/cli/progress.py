@@ -58,7 +58,8 @@ class Progress:
         parts = [self._note] if self._note else []
         if last > first and end > start:
             per_second = (last - first) / (end - start)
-            parts.append(rate(per_second, self._unit))
+            if self._unit:
+                parts.append(rate(per_second, self._unit))
             if self._total is not None:
                 parts.append(f"{duration(max(self._total - self._done, 0) / per_second)} left")
         return "  ".join(parts)
@@ -78,7 +79,7 @@ def progress(
     Args:
         total: Units of work, None if unknown.
         description: What is going on: "images", "iteration".
-        unit: What one unit is called in the rate: "img" gives "36 img/s".
+        unit: What one unit is called in the rate: "img" gives "36 img/s"; "" shows no rate.
         done: Units that were done before, and are not part of the rate.
         stream: Where to write; stderr if not given.
 
@@ -86,7 +87,9 @@ def progress(
         A callable (done, total=None, note=None) with a method `advance`.
     """
     stream = stream or sys.stderr
-    screen: _Screen = _Bar(description, stream) if stream.isatty() else _Lines(description, stream)
+    screen: _Screen = (
+        _Bar(description, total, done, stream) if stream.isatty() else _Lines(description, stream)
+    )
     try:
         yield Progress(screen, total, unit, done)
     finally:
@@ -120,7 +123,7 @@ def rate(per_second: float, unit: str) -> str:
 class _Bar:
     """A rich bar, redrawn ten times a second at most; its last state stays on the screen."""
 
-    def __init__(self, description: str, stream: TextIO) -> None:
+    def __init__(self, description: str, total: int | None, done: int, stream: TextIO) -> None:
         from rich.console import Console  # 0.1 s: only where a bar is shown
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
         from rich.progress import Progress as RichProgress
@@ -135,7 +138,7 @@ class _Bar:
             redirect_stdout=sys.stdout.isatty(),  # else results would land on stderr
         )
         self._progress.start()
-        self._task = self._progress.add_task(description, total=None, text="")
+        self._task = self._progress.add_task(description, total=total, completed=done, text="")
 
     def update(self, done: int, total: int | None, text: str) -> None:
         self._progress.update(self._task, completed=done, total=total, text=text)

@@ -41,7 +41,7 @@ class TerminalReporter:
             f"lr {plan.lr:g} poly, {plan.precision} on {plan.device}; {plan.iterations - plan.done} iterations, "
             f"about {duration(plan.seconds)}, {size(plan.memory_bytes)}"
         )
-        bar = progress(plan.iterations, "iteration", unit="it", done=plan.done)
+        bar = progress(plan.iterations, "iteration", unit="", done=plan.done)
         self._bar = self._stack.enter_context(bar)
 
     def step(self, step: int, *, loss: float, images_per_second: float) -> None:
