@@ -101,6 +101,26 @@ def test_lossy_formats_are_refused(name, format_, make, put):
         read_mask(put(name, make.encode(numbers(make), format_)))
 
 
+@pytest.mark.parametrize("layout", [{}, {"tile": 32, "deflate": True}, {"big": True}])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_tiffs_of_geographers_are_read(layout, dtype, make, put):
+    values = numbers(make).astype(dtype)[..., None]
+
+    raw = read_mask(put("m.tif", make.tiff(values, **layout)))
+
+    assert raw.values.dtype == dtype
+    np.testing.assert_array_equal(raw.values, values[..., 0])
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "group4"])
+def test_tiffs_of_one_bit_are_0_and_1(compression, make, put):
+    image = Image.fromarray(make.halves() * 255).convert("1")
+
+    raw = read_mask(put("m.tif", make.encode(image, "TIFF", compression=compression)))
+
+    np.testing.assert_array_equal(raw.values, make.halves())
+
+
 def test_a_damaged_mask_is_refused(make, put):
     content = make.encode(numbers(make), "PNG")
 

@@ -5,15 +5,16 @@ Pillow reads them, because OpenCV expands a palette into colours and the indices
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import BmpImagePlugin, Image, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
+from atrous.data.decoding.decoder_log import quiet_decoder
 from atrous.data.decoding.headers import ImageHeader, judge_header
-from atrous.data.decoding.tiff_pixels import first_page_alone
+from atrous.data.decoding.tiff_pixels import decode_tiff_bands, first_page_alone, tiff_palette
 from atrous.data.decoding.truncation import check_whole
 from atrous.data.findings import FileError
 from atrous.data.images import upright
@@ -68,33 +69,12 @@ def decode_mask(path: Path, header: ImageHeader, content: bytes) -> RawMask:
     Raises:
         FileError: As `read_mask`.
     """
-    if header.lossy:
-        raise FileError(
-            path,
-            f"is a lossy {header.format}, which blurs class numbers",
-            "save masks as PNG from their source",
-        )
-    if header.channels not in (1, 3, 4):
-        raise FileError(
-            path,
-            f"has {header.channels} channels, but a mask has one of indices or three of colour",
-            "save it as an 8-bit PNG of class indices",
-        )
-    if header.bits > 8 and header.channels > 1:
-        raise FileError(
-            path,
-            "is a 16-bit colour picture, but colours of 8 bits are needed",
-            "save it as 8-bit RGB or as class indices",
-        )
+    _check_kind(path, header)
     check_whole(path, header, content)
-    if header.format == "TIFF":
-        content = first_page_alone(content)
-    try:
-        image = _OPENERS[header.format](io.BytesIO(content))
-        image.load()
-    except Exception as error:  # Pillow's decoders raise a dozen kinds
-        raise FileError(path, f"is damaged: {error}", "copy it again") from error
-    return _raw(path, header, image)
+    raw = _from_tiff(content) if header.format == "TIFF" else None
+    if raw is None:
+        raw = _from_pillow(path, header, content)
+    return replace(raw, values=upright(raw.values, header.orientation))
 
 
 def value_counts(values: np.ndarray) -> dict[int, int]:
@@ -126,28 +106,58 @@ def unpack(number: int) -> Colour:
     return number >> 16, number >> 8 & 255, number & 255
 
 
-def _raw(path: Path, header: ImageHeader, image: Image.Image) -> RawMask:
-    """Choose by Pillow's mode."""
+def _check_kind(path: Path, header: ImageHeader) -> None:
+    """Refuse what cannot hold class numbers exactly."""
+    if header.lossy:
+        what = f"is a lossy {header.format}, which blurs class numbers"
+        raise FileError(path, what, "save masks as PNG from their source")
+    if header.channels not in (1, 3, 4):
+        what = f"has {header.channels} channels, but a mask has one of indices or three of colour"
+        raise FileError(path, what, "save it as an 8-bit PNG of class indices")
+    if header.bits > 8 and header.channels > 1:
+        what = "is a 16-bit colour picture, but colours of 8 bits are needed"
+        raise FileError(path, what, "save it as 8-bit RGB or as class indices")
+
+
+def _from_tiff(content: bytes) -> RawMask | None:
+    """Read bands of 8 or 16 bits of any size; None for other kinds of TIFF."""
+    with quiet_decoder():
+        bands = decode_tiff_bands(content, indices=True)
+    if bands is None:
+        return None
+    if bands.shape[2] > 1:
+        return _coloured(bands)
+    return RawMask(bands[..., 0], False, tiff_palette(content))
+
+
+def _from_pillow(path: Path, header: ImageHeader, content: bytes) -> RawMask:
+    """Read everything else; Pillow's mode tells what it is."""
+    if header.format == "TIFF":
+        content = first_page_alone(content)
+    try:
+        image = _OPENERS[header.format](io.BytesIO(content))
+        pixels = np.asarray(image)
+    except Exception as error:  # Pillow's decoders raise a dozen kinds
+        raise FileError(path, f"is damaged: {error}", "copy it again") from error
     mode = image.mode
     if mode in ("RGB", "RGBA", "RGBX"):
-        pixels = upright(np.asarray(image)[..., :3], header.orientation)
-        words = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGRA).view("<u4")[..., 0]  # 0xffRRGGBB
-        return RawMask((words & 0xFFFFFF).astype(np.int32), True)
+        return _coloured(pixels)
     if mode == "1":
-        values = np.asarray(image).astype(np.uint8)
-    elif mode in ("L", "P"):
-        values = np.asarray(image)
+        return RawMask(pixels.astype(np.uint8), False)
+    if mode in ("L", "P"):
         if mode == "L" and header.bits in (2, 4):  # Pillow stretches them to 0..255
-            values = values // (255 // (2**header.bits - 1))
-    elif mode in ("LA", "PA"):
-        values = np.asarray(image)[..., 0]
-    elif mode.startswith("I;16"):
-        values = np.asarray(image).astype(np.uint16)
-    else:
-        raise FileError(
-            path,
-            f"is a mask of kind {mode}, which is not read",
-            "save it as an 8-bit PNG of class indices",
-        )
-    palette = image.getpalette() if mode == "P" else None
-    return RawMask(upright(values, header.orientation), False, palette or ())
+            pixels = pixels // (255 // (2**header.bits - 1))
+        return RawMask(pixels, False, (image.getpalette() or ()) if mode == "P" else ())
+    if mode in ("LA", "PA"):
+        return RawMask(pixels[..., 0], False)
+    if mode.startswith("I;16"):
+        return RawMask(pixels.astype(np.uint16), False)
+    what = f"is a mask of kind {mode}, which is not read"
+    raise FileError(path, what, "save it as an 8-bit PNG of class indices")
+
+
+def _coloured(pixels: np.ndarray) -> RawMask:
+    """Pack red, green and blue, the first three channels, into one number."""
+    colours = np.ascontiguousarray(pixels[..., :3])
+    words = cv2.cvtColor(colours, cv2.COLOR_RGB2BGRA).view("<u4")[..., 0]  # 0xffRRGGBB
+    return RawMask((words & 0xFFFFFF).astype(np.int32), True)

@@ -2,13 +2,13 @@
 
 import io
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 __all__ = ["Tags", "TiffPage", "exif_orientation", "read_tiff_pages"]
 
-MAX_PAGES = 1_000
-MAX_ENTRIES = 4_096
+MAX_PAGES = 100
+MAX_ENTRIES = 1_000
 MAX_VALUES = 2**20  # strips or tiles of one page
 
 NEW_SUBFILE_TYPE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
@@ -27,7 +27,7 @@ class TiffPage:
     """One directory and what it says about its picture.
 
     Attributes:
-        tags: All of its whole numbers.
+        tags: Its whole numbers; of pages after the first only those in the directory itself.
         offset: Where the directory stands in the file.
         order: Byte order as `struct` writes it, "<" or ">".
         big: Whether the file is a BigTIFF.
@@ -89,8 +89,10 @@ def read_tiff_pages(file: BinaryIO) -> list[TiffPage]:
     ]
     if not pages:
         raise ValueError("is a TIFF without a picture")
-    for page in pages:
-        _check(page)
+    first = pages[0]
+    tags, _ = _directory(file, first, distant=True)
+    pages[0] = replace(first, tags=tags)
+    _check(pages[0])
     return pages
 
 
@@ -98,7 +100,7 @@ def exif_orientation(block: bytes) -> int:
     """Return the orientation of an EXIF block, 1..8; 1 where it is missing or damaged."""
     try:
         return _directories(io.BytesIO(block))[0].orientation
-    except (struct.error, ValueError, IndexError):
+    except (struct.error, ValueError, EOFError, IndexError):
         return 1
 
 
@@ -113,9 +115,12 @@ def _check(page: TiffPage) -> None:
 
 
 def _directories(file: BinaryIO) -> list[TiffPage]:
-    """Follow the chain of directories, at most `MAX_PAGES` and never in a circle."""
-    file.seek(0)
-    start = file.read(16)
+    """Follow the chain of directories, at most `MAX_PAGES` and never in a circle.
+
+    Only the values that stand in the directory itself are read: a hostile file could let a
+    hundred directories share one list of a million numbers.
+    """
+    start = _read(file, 0, 16)
     order = {b"II": "<", b"MM": ">"}.get(start[:2])
     if order is None:
         raise ValueError("is no TIFF")
@@ -123,39 +128,47 @@ def _directories(file: BinaryIO) -> list[TiffPage]:
     (offset,) = struct.unpack_from(order + ("Q" if big else "I"), start, 8 if big else 4)
     found: dict[int, TiffPage] = {}
     while offset and offset not in found and len(found) < MAX_PAGES:
-        tags, following = _directory(file, offset, order, big=big)
-        found[offset] = TiffPage(tags, offset, order, big)
+        page = TiffPage({}, offset, order, big)
+        tags, following = _directory(file, page, distant=False)
+        found[offset] = replace(page, tags=tags)
         offset = following
     return list(found.values())
 
 
-def _directory(file: BinaryIO, at: int, order: str, *, big: bool) -> tuple[Tags, int]:
-    """Return the tags with whole numbers of one directory, and where the next one is."""
-    count_layout, entry_bytes, word = ("Q", 20, "Q") if big else ("H", 12, "I")
-    file.seek(at)
-    (count,) = struct.unpack(order + count_layout, file.read(8 if big else 2))
+def _directory(file: BinaryIO, page: TiffPage, *, distant: bool) -> tuple[Tags, int]:
+    """Return the tags with whole numbers of one directory, and where the next one is.
+
+    Args:
+        file: The file.
+        page: Where the directory stands and how to read it.
+        distant: Whether to read the values that stand elsewhere too.
+    """
+    order, big = page.order, page.big
+    head, entry_bytes, word = (8, 20, "Q") if big else (2, 12, "I")
+    (count,) = struct.unpack(order + ("Q" if big else "H"), _read(file, page.offset, head))
     if count > MAX_ENTRIES:
         raise ValueError(f"is a TIFF with {count:,} tags, more than {MAX_ENTRIES:,}")
-    entries = file.read(count * entry_bytes)
-    end = file.read(8 if big else 4)
+    entries = _read(file, page.offset + head, count * entry_bytes)
+    end = _read(file, page.offset + head + count * entry_bytes, 8 if big else 4)
     following = struct.unpack(order + word, end)[0] if end else 0  # EXIF writers leave it out
     tags: Tags = {}
     for start in range(0, count * entry_bytes, entry_bytes):
         tag, kind, number = struct.unpack_from(order + "HH" + word, entries, start)
-        if kind in LETTERS and 1 <= number <= MAX_VALUES:
-            layout = f"{order}{number}{LETTERS[kind]}"
-            tags[tag] = _values(file, entries, start, layout, big=big)
+        if kind not in LETTERS or not 1 <= number <= MAX_VALUES:
+            continue
+        layout, place = f"{order}{number}{LETTERS[kind]}", start + (12 if big else 8)
+        length = struct.calcsize(layout)
+        if length <= (8 if big else 4):
+            tags[tag] = struct.unpack_from(layout, entries, place)
+        elif distant:
+            (where,) = struct.unpack_from(order + word, entries, place)
+            tags[tag] = struct.unpack(layout, _read(file, where, length))
     return tags, following
 
 
-def _values(
-    file: BinaryIO, entries: bytes, start: int, layout: str, *, big: bool
-) -> tuple[int, ...]:
-    """Unpack values that stand in the entry itself or, if too long for it, elsewhere."""
-    place, room, word = (start + 12, 8, "Q") if big else (start + 8, 4, "I")
-    length = struct.calcsize(layout)
-    if length <= room:
-        return struct.unpack_from(layout, entries, place)
-    (where,) = struct.unpack_from(layout[0] + word, entries, place)
-    file.seek(where)
-    return struct.unpack(layout, file.read(length))
+def _read(file: BinaryIO, start: int, length: int) -> bytes:
+    """Read from `start`; nothing where no file reaches."""
+    if start >= 2**62:
+        raise EOFError
+    file.seek(start)
+    return file.read(length)

@@ -18,6 +18,7 @@ from atrous.data.decoding.tiff_header import (
     HEIGHT,
     INVERTED,
     ORIENTATION,
+    PALETTE,
     PHOTOMETRIC,
     PLANAR,
     PREDICTOR,
@@ -33,30 +34,42 @@ from atrous.data.decoding.tiff_header import (
     read_tiff_pages,
 )
 
-__all__ = ["decode_tiff_bands", "first_page_alone", "tiff_is_whole"]
+__all__ = ["decode_tiff_bands", "first_page_alone", "tiff_is_whole", "tiff_palette"]
 
-ROWS_PER_STRIP, TILE_HEIGHT, FILL_ORDER = 278, 323, 266
+ROWS_PER_STRIP, TILE_HEIGHT, FILL_ORDER, COLOUR_MAP = 278, 323, 266, 320
 KEPT = (WIDTH, HEIGHT, COMPRESSION, FILL_ORDER, ROWS_PER_STRIP, TILE_WIDTH, TILE_HEIGHT)
 RGB, SEPARATE, DIFFERENCES = 2, 2, 2  # photometric, planar configuration, predictor
 JPEG = (6, 7)
 
 
-def decode_tiff_bands(content: bytes) -> np.ndarray | None:
+def decode_tiff_bands(content: bytes, *, indices: bool = False) -> np.ndarray | None:
     """Return (H, W, C) uint8 or uint16 as stored, C = every band.
+
+    Args:
+        content: The file.
+        indices: Whether a palette counts as a band, of indices.
 
     Returns:
         None for what is no plain stack of bands (palette, CMYK, JPEG inside, fewer than 8 bits)
         and for what cannot be decoded.
     """
     page = read_tiff_pages(io.BytesIO(content))[0]
-    plain = page.first(PHOTOMETRIC, 1) <= RGB and page.first(COMPRESSION, 1) not in JPEG
-    if not plain or page.bits not in (8, 16):
+    kind = page.first(PHOTOMETRIC, 1)
+    plain = kind <= RGB or (indices and kind == PALETTE)
+    if not plain or page.first(COMPRESSION, 1) in JPEG or page.bits not in (8, 16):
         return None
     separate = page.samples > 1 and page.first(PLANAR, 1) == SEPARATE
     pixels = _planes(content, page) if separate else _interleaved(content, page)
-    if pixels is not None and page.first(PHOTOMETRIC, 1) == INVERTED:
+    if pixels is not None and kind == INVERTED:
         pixels = ~pixels
     return pixels
+
+
+def tiff_palette(content: bytes) -> list[int]:
+    """Return red, green, blue of index 0, of index 1, ... in 0..255; empty without a palette."""
+    page = read_tiff_pages(io.BytesIO(content))[0]
+    levels = np.array(page.tags.get(COLOUR_MAP, ()), np.int64) >> 8  # all reds, greens, blues
+    return levels.reshape(3, -1).T.ravel().tolist() if len(levels) % 3 == 0 else []
 
 
 def first_page_alone(content: bytes) -> bytes:
