@@ -40,7 +40,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     _sync_folder(path.parent)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write `content` to `path` as a whole or not at all."""
     with atomic_write(path) as file:
         file.write(content)

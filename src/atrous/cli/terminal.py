@@ -36,9 +36,10 @@ class TerminalReporter:
         height, width = plan.crop
         parts = -(-plan.batch_size // plan.micro_batch)
         cut = f" = {parts} x {plan.micro_batch} accumulated" if parts > 1 else ""
+        left = plan.iterations - plan.done
         say(
             f"Plan     batch {plan.batch_size}{cut}, crops {height}x{width}, {plan.optimizer} "
-            f"lr {plan.lr:g} poly, {plan.precision} on {plan.device}; {plan.iterations - plan.done} iterations, "
+            f"lr {plan.lr:g} poly, {plan.precision} on {plan.device}; {left} iterations, "
             f"about {duration(plan.seconds)}, {size(plan.memory_bytes)}"
         )
         bar = progress(plan.iterations, "iteration", unit="", done=plan.done)

@@ -18,5 +18,6 @@ def prepare_worker(worker_id: int = 0) -> None:
     to, so one large block is taken and freed.
     """
     del worker_id
-    cv2.setNumThreads(0)  # sequential; 1 would join the threads of the parent: a forked worker hangs
+    # 0 is sequential; 1 would join the threads of the parent, and a forked worker hangs
+    cv2.setNumThreads(0)
     np.empty(KEPT_BYTES, np.uint8)

@@ -6,8 +6,8 @@ from atrous._lazy import lazy
 
 if TYPE_CHECKING:
     from atrous.training.config import TrainConfig
-    from atrous.training.run import RunResult, fit
     from atrous.training.plan import Plan
+    from atrous.training.run import RunResult, fit
     from atrous.training.watch import Reporter, Silent
 
 __all__ = ["Plan", "Reporter", "RunResult", "Silent", "TrainConfig", "fit"]

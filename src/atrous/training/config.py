@@ -1,4 +1,4 @@
-"""What a training run is told: every field is a flag of `atrous train` and a line of `config.yaml`."""
+"""What a training run is told: each field is a flag of `atrous train`, a line of `config.yaml`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +48,7 @@ class TrainConfig:
     micro_batch: int | None = None
     """Images in memory at once; the rest of a batch is accumulated. As many as fit if not given."""
     crop: int | tuple[int, int] | None = None
-    """Training crop in pixels, side or height and width; the image size, at most 512, if not given."""
+    """Training crop in pixels, side or height,width; the image size, at most 512, if not given."""
     scale_range: tuple[float, float] = (0.5, 2.0)
     """Random zoom of the training images."""
     rotation: float = 10.0

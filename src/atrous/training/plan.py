@@ -127,7 +127,7 @@ def measure_cost(
     labels: Tensor,
     *,
     precision: str,
-    validate_one: Callable[[], None],
+    validate_one: Callable[[], object],
     num_validation: int,
 ) -> Cost:
     """Train a throw-away copy of `model` on a few images and look at the clock and the memory.
@@ -215,7 +215,7 @@ def _fitting(batch: int, cost: Cost) -> int:
     return micro
 
 
-def _timed(work: Callable[[], None]) -> float:
+def _timed(work: Callable[[], object]) -> float:
     work()
     begin = time.perf_counter()
     work()

@@ -69,7 +69,8 @@ def fit(
     done = checkpoint_step(folder / "last.ckpt")
     if config.resume and config.iterations and done >= config.iterations:
         _refuse_finished(folder, done, config.iterations)
-    model = seeded_model(config, spec, reporter).to(device, memory_format=torch.channels_last)
+    model = seeded_model(config, spec, reporter).to(device)
+    model = model.to(memory_format=torch.channels_last)
     plan = plan_run(config, spec, model, device, done)
     config = _resolve(config, plan, folder)
     write_config(folder, config)
@@ -136,11 +137,11 @@ def plan_run(
         images,
         labels,
         precision=precision,
-        validate_one=lambda: predictor(first) and None,
+        validate_one=lambda: predictor(first),
         num_validation=len(spec.splits["val"]),
     )
-    images = len(spec.splits["train"])
-    return make_plan(config, crop=crop, images=images, device=device, cost=cost, done=done)
+    count = len(spec.splits["train"])
+    return make_plan(config, crop=crop, images=count, device=device, cost=cost, done=done)
 
 
 def sound(spec: DataSpec, skip_bad: bool) -> DataSpec:

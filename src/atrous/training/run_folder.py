@@ -19,7 +19,15 @@ __all__ = ["new_run", "read_config", "resumed", "write_config", "write_environme
 MAY_CHANGE = {"resume", "iterations", "workers", "device", "skip_bad"}
 """Fields that may differ between a run and its continuation."""
 
-PACKAGES = ("atrous", "torch", "lightning", "timm", "torchvision", "numpy", "opencv-python-headless")
+PACKAGES = (
+    "atrous",
+    "torch",
+    "lightning",
+    "timm",
+    "torchvision",
+    "numpy",
+    "opencv-python-headless",
+)
 
 
 def new_run(config: TrainConfig) -> Path:

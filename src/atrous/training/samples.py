@@ -50,9 +50,7 @@ class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
         """Return image (C, h, w), uint8 or float32 in [0, 1], and labels (h, w) uint8."""
         pair = self.pairs[self.index(number)]
         rng = np.random.default_rng((self.seed, 1, number))
-        image, labels = self.transform(
-            self.spec.read_image(pair), self.spec.read_labels(pair), rng
-        )
+        image, labels = self.transform(self.spec.read_image(pair), self.spec.read_labels(pair), rng)
         return image_tensor(image), torch.from_numpy(labels)
 
     def index(self, number: int) -> int:

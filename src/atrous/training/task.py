@@ -105,7 +105,8 @@ def cross_entropy_sum(
         ignore_index: Label of void.
         align_corners: Corner convention of the resizing.
     """
-    logits = resize(scores.float(), labels.shape[-2:], align_corners=align_corners)
+    height, width = labels.shape[-2:]
+    logits = resize(scores.float(), (height, width), align_corners=align_corners)
     return functional.cross_entropy(
         logits, labels.long(), ignore_index=ignore_index, reduction="sum"
     )
@@ -118,7 +119,7 @@ def poly_decay(step: int, steps: int, power: float = 0.9) -> float:
         >>> poly_decay(0, 100), round(poly_decay(50, 100), 4), poly_decay(100, 100)
         (1.0, 0.5359, 0.0)
     """
-    return max(0.0, 1 - step / steps) ** power
+    return float(max(0.0, 1 - step / steps) ** power)
 
 
 def train_mode(model: nn.Module) -> None:
