@@ -7,7 +7,7 @@ import numpy as np
 
 from atrous.errors import InputError
 
-__all__ = ["VOID", "LabelSet"]
+__all__ = ["VOID", "LabelSet", "default_colours"]
 
 VOID = 255
 """The label of pixels that belong to no class; never trained on, never scored."""

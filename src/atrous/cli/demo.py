@@ -6,7 +6,7 @@ from pathlib import Path
 from atrous.cli.console import answer, number, progress, say, size
 from atrous.errors import InputError
 
-__all__ = ["DemoConfig", "run"]
+__all__ = ["DemoConfig", "free_folder", "predict_only", "run", "whole"]
 
 SIZE = (128, 128)
 UNSEEN = 60

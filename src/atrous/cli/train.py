@@ -11,7 +11,7 @@ from atrous.reports import write_training_report
 from atrous.training import RunResult, TrainConfig, fit
 from atrous.training.run_folder import read_config
 
-__all__ = ["run", "verdict"]
+__all__ = ["facts", "run", "verdict"]
 
 INTERRUPTED = 130
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from atrous.data.warp import channel_groups, joined
 
-__all__ = ["random_colours", "recolour"]
+__all__ = ["chroma_matrix", "colour_map", "random_colours", "recolour"]
 
 LUMA = np.array([0.299, 0.587, 0.114])
 """Share of red, green and blue in the grey of ITU-R BT.601, as in JPEG and OpenCV."""

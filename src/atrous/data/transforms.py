@@ -25,7 +25,14 @@ from atrous.errors import InputError
 from atrous.labels import VOID
 from atrous.ops import Normalization
 
-__all__ = ["JointTransform", "random_matrix"]
+__all__ = [
+    "JointTransform",
+    "check_pair",
+    "fill_values",
+    "random_corner",
+    "random_matrix",
+    "seen_window",
+]
 
 WHITE = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 

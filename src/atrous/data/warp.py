@@ -23,6 +23,7 @@ __all__ = [
     "joined",
     "pixel_spacing",
     "smooth_before_warp",
+    "warp",
     "warp_image",
     "warp_labels",
 ]

@@ -15,7 +15,7 @@ from lightning.pytorch.plugins.io import CheckpointIO
 from atrous.errors import InputError
 from atrous.files import write_bytes
 
-__all__ = ["KeepLast", "WholeFileIO", "checkpoint_step"]
+__all__ = ["KeepLast", "WholeFileIO", "checkpoint_step", "load_plain"]
 
 COST_SHARE = 0.02
 """Share of the time that writing checkpoints may take."""

@@ -28,7 +28,7 @@ from atrous.training.task import SegmentationTask
 from atrous.training.watch import Journal, Reporter, Watch
 from atrous.weights import save
 
-__all__ = ["memory_named", "samples", "train"]
+__all__ = ["loader", "make_trainer", "memory_named", "samples", "train"]
 
 
 def train(

@@ -14,7 +14,15 @@ from torch import Tensor
 from atrous.data import DataSpec
 from atrous.training.config import DEFAULT_EPOCHS, TrainConfig
 
-__all__ = ["Cost", "Plan", "derive_crop", "make_plan", "measure_cost", "pick_precision"]
+__all__ = [
+    "Cost",
+    "Plan",
+    "derive_crop",
+    "free_memory",
+    "make_plan",
+    "measure_cost",
+    "pick_precision",
+]
 
 MEMORY_SHARE = 0.5
 """Share of the free memory that a micro-batch may take when its size is ours to choose."""

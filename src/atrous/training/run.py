@@ -21,7 +21,7 @@ from atrous.training.task import SegmentationTask
 from atrous.training.watch import Reporter, Silent
 from atrous.weights import WeightsUnreachable, create_model, load
 
-__all__ = ["RunResult", "fit"]
+__all__ = ["RunResult", "fit", "pick_device", "plan_run", "seeded_model", "sound"]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset, Sampler
 
 from atrous.data import DataSpec, Pair
 
-__all__ = ["BatchOrder", "TrainingSamples", "image_tensor"]
+__all__ = ["BatchOrder", "TrainingSamples", "Transform", "image_tensor"]
 
 
 class Transform(Protocol):

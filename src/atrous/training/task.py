@@ -8,7 +8,7 @@ from torch.nn import functional
 from atrous.models import SegmentationModel
 from atrous.ops import normalise, resize
 
-__all__ = ["SegmentationTask", "cross_entropy_sum", "poly_decay"]
+__all__ = ["SegmentationTask", "cross_entropy_sum", "poly_decay", "train_mode"]
 
 
 class SegmentationTask(lightning.LightningModule):

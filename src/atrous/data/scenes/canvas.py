@@ -30,6 +30,7 @@ __all__ = [
     "Canvas",
     "Ink",
     "View",
+    "fixed",
     "sample_view",
 ]
 
