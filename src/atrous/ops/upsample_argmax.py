@@ -1,6 +1,19 @@
-"""Bilinear upsampling and argmax in one step: labels without the full-resolution logits."""
+"""Bilinear upsampling and argmax in one step: labels without the full-resolution logits.
+
+Four neighbouring cells of the score map span a block of labels. Bilinear interpolation is a
+weighted mean of the four, so a class that wins at all of them wins inside, and a class whose best
+corner is below some other's worst corner wins nowhere. Most blocks therefore need no arithmetic,
+the others only that of the classes that meet there. Two forms compute the same bits:
+
+- torch operations on the labels where classes meet, on any device, and on the CPU for the first
+  images of a process;
+- a compiled kernel for the CPU (`upsample_argmax_kernel`), ten times as fast, as soon as a process
+  has enough to do: numba takes 0.6 s to load, and 2 s more to compile once per machine, which one
+  photo from a cold start should not wait for.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
 import numpy as np
 import torch
@@ -10,19 +23,20 @@ from atrous.errors import InputError
 
 __all__ = ["upsample_argmax"]
 
-STRIP_ELEMENTS = 2**24
-"""Logits that the strips on a GPU hold at once: 64 MB of float32."""
+ELEMENTS_AT_ONCE = 2**22
+"""Logits that the torch form holds at a time: 16 MB of float32, a few times over."""
+CALLS_BEFORE_COMPILING, LABELS_BEFORE_COMPILING = 8, 2**22
+"""So many calls, and so many labels in one call, are taken without the kernel."""
 SMALL = 2**16
 """Below so many labels a second thread costs more than it saves."""
+
+_calls = count()
 
 
 def upsample_argmax(scores: Tensor, size: tuple[int, int], align_corners: bool = False) -> Tensor:
     """Return `resize(scores, size).argmax(1)` without ever holding N x K x H x W numbers.
 
-    On the CPU a compiled kernel looks at each block of labels between four coarse cells and only
-    computes where classes meet; see `upsample_argmax_kernel`. Elsewhere strips of rows are
-    resized and reduced one after the other. Of equal scores the first class wins, as in
-    `torch.argmax`; NaN wins nowhere.
+    Of equal scores the first class wins, as in `torch.argmax`; NaN wins nowhere.
 
     Args:
         scores: (N, K, h, w) logits of 1 to 255 classes; any floating dtype, computed in float32.
@@ -40,15 +54,19 @@ def upsample_argmax(scores: Tensor, size: tuple[int, int], align_corners: bool =
             f"scores of shape {tuple(scores.shape)} cannot become labels of size {tuple(size)}; "
             "give (N, K, h, w) with 1 to 255 classes, and at least one pixel"
         )
-    scores = scores.detach().float()
-    if scores.device.type != "cpu":
-        return _in_strips(scores, size, align_corners)
-    return _in_blocks(scores, size, align_corners)
+    scores = torch.nan_to_num(scores.detach().float(), nan=torch.finfo(torch.float32).min)
+    if scores.device.type == "cpu" and _is_worth_compiling(scores.shape[0] * size[0] * size[1]):
+        return _with_kernel(scores, size, align_corners)
+    return torch.stack([_with_torch(image, size, align_corners) for image in scores])
 
 
-def _in_blocks(scores: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
+def _is_worth_compiling(labels: int) -> bool:
+    return next(_calls) >= CALLS_BEFORE_COMPILING or labels > LABELS_BEFORE_COMPILING
+
+
+def _with_kernel(scores: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
     """Run the kernel over all images, their rows shared among torch's number of threads."""
-    from atrous.ops.upsample_argmax_kernel import label_blocks  # numba: 0.4 s on first use
+    from atrous.ops.upsample_argmax_kernel import label_blocks
 
     height, width = scores.shape[-2:]
     coarse = scores.contiguous().numpy()
@@ -67,6 +85,50 @@ def _in_blocks(scores: Tensor, size: tuple[int, int], align_corners: bool) -> Te
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(fill, cuts[:-1], cuts[1:]))
     return torch.from_numpy(labels)
+
+
+def _with_torch(scores: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
+    """Label one image (K, h, w): blocks as a whole, then those pixels where classes meet."""
+    classes, height, width = scores.shape
+    (top, lower), (left, right) = (
+        tuple(torch.from_numpy(part).to(scores.device) for part in _positions(*side, align_corners))
+        for side in ((height, size[0]), (width, size[1]))
+    )
+    winners = scores.argmax(0)
+    agreed = _shifted(winners, 1, 0).eq(winners) & _shifted(winners, 0, 1).eq(winners)
+    agreed &= _shifted(winners, 1, 1).eq(winners)
+    labels = winners[top][:, left].to(torch.uint8)
+    y, x = (~agreed)[top][:, left].nonzero(as_tuple=True)
+    cells = scores.permute(1, 2, 0).contiguous()  # (h, w, K)
+    for begin in range(0, len(y), max(1, ELEMENTS_AT_ONCE // classes)):
+        part = slice(begin, begin + max(1, ELEMENTS_AT_ONCE // classes))
+        i, j = top[y[part]], left[x[part]]
+        below, beside = (i + 1).clamp(max=height - 1), (j + 1).clamp(max=width - 1)
+        corners = cells[i, j], cells[i, beside], cells[below, j], cells[below, beside]
+        weights = right[x[part], None], lower[y[part], None]
+        labels[y[part], x[part]] = _meeting(corners, weights).to(torch.uint8)
+    return labels
+
+
+def _meeting(
+    corners: tuple[Tensor, Tensor, Tensor, Tensor], weights: tuple[Tensor, Tensor]
+) -> Tensor:
+    """Return the winners (P,) between four corners, each (P, K), in the kernel's own arithmetic."""
+    a, b, c, d = corners
+    right, lower = weights
+    worst = torch.minimum(torch.minimum(a, b), torch.minimum(c, d))
+    best = torch.maximum(torch.maximum(a, b), torch.maximum(c, d))
+    above, below = a + right * (b - a), c + right * (d - c)
+    between = above + lower * (below - above)
+    return between.where(best >= worst.amax(1, keepdim=True), -torch.inf).argmax(1)
+
+
+def _shifted(winners: Tensor, down: int, right: int) -> Tensor:
+    """Return each cell's neighbour; the last row and column are their own."""
+    height, width = winners.shape
+    rows = torch.arange(down, height + down, device=winners.device).clamp(max=height - 1)
+    columns = torch.arange(right, width + right, device=winners.device).clamp(max=width - 1)
+    return winners[rows][:, columns]
 
 
 def _blocks(cells: int, pixels: int, align_corners: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -88,25 +150,3 @@ def _positions(cells: int, pixels: int, align_corners: bool) -> tuple[np.ndarray
         position = np.maximum(scale * (pixel + np.float32(0.5)) - np.float32(0.5), 0)
     before = np.minimum(position.astype(np.int64), cells - 1)
     return before, np.clip(position - before.astype(np.float32), 0, 1).astype(np.float32)
-
-
-def _in_strips(scores: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
-    """Resize and reduce a few rows at a time, on any device."""
-    count, classes, height, width = scores.shape
-    labels = torch.empty(count, *size, dtype=torch.uint8, device=scores.device)
-    (top, lower), (left, right) = (
-        tuple(torch.from_numpy(part).to(scores.device) for part in _positions(*side, align_corners))
-        for side in ((height, size[0]), (width, size[1]))
-    )
-    rows = max(1, STRIP_ELEMENTS // (count * classes * size[1]))
-    for y in range(0, size[0], rows):
-        strip = slice(y, y + rows)
-        x = _mix(scores, 2, top[strip], lower[strip, None])  # (N, K, rows, w)
-        labels[:, strip] = _mix(x, 3, left, right).argmax(1).to(torch.uint8)
-    return labels
-
-
-def _mix(x: Tensor, dim: int, before: Tensor, weight: Tensor) -> Tensor:
-    """Interpolate between neighbours along one dimension."""
-    after = (before + 1).clamp(max=x.shape[dim] - 1)
-    return torch.lerp(x.index_select(dim, before), x.index_select(dim, after), weight)

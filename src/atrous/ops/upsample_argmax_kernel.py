@@ -1,10 +1,8 @@
-"""The compiled inner part of `upsample_argmax` on the CPU; numba is imported with this module.
+"""The compiled form of `upsample_argmax` on the CPU; numba is imported with this module.
 
-Why compiled even for one photo from a cold start: importing numba takes 0.25 s, loading the kernel
-0.3 s, compiling it 1.0 s, once per machine (numba keeps the result beside this file, or in the
-user's cache where that is read-only). Strips of rows in plain torch need no such second, but lose
-1.3 s on the first image of 1024 x 2048 already. One plain function with one signature: numba's
-`parallel=True` would compile five times as long, and its threads may not be entered twice.
+One plain function of one signature: numba's `parallel=True` would compile five times as long, and
+its threads may not be entered twice. numba keeps the result beside this file, or in the user's
+cache where that is read-only.
 """
 
 from collections.abc import Callable
@@ -29,10 +27,7 @@ def _label_blocks(
 ) -> None:
     """Fill the rows of `labels` that lie between coarse rows `begin` and `end`.
 
-    Four neighbouring cells of the coarse map span a block of labels. Bilinear interpolation is a
-    weighted mean of the four, so a class that wins at all of them wins inside, and a class whose
-    best corner is below some other's worst corner wins nowhere: most blocks need no arithmetic,
-    the others only that of the two or three classes that meet there.
+    The idea stands in `upsample_argmax`. Not fast-math: both forms must round alike.
 
     Args:
         scores: (K, h, w).
@@ -64,7 +59,7 @@ def _label_blocks(
                 count = _find_rivals(scores, (i, below), (j, right), corners, rivals)
             for y in range(first_y[i], first_y[i + 1]):
                 for x in range(first_x[j], first_x[j + 1]):
-                    highest = np.float32(-np.inf)
+                    highest = -np.inf
                     for r in range(count):
                         upper = corners[r, 0] + weight_x[x] * corners[r, 1]
                         lower = corners[r, 2] + weight_x[x] * corners[r, 3]
