@@ -35,13 +35,12 @@ def test_ticks_lie_where_the_values_do() -> None:
 def test_dots_and_the_level_use_the_same_scale() -> None:
     line = Line("val", ((10, 0.25), (20, 0.75)))
     chart = line_chart(
-        "mIoU", [line], last_step=20, top=1.0, dots=[Dot("best", 20, 0.75, "")], level=(0.25, "all")
+        "mIoU", [line], last_step=20, top=1.0, dots=[Dot("best", 20, 0.75, "")], level=0.25
     )
 
     first, second = coordinates(chart.lines[0].path)
     assert (chart.dots[0].x, chart.dots[0].y) == tuple(second)
-    assert chart.level is not None
-    assert chart.level.position == first[1]
+    assert chart.level == first[1]
 
 
 def test_values_that_are_not_finite_are_left_out() -> None:

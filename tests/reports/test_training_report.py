@@ -217,8 +217,9 @@ def test_the_best_validation_is_marked(report: Callable) -> None:
     assert "Best validation: mIoU 0.800 at iteration 100" in section.words
     titles = [dot.words for dot in section.all("circle", class_="best")]
     assert titles == ["best: mIoU 0.800 at iteration 100"]
+    baseline = f"all {written.evaluation.to_json()['baseline_class']}"
     assert [c.all("figcaption")[0].words for c in section.all("figure")] == [
-        "mIoU",
+        f"mIoU val {baseline} {written.evaluation.baseline[0]:.3f}",
         "Loss train",
         "Learning rate",
     ]

@@ -49,7 +49,7 @@ class Chart:
     y_ticks: tuple[Tick, ...]
     lines: tuple[Line, ...]
     dots: tuple[Dot, ...]
-    level: Tick | None
+    level: float | None
     width: float = WIDTH
     height: float = HEIGHT
     left: float = LEFT
@@ -66,7 +66,7 @@ def line_chart(
     key: Sequence[tuple[str, str]] = (),
     top: float | None = None,
     dots: Sequence[Dot] = (),
-    level: tuple[float, str] | None = None,
+    level: float | None = None,
 ) -> Chart:
     """Lay out curves over the iterations 0..last_step and the values 0..top.
 
@@ -77,7 +77,7 @@ def line_chart(
         last_step: Right end of the horizontal axis.
         top: Upper end of the vertical axis; the largest value when it is not given.
         dots: Points to mark, in (step, value).
-        level: A horizontal line to compare with: its value and its name.
+        level: Value of a horizontal line to compare with.
     """
     values = [y for line in lines for _, y in line.points if math.isfinite(y)]
     highest = top or max(values, default=1.0) * 1.04 or 1.0
@@ -91,7 +91,7 @@ def line_chart(
         y_ticks=tuple(Tick(plot.y(t), f"{t:g}") for t in nice_ticks(highest, 4)),
         lines=tuple(Line(x.kind, x.points, plot.path(x.points)) for x in lines),
         dots=tuple(Dot(d.kind, plot.x(d.x), plot.y(d.y), d.title) for d in dots),
-        level=Tick(plot.y(level[0]), level[1]) if level else None,
+        level=None if level is None else plot.y(level),
     )
 
 

@@ -39,15 +39,15 @@ def _score_chart(run: RunRecord, last: int, baseline: float, baseline_name: str)
     if run.best:
         step, score = run.best.step, run.best.mean_iou
         dots.append(Dot("best", step, score, f"best: mIoU {score:.3f} at iteration {step}"))
+    known = math.isfinite(baseline)
     return line_chart(
         "mIoU",
         [Line("val", points)],
         last_step=last,
         top=1.0,
+        key=[("val", "val"), ("level", f"{baseline_name} {baseline:.3f}")][: 1 + known],
         dots=dots,
-        level=(baseline, f"all {baseline_name} {baseline:.3f}")
-        if math.isfinite(baseline)
-        else None,
+        level=baseline if known else None,
     )
 
 

@@ -23,7 +23,6 @@ class TrainPoint:
     step: int
     loss: float
     lr: float
-    images_per_second: float
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def read_run(folder: Path) -> RunRecord:
         configuration=_mapping(folder / "config.yaml"),
         environment=_mapping(folder / "environment.json"),
         train=tuple(
-            TrainPoint(_step(x), _number(x, "loss"), _number(x, "lr"), _number(x, "img_per_s"))
+            TrainPoint(_step(x), _number(x, "loss"), _number(x, "lr"))
             for x in _by_step(lines, "train")
         ),
         validations=tuple(

@@ -87,10 +87,12 @@ def _course(
 ) -> dict[str, object]:
     """Return what the template says about the run itself."""
     baseline, constant = evaluation.baseline
+    name = f"all {evaluation.label_set.names[constant]}"
+    name += "" if split == "val" else f" in {split}"  # the curve is of val
     return {
         "run": run,
         "missing": MISSING,
-        "charts": course_charts(run, baseline, evaluation.label_set.names[constant]),
+        "charts": course_charts(run, baseline, name),
         "steps": next_steps(run, spec, split),
     }
 
