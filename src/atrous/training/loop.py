@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from atrous.data import DataSpec, JointTransform
 from atrous.data.loader_worker import prepare_worker
-from atrous.errors import InputError
+from atrous.errors import InputError, is_out_of_memory
 from atrous.evaluation import Evaluation
 from atrous.inference import Predictor
 from atrous.models import SegmentationModel
@@ -173,10 +172,7 @@ def memory_named(plan: Plan) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        text = str(error)
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and (
-            "allocate memory" not in text
-        ):
+        if not is_out_of_memory(error):
             raise
         height, width = plan.crop
         smaller = max(1, plan.micro_batch // 2)

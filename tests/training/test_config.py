@@ -1,0 +1,40 @@
+"""What cannot be meant is refused, in words that name the flag."""
+
+from pathlib import Path
+
+import pytest
+
+from atrous.errors import InputError
+from atrous.training import TrainConfig
+
+DATA = Path("data")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({}, "nothing to train on; give --data"),
+        ({"data": DATA, "iterations": 5, "minutes": 1.0}, "--iterations and --minutes exclude"),
+        ({"data": DATA, "epochs": 0}, "--epochs is 0, but must be above 0"),
+        ({"data": DATA, "val_every": -1}, "--val-every is -1, but must be above 0"),
+        ({"data": DATA, "batch_size": 0}, "--batch-size is 0, but must be at least 1"),
+        ({"data": DATA, "workers": -1}, "--workers is -1, but must be 0 or more"),
+        ({"data": DATA, "crop": 8}, "--crop is 8, but must be at least 16 pixels"),
+        ({"data": DATA, "crop": (64, 8)}, "but must be at least 16 pixels"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message.replace("(", r"\(")):
+        TrainConfig(**fields)  # type: ignore[arg-type] - wrong on purpose
+
+
+def test_one_number_is_a_square_crop() -> None:
+    assert TrainConfig(data=DATA, crop=96).crop_size == (96, 96)
+    assert TrainConfig(data=DATA, crop=(64, 96)).crop_size == (64, 96)
+    assert TrainConfig(data=DATA).crop_size is None
+
+
+def test_learning_rate_and_decay_default_to_the_optimizers() -> None:
+    assert TrainConfig(data=DATA, optimizer="adamw").initial_lr == 0.001
+    assert TrainConfig(data=DATA).decay == 1e-4
+    assert TrainConfig(data=DATA, weight_decay=0.0).decay == 0.0

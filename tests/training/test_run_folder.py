@@ -1,0 +1,57 @@
+"""Run folders: names, the resolved configuration, what may change on resume."""
+
+from pathlib import Path
+
+import pytest
+
+from atrous.errors import InputError
+from atrous.training import TrainConfig
+from atrous.training.run_folder import new_run, read_config, resumed, write_config
+
+
+def test_runs_are_named_after_their_data_and_numbered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = TrainConfig(data=tmp_path / "my cracks")
+    assert new_run(config) == Path("runs/my-cracks-1")
+    assert new_run(config) == Path("runs/my-cracks-2")
+
+
+def test_an_output_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "keep.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"is not empty; give another --out, or --resume"):
+        new_run(TrainConfig(data=tmp_path, out=tmp_path))
+    with pytest.raises(InputError, match=r"is a file; give a folder"):
+        new_run(TrainConfig(data=tmp_path, out=tmp_path / "keep.txt"))
+
+
+def test_the_configuration_survives_its_file(tmp_path: Path) -> None:
+    config = TrainConfig(
+        data=tmp_path / "d", out=tmp_path, crop=(32, 48), options={"output_stride": 8}, lr=0.1
+    )
+    write_config(tmp_path, config)
+    assert read_config(tmp_path) == config
+
+
+def test_a_folder_without_a_configuration_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"is no run folder"):
+        read_config(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "data: [", "lrr: 3\ndata: x"])
+def test_a_damaged_configuration_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(InputError, match=r"config\.yaml"):
+        read_config(tmp_path)
+
+
+def test_more_iterations_and_other_workers_may_be_asked_for_on_resume(tmp_path: Path) -> None:
+    write_config(tmp_path, TrainConfig(data=tmp_path, out=tmp_path, iterations=5, lr=0.3))
+    config = resumed(TrainConfig(resume=tmp_path, iterations=9, workers=0))
+    assert (config.iterations, config.workers, config.lr) == (9, 0, 0.3)
+
+
+def test_a_missing_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no such run folder"):
+        resumed(TrainConfig(resume=tmp_path / "nowhere"))

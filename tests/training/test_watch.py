@@ -1,0 +1,50 @@
+"""The journal across a kill; a loss that is no number."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from atrous.errors import InputError
+from atrous.training import TrainConfig, fit
+from atrous.training.loop import memory_named
+from atrous.training.plan import Plan
+from atrous.training.watch import Journal
+
+
+def test_a_resumed_journal_drops_later_and_half_written_lines(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    lines = [json.dumps({"step": step, "split": "train"}) for step in (1, 2, 3, 4)]
+    path.write_text("\n".join(lines) + '\n{"step": 2, "spl')
+    journal = Journal(tmp_path, start=2)
+    journal.write(3, "train", {"loss": 0.5})
+    journal.close()
+    steps = [json.loads(line)["step"] for line in path.read_text().splitlines()]
+    assert steps == [1, 2, 3]
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_rate(
+    scenes: Path, tmp_path: Path, tiny: dict[str, Any]
+) -> None:
+    fields = {**tiny, "data": scenes, "out": tmp_path / "run", "lr": 1e30, "iterations": 9}
+    with pytest.raises(InputError, match=r"the loss is (nan|inf) at iteration \d; .*lower --lr"):
+        fit(TrainConfig(**fields))
+
+
+def make_plan() -> Plan:
+    return Plan(
+        iterations=1, done=0, batch_size=8, micro_batch=8, crop=(512, 512), val_every=1,
+        precision="fp32", device="cpu", workers=0, optimizer="sgd", lr=0.1, seconds=1.0,
+        memory_bytes=1,
+    )  # fmt: skip
+
+
+def test_running_out_of_memory_says_which_option_to_lower() -> None:
+    with pytest.raises(InputError, match=r"lower --micro-batch to 4"), memory_named(make_plan()):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate ...")
+
+
+def test_other_errors_pass_unchanged() -> None:
+    with pytest.raises(RuntimeError, match="shape"), memory_named(make_plan()):
+        raise RuntimeError("shape mismatch")
