@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from atrous.errors import InputError
-from atrous.training import TrainConfig
+from atrous.training import TrainConfig, fit
 from atrous.training.run_folder import new_run, read_config, resumed, write_config
 
 
@@ -55,3 +55,20 @@ def test_more_iterations_and_other_workers_may_be_asked_for_on_resume(tmp_path: 
 def test_a_missing_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no such run folder"):
         resumed(TrainConfig(resume=tmp_path / "nowhere"))
+
+
+def test_a_wrong_name_leaves_no_folder_behind(
+    scenes: Path, tmp_path: Path, tiny: dict[str, object]
+) -> None:
+    fields = {**tiny, "data": scenes, "out": tmp_path / "run", "model": "unett"}
+    with pytest.raises(InputError, match=r"unknown model 'unett'; did you mean unet"):
+        fit(TrainConfig(**fields))  # type: ignore[arg-type] - a dict of any values
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_papers_unet_needs_no_encoder_weights(
+    scenes: Path, tmp_path: Path, tiny: dict[str, object]
+) -> None:
+    fields = {**tiny, "data": scenes, "out": tmp_path / "run", "model": "unet", "encoder": None}
+    fields |= {"weights": "auto", "options": {"base_channels": 4, "padding": "same"}}
+    assert fit(TrainConfig(**fields, iterations=1)).step == 1  # type: ignore[arg-type]

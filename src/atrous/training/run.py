@@ -11,7 +11,7 @@ from atrous.data import DataSpec, open_data
 from atrous.errors import InputError
 from atrous.evaluation import Evaluation, evaluate
 from atrous.inference import Predictor
-from atrous.models import SegmentationModel
+from atrous.models import MODELS, SegmentationModel
 from atrous.training.checkpoints import checkpoint_step
 from atrous.training.config import TrainConfig
 from atrous.training.loop import memory_named, samples, train
@@ -65,12 +65,12 @@ def fit(
     assert config.data is not None
     spec = sound(spec or open_data(config.data), config.skip_bad)
     device = pick_device(config.device)
-    folder = config.resume or new_run(config)
-    done = checkpoint_step(folder / "last.ckpt")
+    done = checkpoint_step(config.resume / "last.ckpt") if config.resume else 0
     if config.resume and config.iterations and done >= config.iterations:
-        _refuse_finished(folder, done, config.iterations)
+        _refuse_finished(config.resume, done, config.iterations)
     model = seeded_model(config, spec, reporter).to(device)
     model = model.to(memory_format=torch.channels_last)
+    folder = config.resume or new_run(config)  # not before the names have proved right
     plan = plan_run(config, spec, model, device, done)
     config = _resolve(config, plan, folder)
     write_config(folder, config)
@@ -100,7 +100,8 @@ def seeded_model(config: TrainConfig, spec: DataSpec, reporter: Reporter) -> Seg
         model.label_set = spec.label_set
         return model
 
-    if config.weights == "none":
+    names_encoder = config.encoder or (config.model in MODELS and MODELS[config.model].encoder)
+    if config.weights == "none" or (config.weights == "auto" and not names_encoder):
         return create(None)
     if config.weights != "auto":
         return create(config.weights)
