@@ -38,6 +38,7 @@ def create_model(
         WeightsUnreachable: "imagenet", and no connection.
 
     Example:
+        >>> import torch
         >>> model = create_model("deeplab_v3_plus", encoder_name="mobilenet_v2", classes=11)
         >>> model(torch.zeros(1, 3, 97, 64)).shape
         torch.Size([1, 11, 97, 64])
