@@ -112,10 +112,10 @@ def _photograph(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
     image = cv2.cvtColor(canvas.pixels, cv2.COLOR_RGBA2RGB)
     image = cv2.multiply(image, cv2.cvtColor(gains, cv2.COLOR_GRAY2RGB), scale=1 / 128)
     image = cv2.GaussianBlur(image, (3, 3), rng.uniform(0.3, 0.7))
-    balance = rng.uniform(0.8, 1.2) * (1 + rng.normal(0, 0.035, 3))
+    balance = rng.uniform(0.8, 1.2) * (1 + rng.normal(0, 0.03, 3))
     levels = np.clip(np.arange(256)[:, None] / 255 * balance, 0, 1) ** rng.uniform(0.88, 1.1)
     image = cv2.LUT(image, np.rint(255 * levels).astype(np.uint8)[None])
-    noise = rng.uniform(0.04, 0.16)
+    noise = rng.uniform(0.03, 0.1)
     image = cv2.addWeighted(image, 1.0, grain(gains.shape, rng), noise, -128 * noise)
     return np.asarray(image, np.uint8)
 

@@ -96,9 +96,9 @@ class View:
 def sample_view(rng: np.random.Generator, size: tuple[int, int]) -> View:
     """Draw height of the eye, horizon, direction of the street and angle of view."""
     height, width = size
-    vanishing = width * rng.uniform(0.3, 0.7), height * rng.uniform(0.4, 0.58)
-    eye = rng.uniform(1.3, 2.4) if rng.random() < 0.8 else rng.uniform(2.4, 3.6)
-    return View(size, vanishing, 0.5 * (height + width) * rng.uniform(0.75, 1.1), eye)
+    vanishing = width * rng.uniform(0.3, 0.7), height * rng.uniform(0.36, 0.52)
+    eye = rng.uniform(1.5, 2.6) if rng.random() < 0.8 else rng.uniform(2.6, 3.6)
+    return View(size, vanishing, 0.5 * (height + width) * rng.uniform(0.62, 0.85), eye)
 
 
 class Canvas:

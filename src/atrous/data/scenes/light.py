@@ -60,7 +60,7 @@ class Light:
 
 def sample_light(rng: np.random.Generator) -> Light:
     """Draw a time of day and the weather."""
-    density = rng.uniform(0.008, 0.018) if rng.random() < 0.2 else rng.uniform(0.001, 0.008)
+    density = rng.uniform(0.005, 0.01) if rng.random() < 0.15 else rng.uniform(0.001, 0.005)
     side = 1.0 if rng.random() < 0.5 else -1.0
     kind = rng.random()
     if kind < 0.5:
@@ -89,4 +89,4 @@ def _dusk(rng: np.random.Generator, side: float, density: float) -> Light:
     haze = mix((246, 178, 118), (222, 168, 166), rng.random())
     cast = (side * rng.uniform(1.2, 2.2), rng.uniform(-0.8, 0.8))
     tint = (rng.uniform(0.9, 1.0), 0.81, rng.uniform(0.68, 0.78))
-    return Light(tint, rng.uniform(0.55, 0.72), cast, zenith, haze, density, rng.random(), 0.45)
+    return Light(tint, rng.uniform(0.6, 0.75), cast, zenith, haze, density, rng.random(), 0.45)

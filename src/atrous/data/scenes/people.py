@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from atrous.data.scenes.canvas import PERSON, Canvas
-from atrous.data.scenes.paints import Colour, any_paint, mix, skin
+from atrous.data.scenes.paints import Colour, any_paint, bright_paint, mix, skin
 
 __all__ = ["paint_person"]
 
@@ -14,12 +14,12 @@ Points = Sequence[tuple[float, float]] | Sequence[Sequence[tuple[float, float]]]
 
 def paint_person(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> None:
     """Paint a grown-up or a child who stands or walks at x, z."""
-    tall = rng.uniform(1.55, 1.9) if rng.random() < 0.88 else rng.uniform(1.0, 1.4)
+    tall = rng.uniform(1.55, 1.9) if rng.random() < 0.93 else rng.uniform(1.2, 1.45)
     body = _Body(canvas, x, z, tall)
-    cloth, trousers = any_paint(rng), mix(any_paint(rng), (45, 48, 60), 0.6)
+    cloth, trousers = bright_paint(rng), mix(any_paint(rng), (45, 48, 78), 0.6)
     hair = mix((24, 18, 15), (150, 110, 60), rng.random() ** 2)
-    body.legs(trousers, rng.uniform(-0.14, 0.14))
-    body.arms(mix(cloth, (0, 0, 0), 0.2), rng.uniform(-0.1, 0.1))
+    body.legs(trousers, rng.uniform(-0.09, 0.09))
+    body.arms(mix(cloth, (0, 0, 0), 0.2), rng.uniform(-0.04, 0.06))
     body.coat(cloth, 0.44 if rng.random() < 0.7 else 0.28)
     if rng.random() < 0.25:
         body.bag(mix(any_paint(rng), (0, 0, 0), 0.2))
@@ -44,19 +44,19 @@ class _Body:
         left = (-0.045, 0.49), (-0.04 + stride * 0.6, 0.26), (-0.035 + stride, 0.02)
         right = (0.045, 0.49), (0.04 - stride * 0.6, 0.26), (0.035 - stride, 0.02)
         ink = self.canvas.ink(PERSON, colour, self.z)
-        self.canvas.strokes(ink, self.pixels((left, right)), 0.09 * self.unit)
+        self.canvas.strokes(ink, self.pixels((left, right)), 0.12 * self.unit)
 
     def arms(self, colour: Colour, swing: float) -> None:
         """Paint both arms, their hands `swing` away from the body."""
         left = (-0.115, 0.79), (-0.15, 0.62), (-0.14 - swing, 0.47)
         right = (0.115, 0.79), (0.15, 0.62), (0.14 + swing, 0.47)
         ink = self.canvas.ink(PERSON, colour, self.z)
-        self.canvas.strokes(ink, self.pixels((left, right)), 0.06 * self.unit)
+        self.canvas.strokes(ink, self.pixels((left, right)), 0.08 * self.unit)
 
     def coat(self, colour: Colour, hem: float) -> None:
         """Paint the trunk down to `hem`: a half that faces the sun and one that does not."""
         for side in (-1, 1):
-            outline = (0.1, hem), (0.125, 0.8), (0.05, 0.84), (0.0, 0.84), (0.0, hem)
+            outline = (0.14, hem), (0.16, 0.8), (0.06, 0.84), (0.0, 0.84), (0.0, hem)
             half = self.pixels([(side * right, up) for right, up in outline])
             gain = self.canvas.light.gain(side, 0)
             self.canvas.fill(self.canvas.ink(PERSON, colour, self.z, gain), half)
@@ -69,8 +69,8 @@ class _Body:
     def head(self, hair: Colour, face: Colour, turn: float) -> None:
         """Paint hair and a face that looks a little aside."""
         ink = self.canvas.ink(PERSON, hair, self.z)
-        axes = 0.062 * self.unit, 0.075 * self.unit
+        axes = 0.08 * self.unit, 0.085 * self.unit
         self.canvas.ellipse(ink, self.pixels([(0.0, 0.93)])[0], axes)
         ink = self.canvas.ink(PERSON, face, self.z)
-        axes = 0.05 * self.unit, 0.06 * self.unit
+        axes = 0.062 * self.unit, 0.066 * self.unit
         self.canvas.ellipse(ink, self.pixels([(turn, 0.905)])[0], axes)

@@ -29,19 +29,20 @@ def paint_pole(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> 
     """Paint a street lamp (its arm over the road), a lantern, a telegraph pole or a bollard."""
     kind, scale = rng.random(), canvas.view.scale(z)
     foot = np.array(canvas.view.foot(x, z))
-    ink = canvas.ink(POLE, metal(rng), z, rng.uniform(0.8, 1.0))
+    steel = metal(rng)
+    ink = canvas.ink(POLE, steel, z)
     tall = rng.uniform(4.5, 7.5) if kind < 0.9 else rng.uniform(0.9, 1.2)
-    top, wide = foot - (0, tall * scale), rng.uniform(0.13, 0.19) * scale
-    canvas.strokes(ink, np.array((foot, top)), wide)
+    top, wide = foot - (0, tall * scale), rng.uniform(0.26, 0.36) * scale
+    _paint_post(canvas, (foot, top), steel, z, wide)
     if kind < 0.6:
-        reach = -math.copysign(rng.uniform(0.9, 1.8), x)
+        reach = -math.copysign(rng.uniform(0.7, 1.4), x)
         arm = top + np.array(((0.0, 0.0), (reach, -0.25))) * scale
-        canvas.strokes(ink, arm, 0.6 * wide)
+        canvas.strokes(ink, arm, 0.8 * wide)
         glass = canvas.ink(POLE, (190, 190, 180), z)
-        canvas.ellipse(glass, arm[1] + (0, 0.05 * scale), (0.32 * scale, 0.12 * scale))
+        canvas.ellipse(glass, arm[1] + (0, 0.05 * scale), (0.4 * scale, 0.2 * scale))
     elif kind < 0.78:
         globe = canvas.ink(POLE, (215, 212, 200), z)
-        canvas.ellipse(globe, top, (0.24 * scale, 0.24 * scale))
+        canvas.ellipse(globe, top, (0.34 * scale, 0.34 * scale))
     elif kind < 0.9:
         canvas.strokes(ink, top + _CROSSBARS * scale, 0.7 * wide)
 
@@ -49,11 +50,10 @@ def paint_pole(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> 
 def paint_sign(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> None:
     """Paint a post, which is a pole, and the plate on it, which is the sign."""
     scale = canvas.view.scale(z)
-    half = rng.uniform(0.38, 0.56) * scale
+    half = rng.uniform(0.58, 0.75) * scale
     foot = np.array(canvas.view.foot(x, z))
     centre = foot - (0, rng.uniform(2.3, 3.0) * scale)
-    post = np.array((foot, centre - (0, half)))
-    canvas.strokes(canvas.ink(POLE, metal(rng), z, 0.95), post, 0.13 * scale)
+    _paint_post(canvas, (foot, centre - (0, half)), metal(rng), z, 0.28 * scale)
     kind = rng.integers(len(_PLATES) + 1)
     if kind == len(_PLATES):
         _paint_board(canvas, centre, half, z, rng)
@@ -64,6 +64,15 @@ def paint_sign(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> 
     if half > 4:
         mark = canvas.ink(SIGN, mix(face, _lettering(face), 0.85), z)
         canvas.fill(mark, centre + (_BAR if rng.random() < 0.5 else _BAR[:, ::-1]) * half)
+
+
+def _paint_post(
+    canvas: Canvas, ends: tuple[np.ndarray, np.ndarray], paint: Colour, z: float, wide: float
+) -> None:
+    """Paint a round post: dark at its edges, bright along the side that faces the sun."""
+    canvas.strokes(canvas.ink(POLE, paint, z, 0.66), np.array(ends), wide)
+    shift = np.array((0.14 * wide * canvas.light.sun, 0.0))
+    canvas.strokes(canvas.ink(POLE, paint, z, 1.08), np.array(ends) + shift, 0.45 * wide)
 
 
 def _paint_board(

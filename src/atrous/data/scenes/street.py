@@ -68,10 +68,10 @@ class Plot:
 
 def sample_street(rng: np.random.Generator) -> Street:
     """Draw the plan; the camera stands on a lane or, now and then, at a kerb."""
-    lane = rng.uniform(2.8, 3.5)
-    lanes = int(rng.choice((1, 2, 2, 2, 2, 3, 4)))
+    lane = rng.uniform(2.6, 3.2)
+    lanes = int(rng.choice((1, 1, 2, 2, 2, 2, 3)))
     ours = lanes * rng.uniform(-0.1, 1.1)
-    parking = 2.1 * rng.integers(0, 2, 2)
+    parking = 2.1 * (rng.random(2) < 0.35)
     left, right = -ours * lane - parking[0], (lanes - ours) * lane + parking[1]
     crossing, arms, zebra = (0.0, 0.0), (False, False), (0.0, 0.0)
     if rng.random() < 0.5:
@@ -79,9 +79,9 @@ def sample_street(rng: np.random.Generator) -> Street:
         crossing = start, start + rng.uniform(6, 9)
         arms = ((True, True), (True, False), (False, True))[rng.integers(3)]
     if rng.random() < 0.4:
-        start = crossing[0] - 4.5 if crossing[1] else rng.uniform(6, 22)
+        start = crossing[0] - 4.5 if crossing[1] else rng.uniform(6, 16)
         zebra = start, start + 3.2
-    pavements = rng.uniform(2.6, 7.0), rng.uniform(2.6, 7.0)
+    pavements = rng.uniform(3.0, 6.0), rng.uniform(3.0, 6.0)
     return Street(float(left), float(right), pavements, lane, crossing, arms, zebra)
 
 

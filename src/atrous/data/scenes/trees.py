@@ -19,13 +19,13 @@ def paint_tree(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> 
     bark = canvas.ink(TREE, mix((66, 52, 42), (122, 112, 102), rng.random()), z, 0.9)
     scale = canvas.view.scale(z)
     foot = np.array(canvas.view.foot(x, z))
-    wide = rng.uniform(0.12, 0.24)
-    stem = (0.68 if kind < 0.9 else 0.88) * tall
+    wide = rng.uniform(0.18, 0.28)
+    stem = (0.68 if kind < 0.97 else 0.88) * tall
     trunk = np.array(((-wide, 0), (-0.6 * wide, -stem), (0.6 * wide, -stem), (wide, 0)))
     canvas.fill(bark, foot + trunk * scale)
     if kind < 0.76:
         _paint_crown(canvas, foot, scale, tall, z, rng)
-    elif kind < 0.9:
+    elif kind < 0.97:
         _paint_conifer(canvas, foot, scale, tall, z, rng)
     else:
         _paint_branches(canvas, foot, scale, tall, bark, rng)
@@ -78,8 +78,8 @@ def _paint_branches(
     reach = (tall - up) * rng.uniform(0.5, 0.8, 9) + 0.4
     roots = np.stack([0 * up, -up], -1)
     tips = roots + np.stack([lean * reach, -reach * rng.uniform(0.6, 1.0, 9)], -1)
-    canvas.strokes(bark, foot + np.stack([roots, tips], 1) * scale, 0.12 * scale)
+    canvas.strokes(bark, foot + np.stack([roots, tips], 1) * scale, 0.24 * scale)
     middles = (roots + tips) / 2
     ends = middles + 0.5 * (tips - roots) @ _FORKS  # (2, 9, 2)
     twigs = np.stack([np.broadcast_to(middles, ends.shape), ends], 2).reshape(-1, 2, 2)
-    canvas.strokes(bark, foot + twigs * scale, 0.07 * scale)
+    canvas.strokes(bark, foot + twigs * scale, 0.16 * scale)
