@@ -74,6 +74,26 @@ def test_import_atrous_imports_no_heavy_library() -> None:
     assert ran.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "--data", "nowhere"],
+        ["evaluate", "street-scenes", "--data", "nowhere"],
+        ["predict", "street-scenes", "nowhere.jpg"],
+    ],
+)
+def test_a_misspelt_folder_is_told_before_torch_is_loaded(words: list[str]) -> None:
+    program = (
+        "import sys; from atrous.cli.main import main; "
+        f"code = main({words!r}); print('torch' in sys.modules); sys.exit(code)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert ran.returncode == 1
+    assert ran.stdout == "False\n"
+    assert "nowhere" in ran.stderr
+
+
 def test_the_module_runs_like_the_script() -> None:
     ran = subprocess.run([sys.executable, "-m", "atrous", "--version"], capture_output=True)
 

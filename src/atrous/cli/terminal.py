@@ -2,10 +2,13 @@
 
 import contextlib
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from atrous.cli.console import Progress, progress, say, size
 from atrous.cli.progress import duration
-from atrous.training.plan import Plan
+
+if TYPE_CHECKING:
+    from atrous.training.plan import Plan
 
 __all__ = ["TerminalReporter"]
 
@@ -31,7 +34,7 @@ class TerminalReporter:
         """Close the bar."""
         self._stack.close()
 
-    def plan(self, plan: Plan) -> None:
+    def plan(self, plan: "Plan") -> None:
         """Say what will be done and what it will cost, and start the bar."""
         height, width = plan.crop
         parts = -(-plan.batch_size // plan.micro_batch)

@@ -1,26 +1,30 @@
 """`atrous train`: a network from a folder of images and masks."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from atrous.cli.console import answer, say
 from atrous.cli.data_faults import look_through
 from atrous.cli.headline import headline
 from atrous.cli.terminal import TerminalReporter
 from atrous.evaluation import Evaluation
-from atrous.reports import write_training_report
-from atrous.training import RunResult, TrainConfig, fit
-from atrous.training.run_folder import read_config
+from atrous.training import TrainConfig
 
-__all__ = ["facts", "run", "verdict"]
+if TYPE_CHECKING:
+    from atrous.training import RunResult
+
+__all__ = ["data_of", "facts", "run", "verdict"]
 
 INTERRUPTED = 130
 
 
 def run(config: TrainConfig) -> int:
     """Train, evaluate the best model, write the report; return the exit code."""
-    source = config.data or read_config(config.resume or Path()).data
-    assert source is not None
-    spec = look_through(source, config.skip_bad)
+    spec = look_through(config.data or data_of(config.resume), config.skip_bad)
+    # Only now: lightning takes seconds to load, and faulty data should be told at once.
+    from atrous.reports import write_training_report
+    from atrous.training import fit
+
     with TerminalReporter() as reporter:
         result = fit(config, spec=spec, reporter=reporter)
     if result.evaluation is None or result.predictor is None:
@@ -41,6 +45,16 @@ def run(config: TrainConfig) -> int:
     return 0
 
 
+def data_of(run: Path | None) -> Path:
+    """Return what a run that is to be resumed was trained on."""
+    from atrous.training.run_folder import read_config
+
+    assert run is not None  # TrainConfig wants one of the two
+    data = read_config(run).data
+    assert data is not None
+    return data
+
+
 def verdict(evaluation: Evaluation) -> str:
     """Return the honest line, and the best and the worst class of a network that has learnt."""
     if not evaluation.has_learnt:
@@ -53,7 +67,7 @@ def verdict(evaluation: Evaluation) -> str:
     return f"{headline(evaluation)}   best {best} {best_iou:.2f}   worst {worst} {worst_iou:.2f}"
 
 
-def facts(result: RunResult) -> dict[str, object]:
+def facts(result: "RunResult") -> dict[str, object]:
     """Return what `--json` says of a finished run."""
     assert result.evaluation is not None
     return {
