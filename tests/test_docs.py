@@ -1,6 +1,6 @@
 """What the documents show works: Python blocks run, commands parse, docstring examples hold.
 
-In README.md and docs/*.md, ```python blocks of one file run in order, in one namespace, in a folder
+In README.md, examples/README.md and docs/*.md, ```python blocks of one file run in order, in one namespace, in a folder
 that holds `photo.jpg`; in ```console blocks every `$ atrous ...` is parsed, and run where it needs
 no data. A block that cannot run here has the line `<!-- not run: the reason -->` above it.
 """
@@ -19,7 +19,11 @@ from atrous.cli.parsing import parse
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "examples" / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 BLOCK = re.compile(r"(?P<above>[^\n]*)\n```(?P<language>\w+)\n(?P<text>.*?)\n```", re.DOTALL)
 RUNS_ANYWHERE = ("--version", "--help", "models")
 
@@ -92,7 +96,7 @@ def test_python_in_the_documents_runs(
         exec(compile(block, str(path), "exec"), namespace)
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=str)
 def test_links_into_the_repository_lead_somewhere(path: Path) -> None:
     targets = re.findall(r"\]\((?!https?://|#|mailto:)([^)#\s]+)", path.read_text(encoding="utf-8"))
 
