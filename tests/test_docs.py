@@ -1,8 +1,9 @@
 """What the documents show works: Python blocks run, commands parse, docstring examples hold.
 
-In README.md, examples/README.md and docs/*.md, ```python blocks of one file run in order, in one namespace, in a folder
-that holds `photo.jpg`; in ```console blocks every `$ atrous ...` is parsed, and run where it needs
-no data. A block that cannot run here has the line `<!-- not run: the reason -->` above it.
+In README.md, examples/README.md and docs/*.md, ```python blocks of one file run in order, in one
+namespace, in a folder that holds `photo.jpg`; in ```console blocks every `$ atrous ...` is parsed,
+and run where it needs no data. A block that cannot run here has the line
+`<!-- not run: the reason -->` above it.
 """
 
 import doctest
