@@ -39,6 +39,13 @@ def test_minutes_with_frequent_validation_still_hold() -> None:
     assert 540 <= planned.seconds <= 612
 
 
+def test_a_slow_validation_does_not_eat_the_minutes() -> None:
+    slow = Cost(**{**COST.__dict__, "seconds_per_validation": 60.0})
+    planned = plan(slow, minutes=10.0, batch_size=8)
+    assert planned.iterations >= 0.6 * 600 / (8 * 0.25)  # ten validations would leave none
+    assert planned.seconds <= 600
+
+
 def test_a_budget_too_small_for_a_step_takes_one() -> None:
     assert plan(minutes=0.01).iterations == 1
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from atrous.data import JointTransform, open_data
-from atrous.training.samples import BatchOrder, TrainingSamples, image_tensor
+from atrous.training.samples import BatchOrder, TrainingSamples, collate, image_tensor
 
 
 def make(scenes: Path, seed: int = 0) -> TrainingSamples:
@@ -47,3 +47,11 @@ def test_sixteen_bit_images_become_fractions() -> None:
     image = np.full((2, 3, 1), 65535, np.uint16)
     assert torch.equal(image_tensor(image), torch.ones(1, 2, 3))
     assert image_tensor(np.zeros((2, 3, 4), np.uint8)).dtype == torch.uint8
+
+
+def test_in_a_batch_of_both_depths_white_is_one() -> None:
+    labels = torch.zeros(2, 2, dtype=torch.uint8)
+    byte = image_tensor(np.full((2, 2, 1), 255, np.uint8))
+    wide = image_tensor(np.full((2, 2, 1), 65535, np.uint16))
+    assert torch.equal(collate([(byte, labels), (wide, labels)])[0], torch.ones(2, 1, 2, 2))
+    assert collate([(byte, labels), (byte, labels)])[0].dtype == torch.uint8

@@ -22,12 +22,12 @@ from atrous.models import SegmentationModel
 from atrous.training.checkpoints import KeepLast, WholeFileIO, checkpoint_step
 from atrous.training.config import TrainConfig
 from atrous.training.plan import Plan
-from atrous.training.samples import BatchOrder, TrainingSamples
+from atrous.training.samples import BatchOrder, TrainingSamples, collate
 from atrous.training.task import SegmentationTask
 from atrous.training.watch import Journal, Reporter, Watch
 from atrous.weights import save
 
-__all__ = ["loader", "make_trainer", "memory_named", "samples", "train"]
+__all__ = ["file_named", "loader", "make_trainer", "memory_named", "samples", "train"]
 
 
 def train(
@@ -49,7 +49,9 @@ def train(
 
     def keep(evaluation: Evaluation, step: int) -> None:
         provenance = {"step": step, "data": spec.fingerprint, "seed": config.seed}
-        save(model, folder / "model", metrics=evaluation.to_json(), provenance=provenance)
+        metrics = evaluation.to_json()
+        del metrics["per_image"]  # a model is given away; the names of private images are not
+        save(model, folder / "model", metrics=metrics, provenance=provenance)
 
     watch = Watch(
         spec,
@@ -72,9 +74,11 @@ def train(
     batches = loader(config, plan, spec, start)
     with _quiet():
         trainer = make_trainer(plan, folder, [watch, KeepLast(last)])
-        with _stop_on_interrupt(trainer):
-            trainer.fit(task, batches, ckpt_path=last if last.exists() else None)
-    journal.close()
+        with _stop_on_interrupt(trainer), file_named():
+            try:
+                trainer.fit(task, batches, ckpt_path=last if last.exists() else None)
+            finally:
+                journal.close()
     return int(trainer.global_step)
 
 
@@ -107,6 +111,7 @@ def loader(
         samples(config, plan.crop, spec),
         batch_sampler=BatchOrder(plan.batch_size, start, plan.iterations),
         num_workers=plan.workers,
+        collate_fn=collate,
         worker_init_fn=_start_worker,
         pin_memory=plan.device == "cuda",
     )
@@ -139,7 +144,7 @@ def _stop_on_interrupt(trainer: lightning.Trainer) -> Iterator[None]:
 
     def stop(signum: int, frame: Any) -> None:
         if trainer.should_stop:
-            raise KeyboardInterrupt
+            raise _AtOnce
         trainer.should_stop = True
 
     if threading.current_thread() is not threading.main_thread():
@@ -148,8 +153,14 @@ def _stop_on_interrupt(trainer: lightning.Trainer) -> Iterator[None]:
     before = signal.signal(signal.SIGINT, stop)
     try:
         yield
+    except _AtOnce:
+        raise KeyboardInterrupt from None
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+class _AtOnce(BaseException):
+    """The second Ctrl-C, in disguise: Lightning turns a KeyboardInterrupt into exit code 1."""
 
 
 @contextmanager
@@ -164,6 +175,21 @@ def _quiet() -> Iterator[None]:
             yield
         finally:
             logger.setLevel(level)
+
+
+@contextmanager
+def file_named() -> Iterator[None]:
+    """Give a fault found by a loader process its one line back; torch sends a whole trace."""
+    try:
+        yield
+    except (RuntimeError, InputError) as error:
+        *trace, last = str(error).strip().splitlines() or [""]
+        name, _, told = last.partition(": ")
+        if not trace or "in DataLoader worker process" not in trace[0]:
+            raise
+        if not name.startswith("atrous."):
+            raise
+        raise InputError(f"{told}; then go on with --resume") from error
 
 
 @contextmanager

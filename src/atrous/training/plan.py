@@ -29,6 +29,9 @@ MEMORY_SHARE = 0.5
 
 LARGEST_CROP = 512
 
+MOST_VALIDATIONS = 10
+"""Validations in a run where nothing is said."""
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -106,8 +109,8 @@ def make_plan(
     batch = config.batch_size
     step_seconds = batch * cost.seconds_per_image
     micro = config.micro_batch or _fitting(batch, cost)
-    iterations = _iterations(config, images, step_seconds, cost.seconds_per_validation)
-    val_every = config.val_every or max(1, -(-iterations // 10))
+    iterations = _iterations(config, images, step_seconds, cost)
+    val_every = config.val_every or -(-iterations // _validations(config, cost))
     left = max(0, iterations - done)
     validations = -(-left // val_every) + 1  # the last one is the report's
     cores = os.cpu_count() or 1
@@ -201,16 +204,22 @@ def free_memory(device: str) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def _iterations(
-    config: TrainConfig, images: int, step_seconds: float, validation_seconds: float
-) -> int:
+def _validations(config: TrainConfig, cost: Cost) -> int:
+    """Return ten, or fewer where ten would take more than a third of the minutes."""
+    if config.minutes is None:
+        return MOST_VALIDATIONS
+    affordable = 60 * config.minutes / 3 / max(cost.seconds_per_validation, 1e-9)
+    return min(MOST_VALIDATIONS, max(1, int(affordable) - 1))  # one more is the report's
+
+
+def _iterations(config: TrainConfig, images: int, step_seconds: float, cost: Cost) -> int:
     if config.iterations is not None:
         return config.iterations
     if config.minutes is not None:
-        validations = 11 if config.val_every is None else 1
-        left = max(0.0, 60 * config.minutes - validations * validation_seconds)
         every = config.val_every
-        per_step = step_seconds + (validation_seconds / every if every else 0.0)
+        validations = 1 if every else _validations(config, cost) + 1
+        left = max(0.0, 60 * config.minutes - validations * cost.seconds_per_validation)
+        per_step = step_seconds + (cost.seconds_per_validation / every if every else 0.0)
         return max(1, int(left / per_step))
     return max(1, -(-(config.epochs or DEFAULT_EPOCHS) * images // config.batch_size))
 

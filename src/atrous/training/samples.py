@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset, Sampler, default_collate
 
 from atrous.data import DataSpec, Pair
 
-__all__ = ["BatchOrder", "TrainingSamples", "Transform", "image_tensor"]
+__all__ = ["BatchOrder", "TrainingSamples", "Transform", "collate", "image_tensor"]
 
 
 class Transform(Protocol):
@@ -83,6 +83,18 @@ class BatchOrder(Sampler[list[int]]):
         """Yield the sample numbers of one step after the other."""
         for step in range(self.start, self.stop):
             yield list(range(step * self.batch_size, (step + 1) * self.batch_size))
+
+
+def collate(samples: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
+    """Stack images and labels; where 8 and 16 bit meet, all images become float32 in [0, 1].
+
+    Left to itself torch promotes the byte 255 to 255.0, which would be 255 times white.
+    """
+    images, labels = zip(*samples, strict=True)
+    if len({image.dtype for image in images}) > 1:
+        images = tuple(x / 255 if x.dtype == torch.uint8 else x for x in images)
+    stacked: list[Tensor] = default_collate(list(zip(images, labels, strict=True)))
+    return stacked
 
 
 def image_tensor(image: np.ndarray) -> Tensor:
