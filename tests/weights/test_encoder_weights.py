@@ -268,7 +268,9 @@ def test_the_table_names_torchvisions_own_files():
 
 @pytest.mark.parametrize("name", ["mobilenet_v2_035", "mobilenetv2_035"])
 def test_encoders_without_public_weights_say_so(name):
-    with pytest.raises(InputError, match=rf"no (public )?ImageNet weights for {name}.* a file"):
+    with pytest.raises(
+        WeightsUnreachable, match=rf"no (public )?ImageNet weights for {name}.* a file"
+    ):
         load_encoder_weights(create_encoder(name), "imagenet", name=name)
 
 

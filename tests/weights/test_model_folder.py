@@ -67,7 +67,7 @@ def test_labels_normalization_and_card_travel_with_the_model(tmp_path):
     save(
         model,
         tmp_path,
-        metrics={"val": {"mean_iou": 0.75, "iou": [0.5, None]}},
+        metrics={"val": {"mean_iou": 0.75, "iou": (0.5, float("nan"))}},
         provenance={"data": "scenes"},
         licence="Apache-2.0",
     )
@@ -232,6 +232,9 @@ def faulty(folder, fault):
                 "type": {"in_channels": "3"},
                 "other network": {"encoder_name": "mobilenet_v2_050"},
                 "huge": {"options": {"decoder_channels": 100_000}},
+                "overflow": {"options": {"decoder_channels": 10**17}},
+                "negative": {"options": {"skip_channels": -8}},
+                "long": {"provenance": {"text": "x" * 2**23}},
             }[fault],
         )
 
@@ -256,6 +259,9 @@ def faulty(folder, fault):
         ("type", "in_channels is '3', but int is needed"),
         ("other network", "checkpoint of another architecture.*mobilenet_v2_050"),
         ("huge", "checkpoint of another architecture"),  # and no terabyte allocated
+        ("overflow", "deeplab_v3_plus that cannot be built"),
+        ("negative", "skip_channels"),
+        ("long", "config.json: over 4194304 characters"),
     ],
 )
 def test_a_damaged_folder_gets_one_clear_line(tmp_path, fault, message):

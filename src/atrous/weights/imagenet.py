@@ -8,7 +8,6 @@ from urllib.request import Request, urlopen
 import torch
 from torch import Tensor
 
-from atrous.errors import InputError
 from atrous.weights.sources import WeightsUnreachable, is_network_error
 
 __all__ = ["TORCHVISION_FILES", "imagenet_tensors"]
@@ -38,11 +37,11 @@ def imagenet_tensors(name: str) -> dict[str, Tensor]:
         name: An encoder's name: one of `TORCHVISION_FILES`, or any that timm has weights for.
 
     Raises:
-        InputError: No public weights for this encoder.
-        WeightsUnreachable: They are not in the cache and cannot be fetched.
+        WeightsUnreachable: Nobody has published any for this encoder, or they are not in the
+            cache and cannot be fetched.
     """
     if name in WITHOUT:
-        raise InputError(
+        raise WeightsUnreachable(
             f"no public ImageNet weights for {name}; take mobilenet_v2 or mobilenet_v2_050, "
             "a file, or none"
         )
@@ -65,7 +64,9 @@ def _from_timm(name: str) -> dict[str, Tensor]:
     import timm
 
     if not timm.is_model_pretrained(name):
-        raise InputError(f"timm has no ImageNet weights for {name}; take a file, or none")
+        raise WeightsUnreachable(
+            f"no ImageNet weights for {name} in timm; take another encoder, a file, or none"
+        )
     return timm.create_model(name, pretrained=True).state_dict()
 
 
@@ -74,7 +75,7 @@ def _reachable(name: str) -> Iterator[None]:
     """Turn every failure of the way there into one line with the remedy."""
     try:
         yield
-    except InputError:
+    except WeightsUnreachable:
         raise
     except Exception as error:
         if not is_network_error(error):

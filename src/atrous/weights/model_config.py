@@ -1,6 +1,7 @@
 """What `config.json` of a model folder says: enough to rebuild the network and to judge it."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -10,7 +11,7 @@ from atrous.labels import LabelSet
 from atrous.models import ModelSpec
 from atrous.ops import Normalization
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "ModelConfig"]
+__all__ = ["FORMAT", "FORMAT_VERSION", "MAX_CHARACTERS", "ModelConfig"]
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -63,8 +64,10 @@ class ModelConfig:
     def to_json(self) -> str:
         """Return the text of `config.json`.
 
+        NaN in provenance or metrics becomes null.
+
         Raises:
-            ValueError: Provenance or metrics hold something that JSON cannot (NaN, an object).
+            TypeError: They hold something that JSON cannot.
         """
         content = {
             "format": FORMAT,
@@ -81,7 +84,7 @@ class ModelConfig:
             "licence": self.licence,
             "fingerprint": self.fingerprint,
         }
-        return json.dumps(content, indent=2, allow_nan=False) + "\n"
+        return json.dumps(_finite(content), indent=2, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> "ModelConfig":
@@ -109,10 +112,21 @@ class ModelConfig:
         )
 
 
+def _finite(value: object) -> object:
+    """Return the same JSON value with null for NaN and infinity, which JSON does not know."""
+    if isinstance(value, Mapping):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _parse(text: str) -> dict[str, object]:
     """Return the JSON object if it is a model's, of a format that this version reads."""
     if len(text) > MAX_CHARACTERS:
-        raise InputError(f"{len(text)} characters, but no model needs more than {MAX_CHARACTERS}")
+        raise InputError(
+            f"over {MAX_CHARACTERS} characters, which no model needs; replace the file"
+        )
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:

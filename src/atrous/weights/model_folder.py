@@ -20,7 +20,7 @@ from atrous.files import write_bytes, write_text
 from atrous.models import ModelSpec, SegmentationModel, build_model
 from atrous.weights.blueprint import blueprint
 from atrous.weights.matching import check_match
-from atrous.weights.model_config import ModelConfig
+from atrous.weights.model_config import MAX_CHARACTERS, ModelConfig
 from atrous.weights.sources import CONFIG_FILE, WEIGHTS_FILE, find_model
 from atrous.weights.tensor_files import read_metadata, read_tensors
 
@@ -115,7 +115,8 @@ def read_model_config(source: str | Path) -> ModelConfig:
     if not path.is_file():
         assert inner is not None
         return inner
-    outer = _parse(path.read_text(encoding="utf-8", errors="replace"), path)
+    with path.open(encoding="utf-8", errors="replace") as file:
+        outer = _parse(file.read(MAX_CHARACTERS + 1), path)
     return outer if inner is None or inner.fingerprint == outer.fingerprint else inner
 
 
@@ -135,13 +136,20 @@ def _assemble(config: ModelConfig, tensors: Mapping[str, Tensor]) -> Segmentatio
 
 
 def _rebuild(spec: ModelSpec) -> SegmentationModel:
-    return build_model(
-        spec.architecture,
-        encoder_name=spec.encoder_name,
-        in_channels=spec.in_channels,
-        classes=spec.classes,
-        options=spec.options,
-    )
+    try:
+        return build_model(
+            spec.architecture,
+            encoder_name=spec.encoder_name,
+            in_channels=spec.in_channels,
+            classes=spec.classes,
+            options=spec.options,
+        )
+    except (ArithmeticError, AssertionError, RuntimeError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{CONFIG_FILE} describes a {spec.architecture} that cannot be built ({reason}); "
+            "take its options from the model it was saved with"
+        ) from error
 
 
 def _widen(tensor: Tensor) -> Tensor:

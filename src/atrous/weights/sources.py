@@ -25,7 +25,7 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 
 
 class WeightsUnreachable(InputError):  # noqa: N818 - reads as what happened
-    """Weights that exist elsewhere cannot be fetched from here; training may start without."""
+    """Weights asked for by name cannot be had from here; training may start without."""
 
 
 def find_model(source: str | Path) -> Path:
