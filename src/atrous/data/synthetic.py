@@ -115,7 +115,7 @@ def _photograph(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
     balance = rng.uniform(0.8, 1.2) * (1 + rng.normal(0, 0.03, 3))
     levels = np.clip(np.arange(256)[:, None] / 255 * balance, 0, 1) ** rng.uniform(0.88, 1.1)
     image = cv2.LUT(image, np.rint(255 * levels).astype(np.uint8)[None])
-    noise = rng.uniform(0.03, 0.1)
+    noise = rng.uniform(0.03, 0.09)
     image = cv2.addWeighted(image, 1.0, grain(gains.shape, rng), noise, -128 * noise)
     return np.asarray(image, np.uint8)
 

@@ -102,11 +102,11 @@ def _cast_houses(layout: Layout, street: Street, side: int) -> None:
 
 
 def _plant_trees(layout: Layout, street: Street, side: int, rng: np.random.Generator) -> None:
-    if rng.random() < 0.25:
+    if rng.random() < 0.3:
         return
     x = street.kerb(side) + side * 0.9
     z, gap = max(4.0, layout.view.entry(x)) * rng.uniform(1.0, 1.6), rng.uniform(8, 15)
-    while z < 30:
+    while z < 24:
         if not street.open_at(side, z, z) and rng.random() < 0.8:
             layout.put(paint_tree, x, z, 3.0, 0.16)
             crown = np.array((x, z)) + np.array(layout.light.cast) * 5.0
@@ -118,24 +118,24 @@ def _put_posts(layout: Layout, street: Street, side: int, rng: np.random.Generat
     """Place lamps in a row and a few signs between them."""
     x = street.kerb(side) + side * 0.5
     near = max(4.5, layout.view.entry(x))  # closer ones would fill the image
-    z, gap = near * rng.uniform(1.02, 1.5), rng.uniform(5, 10)
-    while z < 1.7 * near:
+    z, gap = near * rng.uniform(1.02, 1.3), rng.uniform(5, 10)
+    while z < 1.6 * near:
         if not street.open_at(side, z, z):
             layout.put(paint_pole, x, z, 6.0, 0.1)
         z += gap
     for _ in range(rng.integers(1, 3)):
-        z = near * math.exp(rng.uniform(0.05, 0.42))
+        z = near * math.exp(rng.uniform(0.05, 0.38))
         if not street.open_at(side, z, z):
             layout.put(paint_sign, x - side * 0.1, z, 2.5, 0.1)
 
 
 def _put_persons(layout: Layout, street: Street, side: int, rng: np.random.Generator) -> None:
-    for _ in range(rng.poisson(2.2)):
-        x = street.kerb(side) + side * rng.uniform(1.1, 2.7)
+    for _ in range(rng.poisson(2.6)):
+        x = street.kerb(side) + side * rng.uniform(0.9, 2.1)
         z = max(3.0, layout.view.entry(x)) * math.exp(rng.uniform(0.0, 0.42))
         layout.put(paint_person, x, z, 1.7, 0.2)
         layout.shadows.append(Shadow(np.array((x, z)) + CIRCLE * (0.3, 0.2), 0.45))
-    if street.zebra[1]:
+    if 0 < street.zebra[1] < 14:
         for _ in range(rng.integers(0, 3)):
             x, z = rng.uniform(street.left, street.right), rng.uniform(*street.zebra)
             layout.put(paint_person, x, z, 1.7, 0.2)
@@ -157,7 +157,7 @@ def _put_traffic(layout: Layout, street: Street, rng: np.random.Generator) -> No
     """Place cars that drive along the street and one that crosses it."""
     for _ in range(rng.integers(0, 4)):
         x = rng.uniform(min(street.left + 1.4, -0.1), max(street.right - 1.4, 0.1))
-        z = max(7.0, layout.view.entry(x)) * math.exp(rng.uniform(0.0, 0.8))
+        z = max(7.0, layout.view.entry(x)) * math.exp(rng.uniform(0.0, 0.7))
         layout.put_car(x, z, rng.normal(0, 0.03) + (0.0 if x > -1 else math.pi))
     if street.crossing[1] and rng.random() < 0.5:
         x, z = rng.uniform(street.left, street.right), 0.5 * sum(street.crossing)

@@ -73,7 +73,7 @@ def _day(rng: np.random.Generator, side: float, density: float) -> Light:
     haze = mix((190, 210, 230), (225, 225, 220), rng.random())
     cast = (side * rng.uniform(0.4, 1.3), rng.uniform(-0.6, 0.6))
     tint = (1.0, 0.98, rng.uniform(0.88, 0.98))
-    return Light(tint, rng.uniform(0.45, 0.65), cast, zenith, haze, density, rng.random(), 0.02)
+    return Light(tint, rng.uniform(0.55, 0.72), cast, zenith, haze, density, rng.random(), 0.02)
 
 
 def _overcast(rng: np.random.Generator, side: float, density: float) -> Light:
@@ -89,4 +89,4 @@ def _dusk(rng: np.random.Generator, side: float, density: float) -> Light:
     haze = mix((246, 178, 118), (222, 168, 166), rng.random())
     cast = (side * rng.uniform(1.2, 2.2), rng.uniform(-0.8, 0.8))
     tint = (rng.uniform(0.9, 1.0), 0.81, rng.uniform(0.68, 0.78))
-    return Light(tint, rng.uniform(0.6, 0.75), cast, zenith, haze, density, rng.random(), 0.45)
+    return Light(tint, rng.uniform(0.64, 0.78), cast, zenith, haze, density, rng.random(), 0.45)

@@ -18,7 +18,7 @@ def paint_person(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -
     body = _Body(canvas, x, z, tall)
     cloth, trousers = bright_paint(rng), mix(any_paint(rng), (45, 48, 78), 0.6)
     hair = mix((24, 18, 15), (150, 110, 60), rng.random() ** 2)
-    body.legs(trousers, rng.uniform(-0.09, 0.09))
+    body.legs(trousers, rng.uniform(-0.08, 0.08))
     body.arms(mix(cloth, (0, 0, 0), 0.2), rng.uniform(-0.04, 0.06))
     body.coat(cloth, 0.44 if rng.random() < 0.7 else 0.28)
     if rng.random() < 0.25:
@@ -41,22 +41,22 @@ class _Body:
 
     def legs(self, colour: Colour, stride: float) -> None:
         """Paint both legs, `stride` apart."""
-        left = (-0.045, 0.49), (-0.04 + stride * 0.6, 0.26), (-0.035 + stride, 0.02)
-        right = (0.045, 0.49), (0.04 - stride * 0.6, 0.26), (0.035 - stride, 0.02)
+        left = (-0.06, 0.49), (-0.055 + stride * 0.6, 0.26), (-0.035 + stride, 0.02)
+        right = (0.06, 0.49), (0.055 - stride * 0.6, 0.26), (0.035 - stride, 0.02)
         ink = self.canvas.ink(PERSON, colour, self.z)
-        self.canvas.strokes(ink, self.pixels((left, right)), 0.12 * self.unit)
+        self.canvas.strokes(ink, self.pixels((left, right)), 0.14 * self.unit)
 
     def arms(self, colour: Colour, swing: float) -> None:
         """Paint both arms, their hands `swing` away from the body."""
-        left = (-0.115, 0.79), (-0.15, 0.62), (-0.14 - swing, 0.47)
-        right = (0.115, 0.79), (0.15, 0.62), (0.14 + swing, 0.47)
+        left = (-0.14, 0.79), (-0.175, 0.62), (-0.165 - swing, 0.47)
+        right = (0.14, 0.79), (0.175, 0.62), (0.165 + swing, 0.47)
         ink = self.canvas.ink(PERSON, colour, self.z)
         self.canvas.strokes(ink, self.pixels((left, right)), 0.08 * self.unit)
 
     def coat(self, colour: Colour, hem: float) -> None:
         """Paint the trunk down to `hem`: a half that faces the sun and one that does not."""
         for side in (-1, 1):
-            outline = (0.14, hem), (0.16, 0.8), (0.06, 0.84), (0.0, 0.84), (0.0, hem)
+            outline = (0.15, hem), (0.17, 0.8), (0.06, 0.84), (0.0, 0.84), (0.0, hem)
             half = self.pixels([(side * right, up) for right, up in outline])
             gain = self.canvas.light.gain(side, 0)
             self.canvas.fill(self.canvas.ink(PERSON, colour, self.z, gain), half)

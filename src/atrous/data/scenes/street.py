@@ -67,19 +67,19 @@ class Plot:
 
 
 def sample_street(rng: np.random.Generator) -> Street:
-    """Draw the plan; the camera stands on a lane or, now and then, at a kerb."""
+    """Draw the plan; the camera stands on a lane or between two."""
     lane = rng.uniform(2.6, 3.2)
-    lanes = int(rng.choice((1, 1, 2, 2, 2, 2, 3)))
-    ours = lanes * rng.uniform(-0.1, 1.1)
-    parking = 2.1 * (rng.random(2) < 0.35)
+    lanes = int(rng.choice((1, 2, 2, 2)))
+    ours = lanes * rng.uniform(0.15, 0.85)
+    parking = 2.1 * (rng.random(2) < 0.25)
     left, right = -ours * lane - parking[0], (lanes - ours) * lane + parking[1]
     crossing, arms, zebra = (0.0, 0.0), (False, False), (0.0, 0.0)
-    if rng.random() < 0.5:
+    if rng.random() < 0.4:
         start = rng.uniform(11, 40)
         crossing = start, start + rng.uniform(6, 9)
         arms = ((True, True), (True, False), (False, True))[rng.integers(3)]
     if rng.random() < 0.4:
-        start = crossing[0] - 4.5 if crossing[1] else rng.uniform(6, 16)
+        start = crossing[0] - 4.5 if crossing[1] else rng.uniform(5, 10)
         zebra = start, start + 3.2
     pavements = rng.uniform(3.0, 6.0), rng.uniform(3.0, 6.0)
     return Street(float(left), float(right), pavements, lane, crossing, arms, zebra)
@@ -99,6 +99,6 @@ def sample_plots(street: Street, side: int, rng: np.random.Generator) -> list[Pl
             continue
         plots.append(Plot(z, end, height, hidden, pitched))
         z, hidden = end, height
-        if rng.random() < 0.2:
+        if rng.random() < 0.1:
             z, hidden = end + rng.uniform(3, 9), 0.0
     return plots
