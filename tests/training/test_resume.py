@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,11 +13,13 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from atrous.encoders import create_encoder
 from atrous.errors import InputError
 from atrous.training import TrainConfig, fit
 from atrous.training import checkpoints as checkpoints_module
+from atrous.weights import load
 
 PROGRAM = """
 import json, os, sys, time
@@ -158,6 +161,45 @@ def test_a_finished_run_refuses_and_says_how_to_train_on(
     with pytest.raises(InputError, match=r"finished \(2 of 2 iterations\).*--iterations 4"):
         fit(TrainConfig(resume=run))
     assert fit(TrainConfig(resume=run, iterations=3)).step == 3
+
+
+def test_a_run_goes_on_where_its_data_have_moved_but_not_where_they_changed(
+    scenes: Path, tmp_path: Path, tiny: dict[str, Any]
+) -> None:
+    run, first, second = tmp_path / "run", tmp_path / "first", tmp_path / "second"
+    shutil.copytree(scenes, first)
+    fit(TrainConfig(**{**tiny, "data": first, "out": run, "iterations": 1}))
+    first.rename(second)
+    assert fit(TrainConfig(resume=run, data=second, iterations=2)).step == 2
+    extra = next((second / "train" / "images").iterdir())
+    extra.unlink()
+    (second / "train" / "masks" / f"{extra.stem}.png").unlink()
+    with pytest.raises(InputError, match=r"the data have changed since .*run began"):
+        fit(TrainConfig(resume=run, iterations=3))
+
+
+def test_a_report_older_than_the_last_step_is_written_again(
+    scenes: Path, tmp_path: Path, tiny: dict[str, Any]
+) -> None:
+    run = tmp_path / "run"
+    fit(TrainConfig(**{**tiny, "data": scenes, "out": run, "iterations": 1}))
+    (run / "report.html").touch()
+    os.utime(run / "report.html", (0, 0))  # of a shorter run, before it was killed at its end
+    assert fit(TrainConfig(resume=run)).evaluation is not None
+
+
+def test_weights_that_are_no_longer_there_are_not_needed_to_go_on(
+    scenes: Path, tmp_path: Path, tiny: dict[str, Any]
+) -> None:
+    encoder = create_encoder("mobilenet_v2_035", padding="same")
+    assert isinstance(encoder, torch.nn.Module)
+    file, run = tmp_path / "encoder.safetensors", tmp_path / "run"
+    save_file(encoder.state_dict(), file, {"padding": "same"})
+    fields = {**tiny, "data": scenes, "out": run, "weights": str(file), "iterations": 1}
+    fit(TrainConfig(**fields))
+    file.unlink()
+    assert fit(TrainConfig(resume=run, iterations=2)).step == 2
+    assert load(run / "model").spec.options["padding"] == "same"
 
 
 def test_an_option_that_cannot_change_is_refused_on_resume(

@@ -1,8 +1,10 @@
 """Run folders: names, the resolved configuration, what may change on resume."""
 
+import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from atrous.errors import InputError
 from atrous.training import TrainConfig, fit
@@ -72,3 +74,27 @@ def test_the_papers_unet_needs_no_encoder_weights(
     fields = {**tiny, "data": scenes, "out": tmp_path / "run", "model": "unet", "encoder": None}
     fields |= {"weights": "auto", "options": {"base_channels": 4, "padding": "same"}}
     assert fit(TrainConfig(**fields, iterations=1)).step == 1  # type: ignore[arg-type]
+
+
+def test_what_is_given_again_may_be_written_in_another_way(tmp_path: Path) -> None:
+    stored = TrainConfig(data=tmp_path, out=tmp_path, crop=(64, 64), options={"a": 1, "b": 2})
+    write_config(tmp_path, stored)
+    again = TrainConfig(resume=tmp_path, out=tmp_path, crop=64, options={"b": 2})
+    assert resumed(again).crop_size == (64, 64)
+    with pytest.raises(InputError, match=r"--out .*other differs from the run's"):
+        resumed(TrainConfig(resume=tmp_path, out=tmp_path / "other"))
+    with pytest.raises(InputError, match=r"--minutes sets the length of a new run; .*--iterations"):
+        resumed(TrainConfig(resume=tmp_path, minutes=3.0))
+
+
+def test_a_split_without_one_label_is_refused_before_the_first_step(
+    scenes: Path, tmp_path: Path, tiny: dict[str, object]
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(scenes, data)
+    for mask in (data / "val" / "masks").iterdir():
+        with Image.open(mask) as picture:
+            void = picture.point(lambda _: 255)
+        void.save(mask)
+    with pytest.raises(InputError, match=r"every mask of val in .* is void"):
+        fit(TrainConfig(**{**tiny, "data": data, "out": tmp_path / "run"}))  # type: ignore[arg-type]

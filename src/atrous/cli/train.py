@@ -1,9 +1,10 @@
 """`atrous train`: a network from a folder of images and masks."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from atrous.cli.console import answer, say
+from atrous.cli.console import answer
 from atrous.cli.data_faults import look_through
 from atrous.cli.headline import headline
 from atrous.cli.terminal import TerminalReporter
@@ -20,7 +21,7 @@ INTERRUPTED = 130
 
 def run(config: TrainConfig) -> int:
     """Train, evaluate the best model, write the report; return the exit code."""
-    spec = look_through(config.data or data_of(config.resume), config.skip_bad)
+    spec = look_through(data_of(config), config.skip_bad)
     # Only now: lightning takes seconds to load, and faulty data should be told at once.
     from atrous.reports import write_training_report
     from atrous.training import fit
@@ -28,9 +29,10 @@ def run(config: TrainConfig) -> int:
     with TerminalReporter() as reporter:
         result = fit(config, spec=spec, reporter=reporter)
     if result.evaluation is None or result.predictor is None:
-        say(
-            f"Stopped after iteration {result.step}, nothing lost.   "
-            f"Go on: atrous train --resume {result.folder}"
+        text = f"Stopped after iteration {result.step}, nothing lost."
+        answer(
+            f"{text}   Go on: atrous train --resume {shlex.quote(str(result.folder))}",
+            {"run": result.folder, "iterations": result.step, "interrupted": True},
         )
         return INTERRUPTED
     report = write_training_report(
@@ -45,14 +47,20 @@ def run(config: TrainConfig) -> int:
     return 0
 
 
-def data_of(run: Path | None) -> Path:
-    """Return what a run that is to be resumed was trained on."""
-    from atrous.training.run_folder import read_config
+def data_of(config: TrainConfig) -> Path:
+    """Return what will be trained on, once the run folder has proved right: scanning takes time.
 
-    assert run is not None  # TrainConfig wants one of the two
-    data = read_config(run).data
-    assert data is not None
-    return data
+    Raises:
+        InputError: The folder is in use, is no run, or was begun with other options.
+    """
+    from atrous.training.run_folder import check_out, resumed
+
+    if config.resume:
+        config = resumed(config)
+    elif config.out:
+        check_out(config.out)
+    assert config.data is not None
+    return config.data
 
 
 def verdict(evaluation: Evaluation) -> str:

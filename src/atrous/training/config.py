@@ -100,6 +100,15 @@ class TrainConfig:
             raise InputError(f"--workers is {self.workers}, but must be 0 or more")
         if self.crop is not None and min(self.crop_size or (0,)) < 16:
             raise InputError(f"--crop is {self.crop}, but must be at least 16 pixels")
+        self._check_spans()
+
+    def _check_spans(self) -> None:
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"--seed is {self.seed}, but must lie in 0..4294967295")
+        for name, limit in (("rotation", 180), ("flip", 1), ("jitter", 1), ("weight_decay", 1)):
+            if not 0 <= (getattr(self, name) or 0) <= limit:
+                flag, value = name.replace("_", "-"), getattr(self, name)
+                raise InputError(f"--{flag} is {value}, but must lie in 0..{limit}")
 
     @property
     def crop_size(self) -> tuple[int, int] | None:

@@ -19,7 +19,7 @@ from atrous.errors import InputError, is_out_of_memory
 from atrous.evaluation import Evaluation
 from atrous.inference import Predictor
 from atrous.models import SegmentationModel
-from atrous.training.checkpoints import KeepLast, WholeFileIO, checkpoint_step
+from atrous.training.checkpoints import KeepLast, WholeFileIO
 from atrous.training.config import TrainConfig
 from atrous.training.plan import Plan
 from atrous.training.samples import BatchOrder, TrainingSamples, collate
@@ -44,8 +44,7 @@ def train(
         Optimizer steps done in all.
     """
     last = folder / "last.ckpt"
-    start = checkpoint_step(last)
-    journal = Journal(folder, start)
+    journal = Journal(folder, plan.done)
 
     def keep(evaluation: Evaluation, step: int) -> None:
         provenance = {"step": step, "data": spec.fingerprint, "seed": config.seed}
@@ -71,7 +70,7 @@ def train(
         seed=config.seed,
     )
     model.train()
-    batches = loader(config, plan, spec, start)
+    batches = loader(config, plan, spec, plan.done)
     with _quiet():
         trainer = make_trainer(plan, folder, [watch, KeepLast(last)])
         with _stop_on_interrupt(trainer), file_named():

@@ -16,7 +16,14 @@ from atrous.training.checkpoints import checkpoint_step
 from atrous.training.config import TrainConfig
 from atrous.training.loop import memory_named, samples, train
 from atrous.training.plan import Cost, Plan, derive_crop, make_plan, measure_cost, pick_precision
-from atrous.training.run_folder import new_run, resumed, write_config, write_environment
+from atrous.training.run_folder import (
+    check_data,
+    check_out,
+    new_run,
+    resumed,
+    write_config,
+    write_environment,
+)
 from atrous.training.task import SegmentationTask
 from atrous.training.watch import Reporter, Silent
 from atrous.weights import WeightsUnreachable, create_model, load
@@ -61,18 +68,27 @@ def fit(
         InputError: The data have faults, an option does not fit them, the run is finished, ...
     """
     reporter = reporter or Silent()
-    config = resumed(config) if config.resume else config
+    if config.resume:
+        config = resumed(config)
+    elif config.out:
+        check_out(config.out)
     assert config.data is not None
     spec = sound(spec or open_data(config.data), config.skip_bad)
+    if config.resume:
+        check_data(config.resume, spec.fingerprint)
     device = pick_device(config.device)
     done = checkpoint_step(config.resume / "last.ckpt") if config.resume else 0
     if config.resume and config.iterations and done >= config.iterations:
         _refuse_finished(config.resume, done, config.iterations)
-    model = seeded_model(config, spec, reporter).to(device)
-    model = model.to(memory_format=torch.channels_last)
-    folder = config.resume or new_run(config)  # not before the names have proved right
+    if done:  # the checkpoint holds the weights: nothing to fetch, wherever they came from
+        model = seeded_model(dataclasses.replace(config, weights="none"), spec, reporter)
+    else:
+        model = seeded_model(config, spec, reporter)
+    model = model.to(device).to(memory_format=torch.channels_last)
     plan = plan_run(config, spec, model, device, done)
-    config = _resolve(config, plan, folder)
+    folder = config.resume or new_run(config)  # not before everything has proved right
+    options = {k: v for k, v in model.spec.options.items() if v is not None}
+    config = _resolve(dataclasses.replace(config, options=options), plan, folder)
     write_config(folder, config)
     write_environment(folder, precision=plan.precision, device=plan.device, data=spec.fingerprint)
     reporter.plan(plan)
@@ -146,29 +162,27 @@ def plan_run(
 
 
 def sound(spec: DataSpec, skip_bad: bool) -> DataSpec:
-    """Return `spec` if it has no faults, or without the faulty pairs.
+    """Return `spec` if it can be trained on.
 
     Raises:
-        InputError: There are faults and they are not to be skipped, or a split is missing.
+        InputError: There are faults and they are not to be skipped, or a split is missing or void.
     """
     faults = [finding for finding in spec.findings if finding.severity == "error"]
-    if faults and not skip_bad:
+    if faults and not skip_bad:  # else they are left out: `splits` holds usable pairs only
         first = faults[0]
         raise InputError(
             f"{len(faults)} fault(s) in {spec.root}; the first: {first.path}: {first.what} "
             f"-> {first.remedy} (or leave such pairs out: --skip-bad)"
         )
-    if faults:
-        bad = {finding.path for finding in faults}
-        splits = {
-            name: tuple(pair for pair in pairs if not {pair.image, pair.mask} & bad)
-            for name, pairs in spec.splits.items()
-        }
-        spec = dataclasses.replace(spec, splits=splits)
     for split in ("train", "val"):
         if not spec.splits.get(split):
             raise InputError(
                 f"{spec.root} has no {split} pairs; put some into {split}/images and {split}/masks"
+            )
+        if not any(spec.statistics[split].pixels):
+            raise InputError(
+                f"every mask of {split} in {spec.root} is void, so there is nothing to "
+                f"{'learn' if split == 'train' else 'score'}; label some of them"
             )
     return spec
 
@@ -187,8 +201,9 @@ def pick_device(asked: str) -> str:
 
 
 def _refuse_finished(folder: Path, done: int, iterations: int) -> None:
-    if not (folder / "report.html").exists():
-        return  # killed between the last step and the report: write it
+    report, last = folder / "report.html", folder / "last.ckpt"
+    if not report.exists() or report.stat().st_mtime < last.stat().st_mtime:
+        return  # killed between the last step and its report: write it
     raise InputError(
         f"{folder} is finished ({done} of {iterations} iterations); "
         f"to train on: atrous train --resume {folder} --iterations {2 * iterations}"

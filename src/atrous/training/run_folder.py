@@ -1,6 +1,7 @@
 """A run folder: its name, its resolved configuration, its environment."""
 
 import dataclasses
+import json
 import os
 import platform
 import re
@@ -14,10 +15,18 @@ from atrous.errors import InputError, unknown
 from atrous.files import write_json, write_text
 from atrous.training.config import TrainConfig
 
-__all__ = ["new_run", "read_config", "resumed", "write_config", "write_environment"]
+__all__ = [
+    "check_data",
+    "check_out",
+    "new_run",
+    "read_config",
+    "resumed",
+    "write_config",
+    "write_environment",
+]
 
-MAY_CHANGE = {"resume", "iterations", "workers", "device", "skip_bad"}
-"""Fields that may differ between a run and its continuation."""
+MAY_CHANGE = {"data", "resume", "iterations", "workers", "device", "skip_bad"}
+"""Fields that may differ between a run and its continuation; data may move, not change."""
 
 PACKAGES = (
     "atrous",
@@ -40,19 +49,37 @@ def new_run(config: TrainConfig) -> Path:
         assert config.data is not None
         source = config.data.resolve()
         name = re.sub(r"[^\w.-]+", "-", source.parent.name if source.is_file() else source.name)
-        number = 1
-        while (folder := Path("runs") / f"{name or 'run'}-{number}").exists():
+        return _numbered(name or "run")
+    check_out(config.out)
+    config.out.mkdir(parents=True, exist_ok=True)
+    return config.out
+
+
+def check_out(folder: Path) -> None:
+    """Require a folder that is new or empty.
+
+    Raises:
+        InputError: It holds something, or is a file.
+    """
+    if folder.is_dir() and any(folder.iterdir()):
+        raise InputError(
+            f"{folder} is not empty; give another --out, or --resume {folder} to go on with it"
+        )
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; give a folder as --out")
+
+
+def _numbered(name: str) -> Path:
+    """Make and return the first of runs/NAME-1, runs/NAME-2, ... that nobody has taken."""
+    number = 1
+    while True:
+        folder = Path("runs") / f"{name}-{number}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:  # also one that another run takes in this moment
             number += 1
-    else:
-        folder = config.out
-        if folder.is_dir() and any(folder.iterdir()):
-            raise InputError(
-                f"{folder} is not empty; give another --out, or --resume {folder} to go on with it"
-            )
-        if folder.exists() and not folder.is_dir():
-            raise InputError(f"{folder} is a file; give a folder as --out")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+        else:
+            return folder
 
 
 def write_config(folder: Path, config: TrainConfig) -> None:
@@ -107,17 +134,52 @@ def resumed(config: TrainConfig) -> TrainConfig:
             if field.default_factory is not dataclasses.MISSING
             else field.default
         )
-        if value == default or field.name in changes:
+        if value == default or field.name == "resume":
             continue
         if field.name in MAY_CHANGE:
             changes[field.name] = value
-        elif value != getattr(stored, field.name):
+        elif field.name in ("epochs", "minutes"):
+            raise InputError(
+                f"--{field.name} sets the length of a new run; this one has {stored.iterations} "
+                "iterations: leave it out, or give --iterations"
+            )
+        elif _differs(field.name, value, stored, config.resume):
             flag = f"--{field.name.replace('_', '-')}"
             raise InputError(
                 f"{flag} {value} differs from the run's {getattr(stored, field.name)}; "
                 f"leave it out, or start a new run"
             )
     return dataclasses.replace(stored, **changes)
+
+
+def check_data(folder: Path, fingerprint: str) -> None:
+    """Require the data that the run in `folder` was begun on, wherever they lie now.
+
+    Raises:
+        InputError: Files were added, removed or changed, or the classes are others.
+    """
+    try:
+        known = json.loads((folder / "environment.json").read_text())["data"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # lost or damaged: nothing to compare with
+    if known != fingerprint:
+        raise InputError(
+            f"the data have changed since {folder} began, so it cannot go on step-exact; "
+            "restore them, or start a new run with --data"
+        )
+
+
+def _differs(name: str, value: Any, stored: TrainConfig, folder: Path) -> bool:
+    """Return whether an option that was given again means something else than in the run."""
+    before = getattr(stored, name)
+    if name == "out":
+        return bool(Path(value).resolve() != folder.resolve())
+    if name == "crop":
+        side = (value, value) if isinstance(value, int) else value
+        return bool(side != stored.crop_size)
+    if name == "options":
+        return any(before.get(key) != entry for key, entry in value.items())
+    return bool(value != before)
 
 
 def write_environment(folder: Path, **facts: object) -> None:
