@@ -185,7 +185,9 @@ def test_a_report_older_than_the_last_step_is_written_again(
     fit(TrainConfig(**{**tiny, "data": scenes, "out": run, "iterations": 1}))
     (run / "report.html").touch()
     os.utime(run / "report.html", (0, 0))  # of a shorter run, before it was killed at its end
+    (run / ".last.ckpt.x.part").touch()
     assert fit(TrainConfig(resume=run)).evaluation is not None
+    assert not list(run.glob(".*.part"))
 
 
 def test_weights_that_are_no_longer_there_are_not_needed_to_go_on(

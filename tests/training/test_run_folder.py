@@ -1,14 +1,18 @@
 """Run folders: names, the resolved configuration, what may change on resume."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from atrous.data import open_data
 from atrous.errors import InputError
-from atrous.training import TrainConfig, fit
+from atrous.training import Silent, TrainConfig, fit
+from atrous.training.run import seeded_model
 from atrous.training.run_folder import new_run, read_config, resumed, write_config
+from atrous.weights import WeightsUnreachable
 
 
 def test_runs_are_named_after_their_data_and_numbered(
@@ -98,3 +102,26 @@ def test_a_split_without_one_label_is_refused_before_the_first_step(
         void.save(mask)
     with pytest.raises(InputError, match=r"every mask of val in .* is void"):
         fit(TrainConfig(**{**tiny, "data": data, "out": tmp_path / "run"}))  # type: ignore[arg-type]
+
+
+def test_without_a_connection_training_starts_from_scratch_and_says_so(
+    scenes: Path, tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(name: str) -> None:
+        raise WeightsUnreachable(f"ImageNet weights of {name} cannot be fetched; connect, or else")
+
+    monkeypatch.setattr("atrous.weights.encoder_weights.imagenet_tensors", unreachable)
+    notes: list[str] = []
+
+    class Noting(Silent):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    config = TrainConfig(**{**tiny, "data": scenes, "weights": "auto"})  # type: ignore[arg-type]
+    assert seeded_model(config, open_data(scenes), Noting()).spec.in_channels == 3
+    assert notes == [
+        "Weights  from scratch: ImageNet weights of mobilenet_v2_035 cannot be fetched; "
+        "connect or give --weights FILE to do better"
+    ]
+    with pytest.raises(WeightsUnreachable):
+        seeded_model(dataclasses.replace(config, weights="imagenet"), open_data(scenes), Noting())

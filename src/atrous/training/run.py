@@ -124,7 +124,10 @@ def seeded_model(config: TrainConfig, spec: DataSpec, reporter: Reporter) -> Seg
     try:
         return create("imagenet")
     except WeightsUnreachable as error:
-        reporter.note(f"Weights  training from scratch: {error}")
+        cause = str(error).partition(";")[0]  # what follows advises those who insisted on them
+        reporter.note(
+            f"Weights  from scratch: {cause}; connect or give --weights FILE to do better"
+        )
         return create(None)
 
 
