@@ -2,13 +2,14 @@
 
 import lightning
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from atrous.models import SegmentationModel
 from atrous.ops import normalise, resize
+from atrous.training.precision import keep_dilated_depthwise_exact
 
-__all__ = ["SegmentationTask", "cross_entropy_sum", "poly_decay", "train_mode"]
+__all__ = ["SegmentationTask", "cross_entropy_sum", "poly_decay"]
 
 
 class SegmentationTask(lightning.LightningModule):
@@ -42,6 +43,7 @@ class SegmentationTask(lightning.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.model = model
+        keep_dilated_depthwise_exact(model)
         self.optimizer_name = optimizer
         self.lr = lr
         self.weight_decay = weight_decay
@@ -120,8 +122,3 @@ def poly_decay(step: int, steps: int, power: float = 0.9) -> float:
         (1.0, 0.5359, 0.0)
     """
     return float(max(0.0, 1 - step / steps) ** power)
-
-
-def train_mode(model: nn.Module) -> None:
-    """Put `model` into train mode, with weights laid out as the CPU and GPU kernels like them."""
-    model.train().to(memory_format=torch.channels_last)
