@@ -25,7 +25,11 @@ def plan(cost: Cost = COST, done: int = 0, **fields: object):  # type: ignore[no
 
 def test_epochs_become_iterations_that_show_every_image() -> None:
     assert plan(epochs=3, batch_size=16).iterations == 19  # 300 images / 16 = 18.75
-    assert plan(batch_size=10).iterations == 400  # 40 passes where nothing is said
+
+
+def test_without_a_length_forty_passes_but_at_least_five_hundred_steps() -> None:
+    assert plan(batch_size=2).iterations == 2000
+    assert plan(batch_size=10).iterations == 500
 
 
 def test_minutes_hold_the_steps_and_the_validations() -> None:

@@ -6,10 +6,13 @@ from typing import Literal
 
 from atrous.errors import InputError
 
-__all__ = ["DEFAULT_EPOCHS", "TrainConfig"]
+__all__ = ["DEFAULT_EPOCHS", "FEWEST_ITERATIONS", "TrainConfig"]
 
 DEFAULT_EPOCHS = 40
-"""Passes over the training split when no length is asked for."""
+"""Passes over the training split when no length is asked for ..."""
+
+FEWEST_ITERATIONS = 500
+"""... but at least so many steps: on thirty images forty passes teach nothing."""
 
 DEFAULT_LR = {"sgd": 0.02, "adamw": 0.001}
 DEFAULT_WEIGHT_DECAY = {"sgd": 1e-4, "adamw": 0.01}
@@ -37,7 +40,7 @@ class TrainConfig:
     iterations: int | None = None
     """Length in optimizer steps ..."""
     epochs: int | None = None
-    """... or in passes over the training split (40 if no length is given) ..."""
+    """... or in passes over the training split (default: 40, at least 500 steps) ..."""
     minutes: float | None = None
     """... or in minutes on this machine, turned into iterations before the first step."""
     val_every: int | None = None

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from atrous.data import DataSpec
-from atrous.training.config import DEFAULT_EPOCHS, TrainConfig
+from atrous.training.config import DEFAULT_EPOCHS, FEWEST_ITERATIONS, TrainConfig
 
 __all__ = [
     "Cost",
@@ -221,7 +221,9 @@ def _iterations(config: TrainConfig, images: int, step_seconds: float, cost: Cos
         left = max(0.0, 60 * config.minutes - validations * cost.seconds_per_validation)
         per_step = step_seconds + (cost.seconds_per_validation / every if every else 0.0)
         return max(1, int(left / per_step))
-    return max(1, -(-(config.epochs or DEFAULT_EPOCHS) * images // config.batch_size))
+    if config.epochs is not None:
+        return -(-config.epochs * images // config.batch_size)
+    return max(FEWEST_ITERATIONS, -(-DEFAULT_EPOCHS * images // config.batch_size))
 
 
 def _fitting(batch: int, cost: Cost) -> int:

@@ -1,0 +1,116 @@
+"""`atrous train` as it is typed: what it prints, what it leaves, how it exits."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from atrous.cli.main import main
+from atrous.data import write_scenes
+from atrous.files import write_bytes
+
+NETWORK = [
+    *("--encoder", "mobilenet_v2_035", "--weights", "none", "--batch-size", "4"),
+    *("--options", "aspp_channels=16,decoder_channels=16,skip_channels=8"),
+    *("--workers", "0", "--crop", "48", "--precision", "fp32", "--device", "cpu"),
+]
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "scenes"
+    write_scenes(folder, {"train": 6, "val": 2}, size=(48, 64), seed=3)
+    return folder
+
+
+def test_a_run_says_what_it_found_and_leaves_its_files(
+    scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    words = ["train", "--data", str(scenes), "--out", str(run), "--iterations", "2", *NETWORK]
+    assert main(words) == 0
+    printed = capsys.readouterr()
+    assert "Data     6 train, 2 val, 9 classes" in printed.out
+    assert (
+        "Plan     batch 4, crops 48x48, sgd lr 0.02 poly, fp32 on cpu; 2 iterations" in printed.out
+    )
+    assert "of 9 classes, at label size; all " in printed.out
+    assert f"Next: atrous predict {run / 'model'}" in printed.out
+    assert "iteration 2/2" in printed.err
+    left = {path.name for path in run.iterdir() if not path.name.startswith("events")}
+    assert left == {
+        *("config.yaml", "environment.json", "metrics.jsonl"),
+        *("last.ckpt", "model", "report.html"),
+    }
+    assert any(path.name.startswith("events.out.tfevents") for path in run.iterdir())
+
+    assert main(["train", "--resume", str(run)]) == 1
+    assert "is finished (2 of 2 iterations)" in capsys.readouterr().err
+    assert main(["evaluate", str(run / "model"), "--data", str(scenes), "--json"]) == 0
+    score = json.loads(capsys.readouterr().out)["mean_iou"]
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert score == max(line["mean_iou"] for line in lines if line["split"] == "val")
+
+
+def test_json_is_one_object_on_stdout(
+    scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "--data", str(scenes), "--out", str(tmp_path / "r"), "--iterations", "1"]
+    assert main([*words, *NETWORK, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["iterations"] == 1
+    assert answer["classes"] == 9
+
+
+def test_every_fault_is_listed_and_nothing_is_made(
+    scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken"
+    write_scenes(broken, {"train": 4, "val": 2}, size=(48, 64), seed=4)
+    images = sorted((broken / "train/images").iterdir())
+    write_bytes(images[0], b"")
+    write_bytes(images[1], images[1].read_bytes()[:-200])
+    images[2].unlink()
+    run = tmp_path / "run"
+    words = ["train", "--data", str(broken), "--out", str(run), "--iterations", "1", *NETWORK]
+    assert main(words) == 1
+    printed = capsys.readouterr()
+    everything = printed.out + printed.err
+    for image in images[:3]:
+        assert image.stem in everything
+    assert "3 fault(s)" in everything
+    assert not run.exists()
+    assert main([*words, "--skip-bad"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--model", "unett"], "unknown model 'unett'; did you mean unet"),
+        (["--encoder", "resnet5"], "did you mean resnet50"),
+        (["--options", "output_strid=8"], "did you mean output_stride"),
+        (["--weights", "no-such-file.pth"], "no-such-file.pth"),
+    ],
+)
+def test_a_wrong_name_gets_the_closest_match(
+    words: list[str],
+    told: str,
+    scenes: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = tmp_path / "run"
+    base = [
+        "train",
+        "--data",
+        str(scenes),
+        "--out",
+        str(run),
+        "--iterations",
+        "1",
+        "--device",
+        "cpu",
+    ]
+    assert main([*base, *words]) == 1
+    assert told in capsys.readouterr().err
+    assert not run.exists()
