@@ -136,7 +136,7 @@ def test_a_metre_is_as_many_pixels_as_the_pinhole_says():
 def test_many_poles_of_a_small_scene_are_one_to_four_pixels_wide():
     widths = []
     for seed in range(12):
-        _, labels = make_scene(seed, (80, 80))
+        _, labels = make_scene(seed, (64, 64))
         padded = np.pad((labels == POLE).astype(np.int8), ((0, 0), (1, 1)))
         steps = np.diff(padded, axis=1)
         widths.append(np.nonzero(steps == -1)[1] - np.nonzero(steps == 1)[1])

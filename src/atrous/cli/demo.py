@@ -21,9 +21,9 @@ class DemoConfig:
     """Run folder; runs/demo (or -2, -3, ...) if not given."""
     predict_only: bool = False
     """Only predict, with the model that comes with atrous: seconds instead of minutes."""
-    iterations: int = 1300
+    iterations: int = 640
     """Length of the training."""
-    images: int = 1400
+    images: int = 1000
     """Scenes to train on."""
     seed: int = 0
     """Seed of the scenes and of the training."""
@@ -63,13 +63,13 @@ def whole(config: DemoConfig, folder: Path) -> int:
         weights="none",
         options={"aspp_channels": 64, "skip_channels": 32, "decoder_channels": 64},
         iterations=config.iterations,
-        batch_size=8,
-        micro_batch=8,
+        batch_size=16,
+        micro_batch=16,
         scale_range=(1.0, 1.0),  # unseen scenes come from the same camera
         rotation=0.0,
         jitter=0.0,
         optimizer="adamw",
-        lr=0.007,
+        lr=0.01,
         val_every=max(1, config.iterations // 4),
         seed=config.seed,
     )

@@ -118,21 +118,21 @@ def _put_posts(layout: Layout, street: Street, side: int, rng: np.random.Generat
     """Place lamps in a row and a few signs between them."""
     x = street.kerb(side) + side * 0.5
     near = max(4.5, layout.view.entry(x))  # closer ones would fill the image
-    z, gap = near * rng.uniform(1.02, 1.3), rng.uniform(5, 10)
-    while z < 1.6 * near:
+    z, gap = near * rng.uniform(1.02, 1.25), rng.uniform(5, 10)
+    while z < 1.5 * near:
         if not street.open_at(side, z, z):
             layout.put(paint_pole, x, z, 6.0, 0.1)
         z += gap
     for _ in range(rng.integers(1, 3)):
-        z = near * math.exp(rng.uniform(0.05, 0.38))
+        z = near * math.exp(rng.uniform(0.05, 0.32))
         if not street.open_at(side, z, z):
             layout.put(paint_sign, x - side * 0.1, z, 2.5, 0.1)
 
 
 def _put_persons(layout: Layout, street: Street, side: int, rng: np.random.Generator) -> None:
     for _ in range(rng.poisson(2.6)):
-        x = street.kerb(side) + side * rng.uniform(0.9, 2.1)
-        z = max(3.0, layout.view.entry(x)) * math.exp(rng.uniform(0.0, 0.42))
+        x = street.kerb(side) + side * rng.uniform(0.8, 1.7)
+        z = max(3.0, layout.view.entry(x)) * math.exp(rng.uniform(0.0, 0.36))
         layout.put(paint_person, x, z, 1.7, 0.2)
         layout.shadows.append(Shadow(np.array((x, z)) + CIRCLE * (0.3, 0.2), 0.45))
     if 0 < street.zebra[1] < 14:

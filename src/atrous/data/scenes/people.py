@@ -14,7 +14,7 @@ Points = Sequence[tuple[float, float]] | Sequence[Sequence[tuple[float, float]]]
 
 def paint_person(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> None:
     """Paint a grown-up or a child who stands or walks at x, z."""
-    tall = rng.uniform(1.55, 1.9) if rng.random() < 0.93 else rng.uniform(1.2, 1.45)
+    tall = rng.uniform(1.65, 1.95) if rng.random() < 0.93 else rng.uniform(1.2, 1.45)
     body = _Body(canvas, x, z, tall)
     cloth, trousers = bright_paint(rng), mix(any_paint(rng), (45, 48, 78), 0.6)
     hair = mix((24, 18, 15), (150, 110, 60), rng.random() ** 2)

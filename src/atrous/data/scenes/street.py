@@ -81,7 +81,7 @@ def sample_street(rng: np.random.Generator) -> Street:
     if rng.random() < 0.4:
         start = crossing[0] - 4.5 if crossing[1] else rng.uniform(5, 10)
         zebra = start, start + 3.2
-    pavements = rng.uniform(3.0, 6.0), rng.uniform(3.0, 6.0)
+    pavements = rng.uniform(3.0, 5.5), rng.uniform(3.0, 5.5)
     return Street(float(left), float(right), pavements, lane, crossing, arms, zebra)
 
 

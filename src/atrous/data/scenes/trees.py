@@ -38,7 +38,7 @@ def _paint_crown(
     light, colour = canvas.light, leaf(rng)
     radius = np.array((1.0, rng.uniform(0.85, 1.25))) * tall * rng.uniform(0.24, 0.34) * scale
     centre = foot - (0, tall * scale - radius[1])
-    reach = 0.94 + 0.07 * rng.normal(0, 1, (30, 1)).clip(-2, 2)
+    reach = 0.95 + 0.055 * rng.normal(0, 1, (30, 1)).clip(-2, 2)
     outline = np.stack([np.cos(_ROUND), np.sin(_ROUND)], -1) * reach
     canvas.fill(canvas.ink(TREE, colour, z, 0.7), centre + outline * radius)
     contrast = 1.15 - light.shadow
