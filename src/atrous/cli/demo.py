@@ -21,7 +21,7 @@ class DemoConfig:
     """Run folder; runs/demo (or -2, -3, ...) if not given."""
     predict_only: bool = False
     """Only predict, with the model that comes with atrous: seconds instead of minutes."""
-    iterations: int = 640
+    iterations: int = 580
     """Length of the training."""
     images: int = 1000
     """Scenes to train on."""
