@@ -133,7 +133,7 @@ def test_a_metre_is_as_many_pixels_as_the_pinhole_says():
     assert VIEW.foot(0.5, 10.0) == pytest.approx(tuple(right))
 
 
-def test_a_good_part_of_the_poles_of_a_small_scene_is_one_to_four_pixels_wide():
+def test_many_poles_of_a_small_scene_are_one_to_four_pixels_wide():
     widths = []
     for seed in range(12):
         _, labels = make_scene(seed, (64, 64))
@@ -141,7 +141,7 @@ def test_a_good_part_of_the_poles_of_a_small_scene_is_one_to_four_pixels_wide():
         steps = np.diff(padded, axis=1)
         widths.append(np.nonzero(steps == -1)[1] - np.nonzero(steps == 1)[1])
     runs = np.concatenate(widths)
-    assert (runs <= 4).mean() > 0.25
+    assert (runs <= 4).mean() > 0.35
     assert (runs <= 2).sum() > 100
 
 
