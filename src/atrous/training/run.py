@@ -14,6 +14,7 @@ from atrous.inference import Predictor
 from atrous.models import MODELS, SegmentationModel
 from atrous.training.checkpoints import checkpoint_step
 from atrous.training.config import TrainConfig
+from atrous.training.heap import keep_freed_memory
 from atrous.training.loop import memory_named, samples, train
 from atrous.training.plan import Cost, Plan, derive_crop, make_plan, measure_cost, pick_precision
 from atrous.training.run_folder import (
@@ -77,6 +78,8 @@ def fit(
     if config.resume:
         check_data(config.resume, spec.fingerprint)
     device = pick_device(config.device)
+    if device == "cpu":
+        keep_freed_memory()
     done = checkpoint_step(config.resume / "last.ckpt") if config.resume else 0
     if config.resume and config.iterations and done >= config.iterations:
         _refuse_finished(config.resume, done, config.iterations)
