@@ -89,28 +89,28 @@ def test_every_fault_is_listed_and_nothing_is_made(
         (["--model", "unett"], "unknown model 'unett'; did you mean unet"),
         (["--encoder", "resnet5"], "did you mean resnet50"),
         (["--options", "output_strid=8"], "did you mean output_stride"),
-        (["--weights", "no-such-file.pth"], "no-such-file.pth"),
+        (["--options", "output_stride=12"], "output_stride is 12; choose 8, 16 or 32"),
+        (["--encoder", "resnet18", "--options", "padding=same"], "has no padding='same'"),
+        (["--model", "unet", "--options", "output_stride=8"], "belong to an encoder; name it too"),
+        (["--weights", "no-such-file.pth"], "no-such-file.pth does not exist"),
+        (["--model", "unet", "--weights", "imagenet"], "there are no encoder weights"),
+        (["--encoder", "mobilenet_v2_035", "--weights", "imagenet"], "no public ImageNet weights"),
     ],
 )
-def test_a_wrong_name_gets_the_closest_match(
+def test_what_was_typed_is_judged_before_the_data_are_looked_through(
     words: list[str],
     told: str,
     scenes: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    def scanned(*_: object, **__: object) -> None:
+        raise AssertionError("the data were touched")
+
+    monkeypatch.setattr("atrous.cli.data_faults.open_data", scanned)
     run = tmp_path / "run"
-    base = [
-        "train",
-        "--data",
-        str(scenes),
-        "--out",
-        str(run),
-        "--iterations",
-        "1",
-        "--device",
-        "cpu",
-    ]
+    base = ["train", "--data", str(scenes), "--out", str(run), "--device", "cpu"]
     assert main([*base, *words]) == 1
     assert told in capsys.readouterr().err
     assert not run.exists()

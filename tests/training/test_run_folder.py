@@ -63,10 +63,11 @@ def test_a_missing_run_is_named(tmp_path: Path) -> None:
         resumed(TrainConfig(resume=tmp_path / "nowhere"))
 
 
-def test_a_wrong_name_leaves_no_folder_behind(
-    scenes: Path, tmp_path: Path, tiny: dict[str, object]
+def test_a_wrong_name_leaves_no_folder_behind_and_the_data_unread(
+    tmp_path: Path, tiny: dict[str, object]
 ) -> None:
-    fields = {**tiny, "data": scenes, "out": tmp_path / "run", "model": "unett"}
+    nowhere = tmp_path / "no data here"
+    fields = {**tiny, "data": nowhere, "out": tmp_path / "run", "model": "unett"}
     with pytest.raises(InputError, match=r"unknown model 'unett'; did you mean unet"):
         fit(TrainConfig(**fields))  # type: ignore[arg-type] - a dict of any values
     assert not (tmp_path / "run").exists()

@@ -11,24 +11,18 @@ from atrous.data import DataSpec, open_data
 from atrous.errors import InputError
 from atrous.evaluation import Evaluation, evaluate
 from atrous.inference import Predictor
-from atrous.models import MODELS, SegmentationModel
+from atrous.models import SegmentationModel
 from atrous.training.checkpoints import checkpoint_step
 from atrous.training.config import TrainConfig
 from atrous.training.loop import memory_named, samples, train
 from atrous.training.plan import Cost, Plan, derive_crop, make_plan, measure_cost, pick_precision
-from atrous.training.run_folder import (
-    check_data,
-    check_out,
-    new_run,
-    resumed,
-    write_config,
-    write_environment,
-)
+from atrous.training.preflight import pick_device, preflight, weights_source
+from atrous.training.run_folder import check_data, new_run, write_config, write_environment
 from atrous.training.task import SegmentationTask
 from atrous.training.watch import Reporter, Silent
 from atrous.weights import WeightsUnreachable, create_model, load
 
-__all__ = ["RunResult", "fit", "pick_device", "plan_run", "seeded_model", "sound"]
+__all__ = ["RunResult", "fit", "plan_run", "seeded_model", "sound"]
 
 
 @dataclass(frozen=True)
@@ -68,10 +62,7 @@ def fit(
         InputError: The data have faults, an option does not fit them, the run is finished, ...
     """
     reporter = reporter or Silent()
-    if config.resume:
-        config = resumed(config)
-    elif config.out:
-        check_out(config.out)
+    config = preflight(config)
     assert config.data is not None
     spec = sound(spec or open_data(config.data), config.skip_bad)
     if config.resume:
@@ -116,14 +107,11 @@ def seeded_model(config: TrainConfig, spec: DataSpec, reporter: Reporter) -> Seg
         model.label_set = spec.label_set
         return model
 
-    names_encoder = config.encoder or (config.model in MODELS and MODELS[config.model].encoder)
-    if config.weights == "none" or (config.weights == "auto" and not names_encoder):
-        return create(None)
-    if config.weights != "auto":
-        return create(config.weights)
     try:
-        return create("imagenet")
+        return create(weights_source(config))
     except WeightsUnreachable as error:
+        if config.weights != "auto":
+            raise
         cause = str(error).partition(";")[0]  # what follows advises those who insisted on them
         reporter.note(
             f"Weights  from scratch: {cause}; connect or give --weights FILE to do better"
@@ -188,19 +176,6 @@ def sound(spec: DataSpec, skip_bad: bool) -> DataSpec:
                 f"{'learn' if split == 'train' else 'score'}; label some of them"
             )
     return spec
-
-
-def pick_device(asked: str) -> str:
-    """Return "cpu" or "cuda".
-
-    Raises:
-        InputError: A GPU is asked for and there is none.
-    """
-    if asked == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if asked == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: torch sees no GPU here; leave --device out")
-    return asked
 
 
 def _refuse_finished(folder: Path, done: int, iterations: int) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from atrous._lazy import lazy
 
 if TYPE_CHECKING:
-    from atrous.weights.create import create_model
+    from atrous.weights.create import check_model, create_model
     from atrous.weights.encoder_weights import load_encoder_weights
     from atrous.weights.model_config import ModelConfig
     from atrous.weights.model_folder import load, read_model_config, save
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ModelConfig",
     "WeightsUnreachable",
+    "check_model",
     "create_model",
     "load",
     "load_encoder_weights",
@@ -26,6 +27,7 @@ __getattr__ = lazy(
     {
         "ModelConfig": "model_config",
         "WeightsUnreachable": "sources",
+        "check_model": "create",
         "create_model": "create",
         "load": "model_folder",
         "load_encoder_weights": "encoder_weights",

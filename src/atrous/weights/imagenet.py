@@ -10,7 +10,7 @@ from torch import Tensor
 
 from atrous.weights.sources import WeightsUnreachable, is_network_error
 
-__all__ = ["TORCHVISION_FILES", "imagenet_tensors"]
+__all__ = ["TORCHVISION_FILES", "check_published", "imagenet_tensors"]
 
 TORCHVISION_FILES = {
     "mobilenet_v2": "mobilenet_v2-b0353104.pth",
@@ -40,15 +40,32 @@ def imagenet_tensors(name: str) -> dict[str, Tensor]:
         WeightsUnreachable: Nobody has published any for this encoder, or they are not in the
             cache and cannot be fetched.
     """
+    check_published(name)
+    with _reachable(name):
+        if name in TORCHVISION_FILES:
+            return _from_torchvision(TORCHVISION_FILES[name])
+        return _from_timm(TIMM_NAMES.get(name, name))
+
+
+def check_published(name: str) -> None:
+    """Require that somebody has published weights for this encoder; fetches nothing.
+
+    Raises:
+        WeightsUnreachable: Nobody has.
+    """
     if name in WITHOUT:
         raise WeightsUnreachable(
             f"no public ImageNet weights for {name}; take mobilenet_v2 or mobilenet_v2_050, "
             "a file, or none"
         )
-    with _reachable(name):
-        if name in TORCHVISION_FILES:
-            return _from_torchvision(TORCHVISION_FILES[name])
-        return _from_timm(TIMM_NAMES.get(name, name))
+    if name in TORCHVISION_FILES:
+        return
+    import timm
+
+    if not timm.is_model_pretrained(TIMM_NAMES.get(name, name)):
+        raise WeightsUnreachable(
+            f"no ImageNet weights for {name} in timm; take another encoder, a file, or none"
+        )
 
 
 def _from_torchvision(file: str) -> dict[str, Tensor]:
@@ -63,10 +80,6 @@ def _from_torchvision(file: str) -> dict[str, Tensor]:
 def _from_timm(name: str) -> dict[str, Tensor]:
     import timm
 
-    if not timm.is_model_pretrained(name):
-        raise WeightsUnreachable(
-            f"no ImageNet weights for {name} in timm; take another encoder, a file, or none"
-        )
     return timm.create_model(name, pretrained=True).state_dict()
 
 
