@@ -52,6 +52,24 @@ def test_a_run_says_what_it_found_and_leaves_its_files(
     assert score == max(line["mean_iou"] for line in lines if line["split"] == "val")
 
 
+def test_without_val_training_and_evaluation_hold_out_the_same_images(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenes, run = tmp_path / "scenes", tmp_path / "run"
+    write_scenes(scenes, {"train": 6}, size=(48, 64), seed=3)
+    words = ["train", "--data", str(scenes), "--out", str(run), "--iterations", "1", *NETWORK]
+    assert main([*words, "--json"]) == 0
+    printed = capsys.readouterr()
+    trained = json.loads(printed.out)
+    assert "no val split: the last 1 of 6 pairs by name are held out as val" in printed.err
+    assert [image["image"] for image in trained["per_image"]] == ["00005.jpg"]
+
+    assert main(["evaluate", str(run / "model"), "--data", str(scenes), "--json"]) == 0
+    scored = json.loads(capsys.readouterr().out)
+    assert scored["mean_iou"] == trained["mean_iou"]
+    assert scored["per_image"] == trained["per_image"]
+
+
 def test_json_is_one_object_on_stdout(
     scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

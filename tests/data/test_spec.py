@@ -381,6 +381,36 @@ def test_a_folder_of_images_and_masks_alone_is_split(folder):
     assert "held out as val" in spec.notes[0]
 
 
+def test_without_val_the_same_fifth_of_train_is_held_out_every_time_and_that_is_said(folder):
+    for number in (3, 1, 4, 0, 2, 5):
+        folder.pair(f"{number}")
+    folder.pair("t", split="test")
+
+    spec, again = open_data(folder.root), open_data(folder.root)
+
+    assert {name: len(pairs) for name, pairs in spec.splits.items()} == {
+        "train": 5,
+        "val": 1,
+        "test": 1,
+    }
+    assert spec.findings == ()
+    assert "no val split: the last 1 of 6 pairs by name are held out as val" in spec.notes[0]
+    assert (again.splits, again.fingerprint) == (spec.splits, spec.fingerprint)
+    assert not set(spec.splits["train"]) & set(spec.splits["val"])
+
+
+def test_a_misnamed_val_folder_is_told_and_train_stays_whole(folder):
+    for name in "abcde":
+        folder.pair(name)
+    folder.pair("v", split="validation")
+
+    spec = open_data(folder.root)
+
+    assert list(spec.splits) == ["train"]
+    assert len(spec.splits["train"]) == 5
+    assert [finding.path.name for finding in spec.findings] == ["validation"]
+
+
 def test_no_message_has_more_than_one_line_or_a_long_one(small):
     small.image("na\nme")
     rng = np.random.default_rng(0)
