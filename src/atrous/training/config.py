@@ -6,7 +6,13 @@ from typing import Literal
 
 from atrous.errors import InputError
 
-__all__ = ["DEFAULT_EPOCHS", "FEWEST_ITERATIONS", "TrainConfig"]
+__all__ = [
+    "DEFAULT_EPOCHS",
+    "DEFAULT_LR",
+    "DEFAULT_LR_WITHOUT_NORM",
+    "FEWEST_ITERATIONS",
+    "TrainConfig",
+]
 
 DEFAULT_EPOCHS = 40
 """Passes over the training split when no length is asked for ..."""
@@ -15,6 +21,12 @@ FEWEST_ITERATIONS = 500
 """... but at least so many steps: on thirty images forty passes teach nothing."""
 
 DEFAULT_LR = {"sgd": 0.02, "adamw": 0.001}
+"""Of networks with normalisation layers; with SGD near the papers', see `task.py` ..."""
+
+DEFAULT_LR_WITHOUT_NORM = {"sgd": 0.001, "adamw": 0.0001}
+"""... and of those without (FCN on VGG-16, the paper's U-Net), where nothing tames a large step:
+0.001 is that of DeepLab v1 (Sec. 4) on the same VGG-16, momentum and mean loss."""
+
 DEFAULT_WEIGHT_DECAY = {"sgd": 1e-4, "adamw": 0.01}
 
 
@@ -64,7 +76,7 @@ class TrainConfig:
     optimizer: Literal["sgd", "adamw"] = "sgd"
     """sgd (momentum 0.9) or adamw; both decay by (1 - iteration / iterations) ** 0.9."""
     lr: float | None = None
-    """Learning rate at the start; 0.02 for sgd, 0.001 for adamw if not given."""
+    """Learning rate at the start; sgd 0.02, adamw 0.001, less without batch norm if not given."""
     weight_decay: float | None = None
     """Weight decay; 0.0001 for sgd, 0.01 for adamw if not given."""
     precision: Literal["auto", "fp32", "bf16-mixed"] = "auto"
@@ -117,11 +129,6 @@ class TrainConfig:
     def crop_size(self) -> tuple[int, int] | None:
         """The crop as (height, width), None if it is to be derived from the images."""
         return (self.crop, self.crop) if isinstance(self.crop, int) else self.crop
-
-    @property
-    def initial_lr(self) -> float:
-        """Learning rate of the first iteration."""
-        return self.lr if self.lr is not None else DEFAULT_LR[self.optimizer]
 
     @property
     def decay(self) -> float:

@@ -65,7 +65,7 @@ def train(
     task = SegmentationTask(
         model,
         optimizer=config.optimizer,
-        lr=config.initial_lr,
+        lr=plan.lr,
         weight_decay=config.decay,
         iterations=plan.iterations,
         micro_batch=plan.micro_batch,

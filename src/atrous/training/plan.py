@@ -9,14 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from atrous.data import DataSpec
-from atrous.training.config import DEFAULT_EPOCHS, FEWEST_ITERATIONS, TrainConfig
+from atrous.training.config import (
+    DEFAULT_EPOCHS,
+    DEFAULT_LR,
+    DEFAULT_LR_WITHOUT_NORM,
+    FEWEST_ITERATIONS,
+    TrainConfig,
+)
 
 __all__ = [
     "Cost",
     "Plan",
+    "default_lr",
     "derive_crop",
     "free_memory",
     "make_plan",
@@ -93,6 +100,7 @@ def make_plan(
     crop: tuple[int, int],
     images: int,
     device: str,
+    lr: float,
     cost: Cost,
     done: int = 0,
 ) -> Plan:
@@ -103,6 +111,7 @@ def make_plan(
         crop: (height, width) of the training crop.
         images: Images in the training split.
         device: "cpu" or "cuda".
+        lr: Learning rate of the first step.
         cost: What `measure_cost` found.
         done: Steps done before.
     """
@@ -125,15 +134,15 @@ def make_plan(
         device=device,
         workers=config.workers if config.workers is not None else min(4, max(1, cores // 2)),
         optimizer=config.optimizer,
-        lr=config.initial_lr,
+        lr=lr,
         seconds=left * step_seconds + validations * cost.seconds_per_validation,
         memory_bytes=cost.bytes_fixed + min(micro, batch) * cost.bytes_per_image,
     )
 
 
 def measure_cost(
-    loss: Callable[[torch.nn.Module, Tensor, Tensor], Tensor],
-    model: torch.nn.Module,
+    loss: Callable[[nn.Module, Tensor, Tensor], Tensor],
+    model: nn.Module,
     images: Tensor,
     labels: Tensor,
     *,
@@ -180,6 +189,18 @@ def derive_crop(spec: DataSpec) -> tuple[int, int]:
     sizes = spec.statistics["train"].sizes
     height, width = max(sizes, key=lambda size: sizes[size])
     return min(height, LARGEST_CROP), min(width, LARGEST_CROP)
+
+
+def default_lr(optimizer: str, model: nn.Module) -> float:
+    """Return the initial learning rate that suits a network: smaller where nothing is normalised.
+
+    The encoder decides, or the whole network where it has none: below a decoder with batch norm
+    VGG-16 is still VGG-16.
+    """
+    encoder = getattr(model, "encoder", model)
+    kinds = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
+    is_normalised = any(isinstance(module, kinds) for module in encoder.modules())
+    return (DEFAULT_LR if is_normalised else DEFAULT_LR_WITHOUT_NORM)[optimizer]
 
 
 def pick_precision(asked: str, device: str) -> str:

@@ -15,7 +15,15 @@ from atrous.models import SegmentationModel
 from atrous.training.checkpoints import checkpoint_step
 from atrous.training.config import TrainConfig
 from atrous.training.loop import memory_named, samples, train
-from atrous.training.plan import Cost, Plan, derive_crop, make_plan, measure_cost, pick_precision
+from atrous.training.plan import (
+    Cost,
+    Plan,
+    default_lr,
+    derive_crop,
+    make_plan,
+    measure_cost,
+    pick_precision,
+)
 from atrous.training.preflight import pick_device, preflight, weights_source
 from atrous.training.run_folder import check_data, new_run, write_config, write_environment
 from atrous.training.task import SegmentationTask
@@ -148,8 +156,15 @@ def plan_run(
         validate_one=lambda: predictor(first),
         num_validation=len(spec.splits["val"]),
     )
-    count = len(spec.splits["train"])
-    return make_plan(config, crop=crop, images=count, device=device, cost=cost, done=done)
+    return make_plan(
+        config,
+        crop=crop,
+        images=len(spec.splits["train"]),
+        device=device,
+        lr=config.lr or default_lr(config.optimizer, model),
+        cost=cost,
+        done=done,
+    )
 
 
 def sound(spec: DataSpec, skip_bad: bool) -> DataSpec:
@@ -200,7 +215,7 @@ def _resolve(config: TrainConfig, plan: Plan, folder: Path) -> TrainConfig:
         micro_batch=plan.micro_batch,
         crop=plan.crop,
         precision="bf16-mixed" if plan.precision == "bf16-mixed" else "fp32",
-        lr=config.initial_lr,
+        lr=plan.lr,
         weight_decay=config.decay,
         workers=plan.workers,
     )
