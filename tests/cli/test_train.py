@@ -37,6 +37,7 @@ def test_a_run_says_what_it_found_and_leaves_its_files(
     assert "of 9 classes, at label size; all " in printed.out
     assert f"Next: atrous predict {run / 'model'}" in printed.out
     assert "iteration 2/2" in printed.err
+    assert "scoring 2/2" in printed.err
     left = {path.name for path in run.iterdir() if not path.name.startswith("events")}
     assert left == {
         *("config.yaml", "environment.json", "metrics.jsonl"),
@@ -68,6 +69,40 @@ def test_without_val_training_and_evaluation_hold_out_the_same_images(
     scored = json.loads(capsys.readouterr().out)
     assert scored["mean_iou"] == trained["mean_iou"]
     assert scored["per_image"] == trained["per_image"]
+
+
+@pytest.mark.parametrize(
+    "late", ["atrous.training.run.evaluate", "atrous.reports.write_training_report"]
+)
+def test_ctrl_c_after_the_last_step_says_how_to_go_on_and_only_that_is_done(
+    late: str,
+    scenes: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = tmp_path / "my run"
+    words = ["train", "--data", str(scenes), "--out", str(run), "--iterations", "2", *NETWORK]
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(late, interrupted)
+        assert main(words) == 130
+    assert f"Go on: atrous train --resume '{run}'" in capsys.readouterr().err
+    assert not (run / "report.html").exists()
+
+    def trained(*_: object, **__: object) -> None:
+        raise AssertionError("there is nothing left to train")
+
+    monkeypatch.setattr("atrous.training.run.plan_run", trained)
+    assert main(["train", "--resume", str(run)]) == 0
+    printed = capsys.readouterr()
+    assert "Plan" not in printed.out
+    assert "scoring 2/2" in printed.err
+    assert "at label size; all " in printed.out
+    assert (run / "report.html").exists()
 
 
 def test_json_is_one_object_on_stdout(

@@ -14,6 +14,7 @@ from atrous.errors import InputError
 from atrous.training import TrainConfig, fit
 from atrous.training.loop import _AtOnce, _stop_on_interrupt, file_named, memory_named
 from atrous.training.plan import Plan
+from atrous.training.run_folder import resumable
 from atrous.training.watch import Journal
 
 
@@ -83,3 +84,9 @@ def test_the_first_ctrl_c_asks_to_stop_and_the_second_interrupts() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         press_twice()
+
+
+def test_an_interrupt_says_how_to_go_on_with_the_run() -> None:
+    told = pytest.raises(KeyboardInterrupt, match=r"atrous train --resume 'my runs/1'$")
+    with told, resumable(Path("my runs/1")):
+        raise KeyboardInterrupt

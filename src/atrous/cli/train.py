@@ -21,6 +21,7 @@ INTERRUPTED = 130
 def run(config: TrainConfig) -> int:
     """Train, evaluate the best model, write the report; return the exit code."""
     from atrous.training.preflight import preflight  # loads torch: not for the help
+    from atrous.training.run_folder import resumable
 
     judged = preflight(config)  # what was typed, before the data, which may take minutes
     assert judged.data is not None
@@ -38,9 +39,13 @@ def run(config: TrainConfig) -> int:
             {"run": result.folder, "iterations": result.step, "interrupted": True},
         )
         return INTERRUPTED
-    report = write_training_report(
-        result.folder, evaluation=result.evaluation, spec=result.spec, predictor=result.predictor
-    )
+    with resumable(result.folder):
+        report = write_training_report(
+            result.folder,
+            evaluation=result.evaluation,
+            spec=result.spec,
+            predictor=result.predictor,
+        )
     text = (
         f"{verdict(result.evaluation)}\n"
         f"Model {result.model}, report {report}.   "

@@ -15,7 +15,7 @@ from lightning.pytorch.plugins.io import CheckpointIO
 from atrous.errors import InputError
 from atrous.files import write_bytes
 
-__all__ = ["KeepLast", "WholeFileIO", "checkpoint_step", "load_plain"]
+__all__ = ["KeepLast", "WholeFileIO", "checkpoint_step", "load_plain", "sweep"]
 
 COST_SHARE = 0.02
 """Share of the time that writing checkpoints may take."""
@@ -97,6 +97,12 @@ class KeepLast(lightning.Callback):
 def checkpoint_step(path: Path) -> int:
     """Return how many optimizer steps the checkpoint at `path` holds; 0 if there is none."""
     return int(load_plain(path)["global_step"]) if path.exists() else 0
+
+
+def sweep(path: Path) -> None:
+    """Remove what writes of `path` that were killed have left beside it."""
+    for leftover in path.parent.glob(f".{path.name}.*.part"):
+        leftover.unlink(missing_ok=True)
 
 
 def load_plain(path: Path) -> dict[str, Any]:

@@ -44,8 +44,6 @@ def train(
         Optimizer steps done in all.
     """
     last = folder / "last.ckpt"
-    for leftover in folder.glob(f".{last.name}.*.part"):  # of kills inside the write
-        leftover.unlink(missing_ok=True)
     journal = Journal(folder, plan.done)
 
     def keep(evaluation: Evaluation, step: int) -> None:

@@ -12,7 +12,7 @@ from atrous.errors import InputError
 from atrous.evaluation import Evaluation, evaluate
 from atrous.inference import Predictor
 from atrous.models import SegmentationModel
-from atrous.training.checkpoints import checkpoint_step
+from atrous.training.checkpoints import checkpoint_step, sweep
 from atrous.training.config import TrainConfig
 from atrous.training.loop import memory_named, samples, train
 from atrous.training.plan import (
@@ -25,7 +25,13 @@ from atrous.training.plan import (
     pick_precision,
 )
 from atrous.training.preflight import pick_device, preflight, weights_source
-from atrous.training.run_folder import check_data, new_run, write_config, write_environment
+from atrous.training.run_folder import (
+    check_data,
+    new_run,
+    resumable,
+    write_config,
+    write_environment,
+)
 from atrous.training.task import SegmentationTask
 from atrous.training.watch import Reporter, Silent
 from atrous.weights import WeightsUnreachable, create_model, load
@@ -41,7 +47,6 @@ class RunResult:
         folder: The run folder.
         model: The folder of the best model in it.
         step: Optimizer steps done.
-        plan: What was planned.
         evaluation: The best model on the validation split; None if the run was interrupted.
         spec: The data that it was trained on.
         predictor: The best model, ready to predict; None if the run was interrupted.
@@ -50,7 +55,6 @@ class RunResult:
     folder: Path
     model: Path
     step: int
-    plan: Plan
     evaluation: Evaluation | None
     spec: DataSpec
     predictor: Predictor | None
@@ -68,6 +72,8 @@ def fit(
 
     Raises:
         InputError: The data have faults, an option does not fit them, the run is finished, ...
+        KeyboardInterrupt: The second Ctrl-C, or one while the score is taken; its text says how
+            to go on.
     """
     reporter = reporter or Silent()
     config = preflight(config)
@@ -75,10 +81,12 @@ def fit(
     spec = sound(spec or open_data(config.data), config.skip_bad)
     if config.resume:
         check_data(config.resume, spec.fingerprint)
+        sweep(config.resume / "last.ckpt")
     device = pick_device(config.device)
     done = checkpoint_step(config.resume / "last.ckpt") if config.resume else 0
     if config.resume and config.iterations and done >= config.iterations:
         _refuse_finished(config.resume, done, config.iterations)
+        return _scored(config.resume, done, spec, device, reporter)
     if done:  # the checkpoint holds the weights: nothing to fetch, wherever they came from
         model = seeded_model(dataclasses.replace(config, weights="none"), spec, reporter)
     else:
@@ -91,12 +99,19 @@ def fit(
     write_config(folder, config)
     write_environment(folder, precision=plan.precision, device=plan.device, data=spec.fingerprint)
     reporter.plan(plan)
-    with memory_named(plan):
+    with resumable(folder), memory_named(plan):
         step = train(config, plan, spec, model, folder, reporter)
-    finished = step >= plan.iterations
-    predictor = Predictor(load(folder / "model"), device=device) if finished else None
-    evaluation = evaluate(predictor, spec, "val") if predictor else None
-    return RunResult(folder, folder / "model", step, plan, evaluation, spec, predictor)
+    if step < plan.iterations:
+        return RunResult(folder, folder / "model", step, None, spec, None)
+    return _scored(folder, step, spec, device, reporter)
+
+
+def _scored(folder: Path, step: int, spec: DataSpec, device: str, reporter: Reporter) -> RunResult:
+    """Score the best model as it lies on the disk; that is all that a finished run may lack."""
+    with resumable(folder):
+        predictor = Predictor(load(folder / "model"), device=device)
+        evaluation = evaluate(predictor, spec, "val", progress=reporter.scoring)
+    return RunResult(folder, folder / "model", step, evaluation, spec, predictor)
 
 
 def seeded_model(config: TrainConfig, spec: DataSpec, reporter: Reporter) -> SegmentationModel:

@@ -5,6 +5,9 @@ import json
 import os
 import platform
 import re
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ __all__ = [
     "check_out",
     "new_run",
     "read_config",
+    "resumable",
     "resumed",
     "write_config",
     "write_environment",
@@ -150,6 +154,16 @@ def resumed(config: TrainConfig) -> TrainConfig:
                 f"leave it out, or start a new run"
             )
     return dataclasses.replace(stored, **changes)
+
+
+@contextmanager
+def resumable(folder: Path) -> Iterator[None]:
+    """Let an interrupt inside the block say how to go on with the run in `folder`."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        line = f"interrupted.   Go on: atrous train --resume {shlex.quote(str(folder))}"
+        raise KeyboardInterrupt(line) from None
 
 
 def check_data(folder: Path, fingerprint: str) -> None:

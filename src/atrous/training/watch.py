@@ -33,6 +33,9 @@ class Reporter(Protocol):
     def validation(self, step: int, *, mean_iou: float, best: bool) -> None:
         """The validation split has been scored."""
 
+    def scoring(self, done: int, total: int) -> None:
+        """After the last step: so many of the images that the final score is taken on are done."""
+
     def note(self, text: str) -> None:
         """Something the user should know, in one line."""
 
@@ -47,6 +50,9 @@ class Silent:
         """Say nothing."""
 
     def validation(self, step: int, *, mean_iou: float, best: bool) -> None:
+        """Say nothing."""
+
+    def scoring(self, done: int, total: int) -> None:
         """Say nothing."""
 
     def note(self, text: str) -> None:
