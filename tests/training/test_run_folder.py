@@ -1,15 +1,18 @@
 """Run folders: names, the resolved configuration, what may change on resume."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from atrous.cli.parsing import parse
 from atrous.data import open_data
 from atrous.errors import InputError
 from atrous.training import Silent, TrainConfig, fit
+from atrous.training.environment import check_data, write_environment
 from atrous.training.run import seeded_model
 from atrous.training.run_folder import new_run, read_config, resumed, write_config
 from atrous.weights import WeightsUnreachable
@@ -90,6 +93,52 @@ def test_what_is_given_again_may_be_written_in_another_way(tmp_path: Path) -> No
         resumed(TrainConfig(resume=tmp_path, out=tmp_path / "other"))
     with pytest.raises(InputError, match=r"--minutes sets the length of a new run; .*--iterations"):
         resumed(TrainConfig(resume=tmp_path, minutes=3.0))
+
+
+def test_a_default_that_was_typed_contradicts_too(tmp_path: Path) -> None:
+    write_config(tmp_path, TrainConfig(data=tmp_path, out=tmp_path, optimizer="adamw", seed=7))
+
+    def typed(*words: str) -> TrainConfig:
+        return parse("train", TrainConfig, ["--resume", str(tmp_path), *words])
+
+    assert resumed(typed()).optimizer == "adamw"
+    assert resumed(typed("--optimizer", "adamw", "--seed=7", "--device", "auto")).seed == 7
+    for words, told in (
+        (["--optimizer", "sgd"], "--optimizer sgd differs from the run's adamw; leave it out"),
+        (["--seed", "0"], "--seed 0 differs from the run's 7"),
+    ):
+        with pytest.raises(InputError, match=told):
+            resumed(typed(*words))
+    with pytest.raises(InputError, match="differs from the run's adamw"):
+        resumed(TrainConfig(resume=tmp_path, optimizer="sgd", given=frozenset({"optimizer"})))
+
+
+def test_the_runs_own_configuration_contradicts_nothing(tmp_path: Path) -> None:
+    write_config(tmp_path, TrainConfig(data=tmp_path, out=tmp_path, iterations=5, crop=(32, 48)))
+    words = ["--resume", str(tmp_path), "--config", str(tmp_path / "config.yaml")]
+    assert resumed(parse("train", TrainConfig, words)).crop == (32, 48)
+
+
+def test_what_changes_about_the_machine_is_kept_beside_what_the_run_began_with(
+    tmp_path: Path,
+) -> None:
+    def written(name: str) -> dict[str, object]:
+        return dict(json.loads((tmp_path / name).read_text()))
+
+    write_environment(tmp_path, 0, device="cpu", data="a")
+    write_environment(tmp_path, 4, device="cpu", data="a")
+    assert [path.name for path in tmp_path.iterdir()] == ["environment.json"]
+    write_environment(tmp_path, 8, device="cuda", data="a")
+    write_environment(tmp_path, 9, device="cuda", data="a")
+    write_environment(tmp_path, 12, device="cpu", data="a")
+    assert written("environment.json")["device"] == "cpu"
+    assert written("environment-2.json").items() >= {"device": "cuda", "from_iteration": 8}.items()
+    assert written("environment-3.json").items() >= {"device": "cpu", "from_iteration": 12}.items()
+    with pytest.raises(InputError, match="the data have changed since"):
+        check_data(tmp_path, "b")
+    check_data(tmp_path, "a")
+    (tmp_path / "environment.json").write_text("{")
+    check_data(tmp_path, "b")  # nothing to compare with
 
 
 def test_a_split_without_one_label_is_refused_before_the_first_step(

@@ -90,6 +90,11 @@ class TrainConfig:
     seed: int = 0
     """Seed of the initial weights, the order of the images and every random change."""
 
+    given: frozenset[str] = field(
+        default=frozenset(), compare=False, repr=False, metadata={"typed_names": True}
+    )
+    """Names of the fields that were typed: with --resume a typed default says something too."""
+
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
 

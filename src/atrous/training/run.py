@@ -14,6 +14,7 @@ from atrous.inference import Predictor
 from atrous.models import SegmentationModel
 from atrous.training.checkpoints import checkpoint_step, sweep
 from atrous.training.config import TrainConfig
+from atrous.training.environment import check_data, write_environment
 from atrous.training.loop import memory_named, samples, train
 from atrous.training.plan import (
     Cost,
@@ -25,14 +26,8 @@ from atrous.training.plan import (
     pick_precision,
 )
 from atrous.training.preflight import pick_device, preflight, weights_source
-from atrous.training.run_folder import (
-    check_data,
-    new_run,
-    resumable,
-    write_config,
-    write_environment,
-)
-from atrous.training.task import SegmentationTask
+from atrous.training.run_folder import new_run, read_config, resumable, write_config
+from atrous.training.task import SegmentationTask, poly_decay
 from atrous.training.watch import Reporter, Silent
 from atrous.weights import WeightsUnreachable, create_model, load
 
@@ -79,25 +74,25 @@ def fit(
     config = preflight(config)
     assert config.data is not None
     spec = sound(spec or open_data(config.data), config.skip_bad)
-    if config.resume:
-        check_data(config.resume, spec.fingerprint)
-        sweep(config.resume / "last.ckpt")
     device = pick_device(config.device)
-    done = checkpoint_step(config.resume / "last.ckpt") if config.resume else 0
+    done = _steps_done(config.resume, spec) if config.resume else 0
     if config.resume and config.iterations and done >= config.iterations:
         _refuse_finished(config.resume, done, config.iterations)
         return _scored(config.resume, done, spec, device, reporter)
-    if done:  # the checkpoint holds the weights: nothing to fetch, wherever they came from
-        model = seeded_model(dataclasses.replace(config, weights="none"), spec, reporter)
-    else:
-        model = seeded_model(config, spec, reporter)
+    # the checkpoint holds the weights: nothing to fetch, wherever they came from
+    start = dataclasses.replace(config, weights="none") if done else config
+    model = seeded_model(start, spec, reporter)
     model = model.to(device).to(memory_format=torch.channels_last)
     plan = plan_run(config, spec, model, device, done)
     folder = config.resume or new_run(config)  # not before everything has proved right
+    if config.resume:
+        _tell_new_length(folder, plan, reporter)
     options = {k: v for k, v in model.spec.options.items() if v is not None}
     config = _resolve(dataclasses.replace(config, options=options), plan, folder)
     write_config(folder, config)
-    write_environment(folder, precision=plan.precision, device=plan.device, data=spec.fingerprint)
+    write_environment(
+        folder, done, precision=plan.precision, device=plan.device, data=spec.fingerprint
+    )
     reporter.plan(plan)
     with resumable(folder), memory_named(plan):
         step = train(config, plan, spec, model, folder, reporter)
@@ -208,13 +203,32 @@ def sound(spec: DataSpec, skip_bad: bool) -> DataSpec:
     return spec
 
 
+def _steps_done(folder: Path, spec: DataSpec) -> int:
+    """Return the steps of the run to go on with, once its data have proved to be the same."""
+    check_data(folder, spec.fingerprint)
+    sweep(folder / "last.ckpt")
+    return checkpoint_step(folder / "last.ckpt")
+
+
+def _tell_new_length(folder: Path, plan: Plan, reporter: Reporter) -> None:
+    """Say what another number of iterations does to the learning rate of a run half done."""
+    before = read_config(folder).iterations
+    if before is None or before == plan.iterations:
+        return
+    old, new = (plan.lr * poly_decay(plan.done, end) for end in (before, plan.iterations))
+    reporter.note(
+        f"Length   {plan.iterations} iterations instead of {before}: the decay is planned anew, "
+        f"so the learning rate goes from {old:.2g} to {new:.2g} at iteration {plan.done}"
+    )
+
+
 def _refuse_finished(folder: Path, done: int, iterations: int) -> None:
     report, last = folder / "report.html", folder / "last.ckpt"
     if not report.exists() or report.stat().st_mtime < last.stat().st_mtime:
         return  # killed between the last step and its report: write it
     raise InputError(
         f"{folder} is finished ({done} of {iterations} iterations); "
-        f"to train on: atrous train --resume {folder} --iterations {2 * iterations}"
+        f"to train on: atrous train --resume {folder} --iterations {2 * done}"
     )
 
 
