@@ -172,6 +172,20 @@ def test_label_value_outside_the_classes(small):
     assert "label_map" in finding.remedy
 
 
+def test_the_value_that_marks_void_in_the_masks_becomes_255(small):
+    small.yaml("names: [road, car]\nignore_index: 9")
+    values = np.zeros((24, 32), np.uint8)
+    values[:2] = 9
+    small.mask("a", values)
+
+    spec = open_data(small.root)
+
+    assert spec.findings == ()
+    assert spec.label_set.ignore_index == VOID
+    assert spec.statistics["train"].void == 2 * 32
+    assert (spec.read_labels(spec.splits["train"][0])[:2] == VOID).all()
+
+
 def test_binary_masks_are_two_classes_and_the_note_says_so(folder):
     for name, split in (("a", "train"), ("b", "val")):
         values = np.zeros((24, 32), np.uint8)
