@@ -1,5 +1,6 @@
 """A run that is killed and gone on with ends as the run that was left alone, to the bit."""
 
+import hashlib
 import json
 import os
 import random
@@ -19,7 +20,7 @@ from atrous.encoders import create_encoder
 from atrous.errors import InputError
 from atrous.training import Silent, TrainConfig, fit
 from atrous.training import checkpoints as checkpoints_module
-from atrous.weights import load
+from atrous.weights import load, read_model_config
 
 PROGRAM = """
 import json, os, sys, time
@@ -212,9 +213,20 @@ def test_weights_that_are_no_longer_there_are_not_needed_to_go_on(
     save_file(encoder.state_dict(), file, {"padding": "same"})
     fields = {**tiny, "data": scenes, "out": run, "weights": str(file), "iterations": 1}
     fit(TrainConfig(**fields))
+    origin = {
+        "source": "file",
+        "name": "encoder.safetensors",
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+    }
+    assert read_model_config(run / "model").provenance["encoder_weights"] == origin
     file.unlink()
+    shutil.rmtree(run / "model")  # so that the next validation must write it, whatever it scores
+    state_of_best = state(run)
+    state_of_best["callbacks"]["Watch"]["best"] = -1.0
+    torch.save(state_of_best, run / "last.ckpt")
     assert fit(TrainConfig(resume=run, iterations=2)).step == 2
     assert load(run / "model").spec.options["padding"] == "same"
+    assert read_model_config(run / "model").provenance["encoder_weights"] == origin
 
 
 def test_an_option_that_cannot_change_is_refused_on_resume(

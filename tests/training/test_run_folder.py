@@ -122,18 +122,22 @@ def test_the_runs_own_configuration_contradicts_nothing(tmp_path: Path) -> None:
 def test_what_changes_about_the_machine_is_kept_beside_what_the_run_began_with(
     tmp_path: Path,
 ) -> None:
-    def written(name: str) -> dict[str, object]:
-        return dict(json.loads((tmp_path / name).read_text()))
+    def went_on(done: int, device: str) -> None:
+        write_environment(tmp_path, done=done, device=device, precision="fp32", began={"data": "a"})
 
-    write_environment(tmp_path, 0, device="cpu", data="a")
-    write_environment(tmp_path, 4, device="cpu", data="a")
+    def written(name: str) -> tuple[object, object]:
+        content = json.loads((tmp_path / name).read_text())
+        return content["device"], content.get("from_iteration")
+
+    went_on(0, "cpu")
+    went_on(4, "cpu")
     assert [path.name for path in tmp_path.iterdir()] == ["environment.json"]
-    write_environment(tmp_path, 8, device="cuda", data="a")
-    write_environment(tmp_path, 9, device="cuda", data="a")
-    write_environment(tmp_path, 12, device="cpu", data="a")
-    assert written("environment.json")["device"] == "cpu"
-    assert written("environment-2.json").items() >= {"device": "cuda", "from_iteration": 8}.items()
-    assert written("environment-3.json").items() >= {"device": "cpu", "from_iteration": 12}.items()
+    for done, device in ((8, "cuda"), (9, "cuda"), (12, "cpu")):
+        went_on(done, device)
+    assert written("environment.json") == ("cpu", None)
+    assert written("environment-2.json") == ("cuda", 8)
+    assert written("environment-3.json") == ("cpu", 12)
+    assert not (tmp_path / "environment-4.json").exists()
     with pytest.raises(InputError, match="the data have changed since"):
         check_data(tmp_path, "b")
     check_data(tmp_path, "a")
@@ -168,7 +172,8 @@ def test_without_a_connection_training_starts_from_scratch_and_says_so(
             notes.append(text)
 
     config = TrainConfig(**{**tiny, "data": scenes, "weights": "auto"})  # type: ignore[arg-type]
-    assert seeded_model(config, open_data(scenes), Noting()).spec.in_channels == 3
+    model, weights = seeded_model(config, open_data(scenes), Noting())
+    assert (model.spec.in_channels, weights) == (3, None)
     assert notes == [
         "Weights  from scratch: ImageNet weights of mobilenet_v2_035 cannot be fetched; "
         "connect or give --weights FILE to do better"

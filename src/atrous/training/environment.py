@@ -3,13 +3,15 @@
 import json
 import os
 import platform
+from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from atrous.errors import InputError
 from atrous.files import write_json
 
-__all__ = ["check_data", "write_environment"]
+__all__ = ["check_data", "read_environment", "write_environment"]
 
 PACKAGES = (
     "atrous",
@@ -22,39 +24,47 @@ PACKAGES = (
 )
 
 
-def write_environment(folder: Path, done: int, **facts: object) -> None:
-    """Write `environment.json`: versions, machine, and whatever else is worth keeping.
+def write_environment(
+    folder: Path, *, done: int, device: str, precision: str, began: Mapping[str, object]
+) -> None:
+    """Write `environment.json`: versions, machine, data, and the weights that a run began with.
 
-    A run that goes on elsewhere, or with other versions, keeps what it began with: the new facts
-    go to `environment-2.json`, ..., with the iteration from which they hold.
+    A run that goes on elsewhere, or with other versions, keeps it: what is other then goes to
+    `environment-2.json`, ..., with the iteration from which it holds.
 
     Args:
         folder: The run folder.
         done: Iterations done before.
-        facts: JSON values.
+        device: "cpu" or "cuda".
+        precision: "fp32" or "bf16-mixed".
+        began: What cannot change in the middle of a run; JSON values.
     """
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    content = {
+    machine = {
         "python": platform.python_version(),
         "system": platform.system(),
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "versions": versions,
-        **facts,
+        "versions": _versions(),
+        "precision": precision,
+        "device": device,
     }
-    path, number, latest = folder / "environment.json", 1, None
+    path, number = folder / "environment.json", 1
+    if not path.exists():
+        write_json(path, {**machine, **began})
+        return
     while path.exists():
-        latest, number = _facts(path), number + 1
+        latest, number = read_environment(path), number + 1
         path = folder / f"environment-{number}.json"
-    if latest is None:
-        write_json(path, content)
-    elif latest != content:
-        write_json(path, {**content, "from_iteration": done})
+    if any(latest.get(key) != value for key, value in machine.items()):
+        write_json(path, {**machine, "from_iteration": done})
+
+
+def read_environment(path: Path) -> dict[str, object]:
+    """Return what an environment file holds; {} if it is lost or damaged."""
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def check_data(folder: Path, fingerprint: str) -> None:
@@ -63,7 +73,7 @@ def check_data(folder: Path, fingerprint: str) -> None:
     Raises:
         InputError: Files were added, removed or changed, or the classes are others.
     """
-    known = _facts(folder / "environment.json").get("data", fingerprint)  # lost: nothing to compare
+    known = read_environment(folder / "environment.json").get("data", fingerprint)
     if known != fingerprint:
         raise InputError(
             f"the data have changed since {folder} began, so it cannot go on step-exact; "
@@ -71,14 +81,12 @@ def check_data(folder: Path, fingerprint: str) -> None:
         )
 
 
-def _facts(path: Path) -> dict[str, object]:
-    """Return what an environment file holds but for its iteration; {} if it is damaged."""
-    try:
-        content = dict(json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):
-        return {}
-    content.pop("from_iteration", None)
-    return content
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
 
 
 def _processor() -> str:

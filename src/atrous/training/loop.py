@@ -21,6 +21,7 @@ from atrous.inference import Predictor
 from atrous.models import SegmentationModel
 from atrous.training.checkpoints import KeepLast, WholeFileIO
 from atrous.training.config import TrainConfig
+from atrous.training.environment import read_environment
 from atrous.training.plan import Plan
 from atrous.training.samples import BatchOrder, TrainingSamples, collate
 from atrous.training.task import SegmentationTask
@@ -46,8 +47,11 @@ def train(
     last = folder / "last.ckpt"
     journal = Journal(folder, plan.done)
 
+    began = read_environment(folder / "environment.json")
+    origin = {key: began[key] for key in ("encoder_weights",) if key in began}
+
     def keep(evaluation: Evaluation, step: int) -> None:
-        provenance = {"step": step, "data": spec.fingerprint, "seed": config.seed}
+        provenance = {"step": step, "data": spec.fingerprint, "seed": config.seed, **origin}
         metrics = evaluation.to_json()
         del metrics["per_image"]  # a model is given away; the names of private images are not
         save(model, folder / "model", metrics=metrics, provenance=provenance)

@@ -29,7 +29,7 @@ from atrous.training.preflight import pick_device, preflight, weights_source
 from atrous.training.run_folder import new_run, read_config, resumable, write_config
 from atrous.training.task import SegmentationTask, poly_decay
 from atrous.training.watch import Reporter, Silent
-from atrous.weights import WeightsUnreachable, create_model, load
+from atrous.weights import WeightsUnreachable, create_model, load, weights_origin
 
 __all__ = ["RunResult", "fit", "plan_run", "seeded_model", "sound"]
 
@@ -81,7 +81,7 @@ def fit(
         return _scored(config.resume, done, spec, device, reporter)
     # the checkpoint holds the weights: nothing to fetch, wherever they came from
     start = dataclasses.replace(config, weights="none") if done else config
-    model = seeded_model(start, spec, reporter)
+    model, weights = seeded_model(start, spec, reporter)
     model = model.to(device).to(memory_format=torch.channels_last)
     plan = plan_run(config, spec, model, device, done)
     folder = config.resume or new_run(config)  # not before everything has proved right
@@ -90,9 +90,9 @@ def fit(
     options = {k: v for k, v in model.spec.options.items() if v is not None}
     config = _resolve(dataclasses.replace(config, options=options), plan, folder)
     write_config(folder, config)
-    write_environment(
-        folder, done, precision=plan.precision, device=plan.device, data=spec.fingerprint
-    )
+    origin = {} if done else {"encoder_weights": weights_origin(weights, model.spec.encoder_name)}
+    began = {"data": spec.fingerprint, **origin}
+    write_environment(folder, done=done, device=plan.device, precision=plan.precision, began=began)
     reporter.plan(plan)
     with resumable(folder), memory_named(plan):
         step = train(config, plan, spec, model, folder, reporter)
@@ -109,10 +109,16 @@ def _scored(folder: Path, step: int, spec: DataSpec, device: str, reporter: Repo
     return RunResult(folder, folder / "model", step, evaluation, spec, predictor)
 
 
-def seeded_model(config: TrainConfig, spec: DataSpec, reporter: Reporter) -> SegmentationModel:
-    """Build the network for the data, its encoder filled as `config.weights` says."""
+def seeded_model(
+    config: TrainConfig, spec: DataSpec, reporter: Reporter
+) -> tuple[SegmentationModel, str | None]:
+    """Build the network for the data, its encoder filled as `config.weights` says.
 
-    def create(weights: str | None) -> SegmentationModel:
+    Returns:
+        The network, and what filled its encoder: "imagenet", a file, or None.
+    """
+
+    def create(weights: str | None) -> tuple[SegmentationModel, str | None]:
         torch.manual_seed(config.seed)
         model = create_model(
             config.model,
@@ -123,7 +129,7 @@ def seeded_model(config: TrainConfig, spec: DataSpec, reporter: Reporter) -> Seg
             **config.options,
         )
         model.label_set = spec.label_set
-        return model
+        return model, weights
 
     try:
         return create(weights_source(config))

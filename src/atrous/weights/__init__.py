@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from atrous.weights.encoder_weights import load_encoder_weights
     from atrous.weights.model_config import ModelConfig
     from atrous.weights.model_folder import load, read_model_config, save
+    from atrous.weights.origin import weights_origin
     from atrous.weights.sources import WeightsUnreachable
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "load_encoder_weights",
     "read_model_config",
     "save",
+    "weights_origin",
 ]
 
 __getattr__ = lazy(
@@ -33,5 +35,6 @@ __getattr__ = lazy(
         "load_encoder_weights": "encoder_weights",
         "read_model_config": "model_folder",
         "save": "model_folder",
+        "weights_origin": "origin",
     },
 )
