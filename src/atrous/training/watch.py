@@ -135,8 +135,8 @@ class Watch(lightning.Callback):
         loss = float(outputs["loss"])
         if not math.isfinite(loss):
             raise InputError(
-                f"the loss is {loss} at iteration {step}; start again with a lower --lr "
-                f"(it was {trainer.optimizers[0].param_groups[0]['lr']:.2g})"
+                f"the loss is {loss} at iteration {step}; start again with --lr "
+                f"{pl_module.lr / 10:.2g} (this run began with {pl_module.lr:.2g})"
             )
         took = time.monotonic() - self.begin
         self.seconds = 0.9 * self.seconds + 0.1 * took if self.seconds else took
