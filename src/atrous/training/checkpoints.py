@@ -1,4 +1,11 @@
-"""Checkpoints that are whole or absent, written as often as they are cheap."""
+"""Checkpoints that are whole or absent, written as often as they are cheap.
+
+`last.ckpt` is written after the first step, after the last one, and in between as soon as 50 times
+the time of the last write has passed: writing takes 2 % of the time at most. So SIGKILL or a power
+cut loses what was done in the last 50 write times and one step: 5 s where a write takes 0.1 s
+(MobileNetV2), a few minutes where it takes some seconds (VGG-16's 1 GB). `--resume` does those
+steps again, bit-equal. Ctrl-C loses nothing: it finishes the step and writes.
+"""
 
 import errno
 import io
