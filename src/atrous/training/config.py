@@ -21,11 +21,11 @@ FEWEST_ITERATIONS = 500
 """... but at least so many steps: on thirty images forty passes teach nothing."""
 
 DEFAULT_LR = {"sgd": 0.02, "adamw": 0.001}
-"""Of networks with normalisation layers; with SGD near the papers', see `task.py` ..."""
+"""Of networks with normalisation layers ..."""
 
 DEFAULT_LR_WITHOUT_NORM = {"sgd": 0.001, "adamw": 0.0001}
 """... and of those without (FCN on VGG-16, the paper's U-Net), where nothing tames a large step:
-0.001 is that of DeepLab v1 (Sec. 4) on the same VGG-16, momentum and mean loss."""
+0.001 is DeepLab v1's (Sec. 5) for the same VGG-16, momentum and mean loss."""
 
 DEFAULT_WEIGHT_DECAY = {"sgd": 1e-4, "adamw": 0.01}
 
