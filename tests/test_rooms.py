@@ -46,7 +46,7 @@ ANY_ROOM = {"cli", "__init__", "__main__"}  # the door, and the names that it of
 
 HEAVY: dict[str, tuple[str, ...]] = {  # libraries that stay in few rooms
     "lightning": ("training",),
-    "matplotlib": ("reports", "cli"),
+    "matplotlib": (),  # for the examples only; reports draw their own SVG
     "jsonargparse": ("cli",),
     "rich": ("cli",),
     "jinja2": ("reports",),
