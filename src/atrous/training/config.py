@@ -78,7 +78,7 @@ class TrainConfig:
     lr: float | None = None
     """At the start; else sgd 0.02, adamw 0.001, less without batch norm."""
     weight_decay: float | None = None
-    """Of weights, not of biases; else 0.0001 for sgd, 0.01 for adamw."""
+    """Of weights, not of biases and norms; else sgd 0.0001, adamw 0.01."""
     precision: Literal["auto", "fp32", "bf16-mixed"] = "auto"
     """auto takes bf16-mixed where the processor computes it natively."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

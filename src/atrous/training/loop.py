@@ -48,10 +48,14 @@ def train(
     journal = Journal(folder, plan.done)
 
     began = read_environment(folder / "environment.json")
-    origin = {key: began[key] for key in ("encoder_weights",) if key in began}
 
     def keep(evaluation: Evaluation, step: int) -> None:
-        provenance = {"step": step, "data": spec.fingerprint, "seed": config.seed, **origin}
+        provenance = {
+            "step": step,
+            "data": spec.fingerprint,
+            "seed": config.seed,
+            "encoder_weights": began.get("encoder_weights", "unknown"),
+        }
         metrics = evaluation.to_json()
         del metrics["per_image"]  # a model is given away; the names of private images are not
         save(model, folder / "model", metrics=metrics, provenance=provenance)
