@@ -1,4 +1,21 @@
-"""The training step: scores, cross entropy without void, one optimizer step a batch."""
+"""The training step: scores, cross entropy without void, one optimizer step a batch.
+
+One protocol for every network, so that they can be compared; it is DeepLab v3's (Sec. 4.1: SGD,
+momentum 0.9, poly decay of power 0.9, batch 16, random scale and flip).
+
+Departures from the papers:
+- Loss: the mean over the labelled pixels of a batch. FCN sums them; U-Net weights each pixel by the
+  frequency of its class and its distance to the nearest two cells (Sec. 3). Auxiliary scores count
+  as much as the main ones.
+- Learning rate: from `config.py`, one for all layers. DeepLab v3 starts at 0.007; FCN keeps a
+  constant rate, and like U-Net momentum 0.99 with a batch of one. Nearly all give biases twice the
+  rate, DeepLab v1 and v2 ten times the rate to new layers.
+- Weight decay: 1e-4 with SGD (as DeepLab v3 on ResNets; its MobileNetV2 takes 4e-5, FCN 5e-4), on
+  every weight of two or more dimensions. Depthwise kernels are among them, which the v3+ release
+  spares; biases and norms are not, which PSPNet's training code decays.
+- Augmentation: `JointTransform` for all. FCN takes whole images unchanged; U-Net's elastic
+  deformation (Sec. 3.1) is not part of it.
+"""
 
 import lightning
 import torch
