@@ -41,7 +41,7 @@ class TrainConfig:
     encoder: str | None = None
     """Encoder, as `atrous models` lists it; else the network's own default."""
     weights: str = "auto"
-    """Encoder's start: imagenet, none, a file; auto tries imagenet."""
+    """Start: imagenet, none, a file, a model folder; auto tries imagenet."""
     options: dict[str, str | int | float | bool] = field(default_factory=dict)
     """Further options of the network, such as output_stride=8."""
     out: Path | None = None
@@ -73,6 +73,8 @@ class TrainConfig:
     jitter: float = 0.3
     """Random change of brightness, contrast, saturation, as a fraction."""
 
+    class_weights: Literal["none", "median_frequency", "inverse", "enet"] = "none"
+    """What rare classes weigh in the loss, from their share of the pixels."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
     """sgd (momentum 0.9) or adamw; the learning rate decays by poly 0.9."""
     lr: float | None = None

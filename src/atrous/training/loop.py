@@ -20,6 +20,7 @@ from atrous.evaluation import Evaluation
 from atrous.inference import Predictor
 from atrous.models import SegmentationModel
 from atrous.training.checkpoints import KeepLast, WholeFileIO
+from atrous.training.class_weights import class_weights
 from atrous.training.config import TrainConfig
 from atrous.training.environment import read_environment
 from atrous.training.plan import Plan
@@ -76,6 +77,7 @@ def train(
         iterations=plan.iterations,
         micro_batch=plan.micro_batch,
         seed=config.seed,
+        class_weights=class_weights(config.class_weights, spec.statistics["train"]),
     )
     model.train()
     batches = loader(config, plan, spec, plan.done)

@@ -1,12 +1,14 @@
 """What a run must pass before any of the data is read: a misspelt name is told at once."""
 
+from pathlib import Path
+
 import torch
 
 from atrous.errors import InputError
 from atrous.models import MODELS
 from atrous.training.config import TrainConfig
 from atrous.training.run_folder import check_out, resumed
-from atrous.weights import check_model
+from atrous.weights import check_model, check_start
 
 __all__ = ["pick_device", "preflight", "weights_source"]
 
@@ -28,17 +30,21 @@ def preflight(config: TrainConfig) -> TrainConfig:
     pick_device(config.device)
     has_weights = config.resume is not None and (config.resume / "last.ckpt").exists()
     is_needed = config.weights != "auto" and not has_weights  # auto may end as none
-    check_model(
+    source = weights_source(config) if is_needed else None
+    from_model = source is not None and Path(source).is_dir()
+    spec = check_model(
         config.model,
         encoder_name=config.encoder,
-        encoder_weights=weights_source(config) if is_needed else None,
+        encoder_weights=None if from_model else source,
         options=config.options,
     )
+    if from_model:
+        check_start(spec, Path(str(source)))
     return config
 
 
 def weights_source(config: TrainConfig) -> str | None:
-    """Return what fills the encoder: "imagenet", a file, or None for random weights."""
+    """Return what is begun with: "imagenet", a file, a model folder, or None: random weights."""
     names_encoder = config.encoder or (config.model in MODELS and MODELS[config.model].encoder)
     if config.weights == "none" or (config.weights == "auto" and not names_encoder):
         return None

@@ -30,7 +30,7 @@ from atrous.training.preflight import pick_device, preflight, weights_source
 from atrous.training.run_folder import new_run, read_config, resumable, write_config
 from atrous.training.task import SegmentationTask, poly_decay
 from atrous.training.watch import Reporter, Silent
-from atrous.weights import WeightsUnreachable, create_model, load, weights_origin
+from atrous.weights import WeightsUnreachable, create_model, load, start_from, weights_origin
 
 __all__ = ["RunResult", "fit", "plan_run", "seeded_model", "sound"]
 
@@ -118,20 +118,23 @@ def seeded_model(
     """Build the network for the data, its encoder filled as `config.weights` says.
 
     Returns:
-        The network, and what filled its encoder: "imagenet", a file, or None.
+        The network, and what filled it: "imagenet", a file, a model folder, or None.
     """
 
     def create(weights: str | None) -> tuple[SegmentationModel, str | None]:
         torch.manual_seed(config.seed)
+        trained = Path(weights) if weights and Path(weights).is_dir() else None
         model = create_model(
             config.model,
             encoder_name=config.encoder,
-            encoder_weights=weights,
+            encoder_weights=None if trained else weights,
             in_channels=spec.channels,
             classes=len(spec.label_set),
             **config.options,
         )
         model.label_set = spec.label_set
+        if trained and not start_from(model, trained):
+            reporter.note(f"Weights  {trained}, but the scores: it names other classes")
         return model, weights
 
     try:

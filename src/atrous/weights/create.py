@@ -6,7 +6,14 @@ from pathlib import Path
 from torch import nn
 
 from atrous.errors import InputError
-from atrous.models import MODELS, Option, SegmentationModel, build_model, model_options
+from atrous.models import (
+    MODELS,
+    ModelSpec,
+    Option,
+    SegmentationModel,
+    build_model,
+    model_options,
+)
 from atrous.weights.blueprint import blueprint
 from atrous.weights.encoder_weights import load_encoder_weights
 from atrous.weights.imagenet import check_published
@@ -63,7 +70,7 @@ def check_model(
     encoder_name: str | None = None,
     encoder_weights: str | Path | None = None,
     options: Mapping[str, Option] | None = None,
-) -> None:
+) -> ModelSpec:
     """Refuse what `create_model` would refuse, without memory for a network and without a fetch.
 
     Takes milliseconds, and needs to know neither the channels nor the classes; whether a file's
@@ -74,6 +81,9 @@ def check_model(
         encoder_name: Which encoder.
         encoder_weights: What is to fill it.
         options: The network's own.
+
+    Returns:
+        The recipe of the network, with all options, for 3 channels and 2 classes.
 
     Raises:
         InputError: An unknown name or option, a choice that belongs to another network, no such
@@ -86,6 +96,7 @@ def check_model(
         _encoder(model)
     if str(encoder_weights) == "imagenet":
         check_published(str(model.spec.encoder_name))
+    return model.spec
 
 
 def _unfilled(

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from atrous.weights.imagenet import cached_file
+from atrous.weights.sources import WEIGHTS_FILE
 
 __all__ = ["weights_origin"]
 
@@ -16,12 +17,15 @@ def weights_origin(source: str | Path | None, encoder_name: str | None) -> dict[
         encoder_name: The encoder that they went into.
 
     Returns:
-        None for random weights, else "source" (imagenet or file), "name" (of the file, or of the
-        repository on the Hugging Face hub) and "sha256" of the file, where its place is known. No
-        folder is named: a model is given away.
+        None for random weights, else "source" (imagenet, file or model), "name" (of the file, or
+        of the repository on the Hugging Face hub) and "sha256" of the file, where its place is
+        known. No folder is named: a model is given away.
     """
     if source is None:
         return None
+    if Path(source).is_dir():
+        file = Path(source) / WEIGHTS_FILE
+        return {"source": "model", "name": file.name, "sha256": _sha256(file)}
     if str(source) != "imagenet":
         return {"source": "file", "name": Path(source).name, "sha256": _sha256(Path(source))}
     name, file = cached_file(str(encoder_name))
