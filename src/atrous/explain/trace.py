@@ -24,8 +24,6 @@ __all__ = ["Operation", "Spans", "listen"]
 Spans = tuple[Span, Span]
 """Of the vertical and of the horizontal axis."""
 
-aten = torch.ops.aten
-
 
 @dataclass(frozen=True)
 class Operation:
@@ -88,7 +86,11 @@ class _Ear(TorchDispatchMode):
         flops = int(count(*args, **kwargs, out_val=result)) if count else 0
         sources = [(t, self.spans[t]) for t in _tensors((args, kwargs)) if t in self.spans]
         maps = [out for out in _tensors(result) if out.ndim >= 2]
-        spans = _spans_of(packet, sources, args, maps[0]) if sources and maps else None
+        spans = (
+            _spans_of(packet._qualified_op_name, sources, args, maps[0])
+            if sources and maps
+            else None
+        )
         for out in maps if spans else ():
             self.spans[out] = spans
         shape = tuple(maps[0].shape) if maps else ()
@@ -120,11 +122,11 @@ def _tensors(tree: object) -> Iterable[Tensor]:
 
 
 def _spans_of(
-    packet: object, sources: list[tuple[Tensor, Spans]], args: tuple[Any, ...], out: Tensor
+    operator: str, sources: list[tuple[Tensor, Spans]], args: tuple[Any, ...], out: Tensor
 ) -> Spans | None:
     """Return what a position of the result sees."""
     tensor, spans = sources[0]
-    rule = _RULES.get(packet)
+    rule = _RULES.get(operator)
     if rule is not None:
         return rule(spans, tensor, args, out)
     maps = [given for source, given in sources if source.shape[-2:] == out.shape[-2:]]
@@ -237,19 +239,31 @@ def _pair(value: int | Sequence[int]) -> tuple[int, int]:
     return (value[0], value[-1])
 
 
-_RULES: dict[object, Callable[..., Spans]] = {
-    aten.convolution: _convolution,
-    aten.max_pool2d_with_indices: _pooling,
-    aten.avg_pool2d: _pooling,
-    aten._adaptive_avg_pool2d: _adaptive_pooling,
-    aten.adaptive_max_pool2d: _adaptive_pooling,
-    aten.mean: _mean,
-    aten.upsample_bilinear2d: _resizing(linear=True),
-    aten.upsample_nearest2d: _resizing(linear=False),
-    aten.index_select: _selection,
-    aten.slice: _slice,
-    aten.constant_pad_nd: _padding,
-    aten.reflection_pad2d: _padding,
-    aten.replication_pad2d: _padding,
+def _pooling_by_two(spans: Spans, tensor: Tensor, args: tuple[Any, ...], out: Tensor) -> Spans:
+    first, second = (span.window(2, stride=2) for span in spans)
+    return first, second
+
+
+def _unpooling(spans: Spans, tensor: Tensor, args: tuple[Any, ...], out: Tensor) -> Spans:
+    first, second = (span.transposed_window(2, stride=2) for span in spans)
+    return first, second
+
+
+_RULES: dict[str, Callable[..., Spans]] = {
+    "aten::convolution": _convolution,
+    "aten::max_pool2d_with_indices": _pooling,
+    "aten::avg_pool2d": _pooling,
+    "aten::_adaptive_avg_pool2d": _adaptive_pooling,
+    "aten::adaptive_max_pool2d": _adaptive_pooling,
+    "aten::mean": _mean,
+    "aten::upsample_bilinear2d": _resizing(linear=True),
+    "aten::upsample_nearest2d": _resizing(linear=False),
+    "aten::index_select": _selection,
+    "aten::slice": _slice,
+    "aten::constant_pad_nd": _padding,
+    "aten::reflection_pad2d": _padding,
+    "aten::replication_pad2d": _padding,
+    "atrous::max_pool_2bit": _pooling_by_two,
+    "atrous::max_unpool_2bit": _unpooling,
 }
 """What changes the geometry; everything else works position by position."""
