@@ -128,9 +128,10 @@ def loader(
 
 def samples(config: TrainConfig, crop: tuple[int, int], spec: DataSpec) -> TrainingSamples:
     """Return the training samples of the run."""
+    low, high = config.scale_range
     transform = JointTransform(
         crop,
-        scale_range=config.scale_range,
+        scale_range=(low * config.input_scale, high * config.input_scale),
         rotation=config.rotation,
         flip=config.flip,
         brightness=config.jitter,

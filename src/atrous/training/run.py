@@ -132,7 +132,7 @@ def seeded_model(
             classes=len(spec.label_set),
             **config.options,
         )
-        model.label_set = spec.label_set
+        model.label_set, model.input_scale = spec.label_set, config.input_scale
         if trained and not start_from(model, trained):
             reporter.note(f"Weights  {trained}, but the scores: it names other classes")
         return model, weights
@@ -153,7 +153,7 @@ def plan_run(
     config: TrainConfig, spec: DataSpec, model: SegmentationModel, device: str, done: int = 0
 ) -> Plan:
     """Measure what a step costs here and plan the run."""
-    crop = config.crop_size or derive_crop(spec)
+    crop = config.crop_size or derive_crop(spec, config.input_scale)
     precision = pick_precision(config.precision, device)
     source = samples(config, crop, spec)
     count = min(2, config.batch_size)
