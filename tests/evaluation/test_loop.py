@@ -49,12 +49,14 @@ def test_the_matrix_is_that_of_the_shipped_predictor_on_every_pair(predictor, sp
         predictor.model.head.bias += torch.tensor([0.0, 1.5, 0.0])  # now it errs
     result = evaluate(predictor, spec)
     expected = np.zeros((3, 3), int)
-    for pair, image in zip(spec.splits["val"], result.per_image, strict=True):
+    for pair, score in zip(spec.splits["val"], result.per_image, strict=True):
         with Image.open(pair.mask) as mask:
             labels = np.asarray(mask)
         matrix = confusion_matrix(predictor(pair.image).labels, labels, 3)
-        np.testing.assert_array_equal(image.matrix, matrix)
-        assert image.path == pair.image
+        np.testing.assert_array_equal(score.hits, np.diag(matrix))
+        np.testing.assert_array_equal(score.truth, matrix.sum(1))
+        np.testing.assert_array_equal(score.predicted, matrix.sum(0))
+        assert score.path == pair.image
         expected += matrix
     np.testing.assert_array_equal(result.matrix, expected)
     assert 0 < result.mean_iou < 1
