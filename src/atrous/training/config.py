@@ -71,6 +71,8 @@ class TrainConfig:
     """auto takes bf16-mixed where the processor computes it natively."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto takes the GPU if there is one."""
+    tile: int | None = None
+    """Side of the windows of large validation images, as in `atrous evaluate --tile`."""
     workers: int | None = None
     """Processes that read and augment images; from the number of cores if not given."""
     skip_bad: bool = False

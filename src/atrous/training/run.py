@@ -95,8 +95,10 @@ def fit(
     with memory_named(plan):
         step = train(config, plan, spec, model, folder, reporter)
     finished = step >= plan.iterations
-    predictor = Predictor(load(folder / "model"), device=device) if finished else None
-    evaluation = evaluate(predictor, spec, "val") if predictor else None
+    predictor = evaluation = None
+    if finished:
+        predictor = Predictor(load(folder / "model"), tile=config.tile, device=device)
+        evaluation = evaluate(predictor, spec, "val")
     return RunResult(folder, folder / "model", step, plan, evaluation, spec, predictor)
 
 
@@ -138,10 +140,10 @@ def plan_run(
     crop = config.crop_size or derive_crop(spec)
     precision = pick_precision(config.precision, device)
     source = samples(config, crop, spec)
-    count = min(2, config.batch_size)
+    count = min(2, config.batch_size, config.micro_batch or config.batch_size)
     batch = [source[number] for number in range(count)]
     images, labels = (torch.stack(part).to(device) for part in zip(*batch, strict=True))
-    predictor = Predictor(model, device=device)
+    predictor = Predictor(model, tile=config.tile, device=device)
     first = spec.read_image(spec.splits["val"][0])
 
     def loss(trial: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

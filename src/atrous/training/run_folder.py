@@ -25,7 +25,7 @@ __all__ = [
     "write_environment",
 ]
 
-MAY_CHANGE = {"data", "resume", "iterations", "workers", "device", "skip_bad"}
+MAY_CHANGE = {"data", "resume", "iterations", "tile", "workers", "device", "skip_bad"}
 """Fields that may differ between a run and its continuation; data may move, not change."""
 
 PACKAGES = (
