@@ -27,6 +27,14 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def wide_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four made scenes for training, two for validation, large enough to be cut."""
+    folder = tmp_path_factory.mktemp("data") / "wide"
+    write_scenes(folder, {"train": 4, "val": 2}, size=(96, 160), seed=7)
+    return folder
+
+
 @pytest.fixture
 def tiny() -> dict[str, object]:
     """Fields of a configuration that trains in seconds."""

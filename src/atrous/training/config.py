@@ -87,6 +87,8 @@ class TrainConfig:
     """auto takes bf16-mixed where the processor computes it natively."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto takes the GPU if there is one."""
+    tile: int | None = None
+    """Side of the windows of large validation images, as in `atrous evaluate --tile`."""
     workers: int | None = None
     """Processes that read and augment; else by the number of cores."""
     skip_bad: bool = False

@@ -64,7 +64,7 @@ def train(
     watch = Watch(
         spec,
         every=plan.val_every,
-        predictor=Predictor(model, device=plan.device),
+        predictor=Predictor(model, tile=config.tile, device=plan.device),
         keep=keep,
         journal=journal,
         reporter=reporter,
