@@ -18,7 +18,7 @@ from atrous.inference.merging import merge
 from atrous.inference.segmentation import Segmentation, to_rgb, uncertainty
 from atrous.inference.tiling import Block, Tiling, tiled
 from atrous.models.segmentation_model import SegmentationModel
-from atrous.ops import normalise, upsample_argmax
+from atrous.ops import normalise, resize, upsample_argmax
 
 __all__ = ["Predictor"]
 
@@ -44,7 +44,8 @@ class Predictor:
         model: Any `SegmentationModel`, also one in training: its train/eval modes are restored
             after each call. It is moved to `device`, its weights to the channels-last layout.
         engine: "eager" (torch); "auto" picks it.
-        scales: Factors on the image size, above 0; probabilities of all scales are averaged.
+        scales: Factors on the image size, above 0, besides the model's own `input_scale`;
+            probabilities of all scales are averaged.
         flip: Also look at the mirror image (left-right) and average.
         tile: Largest side, or (height, width), of a window, in pixels of the image; an image that
             fits into it is taken whole. None is the rule above, its pixels counted at the largest
@@ -84,8 +85,9 @@ class Predictor:
         # 1.4 times as fast for DeepLab v3+ on a CPU thread.
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.scales = tuple(float(scale) for scale in scales)
+        self.factors = tuple(scale * model.input_scale for scale in self.scales)
         self.flip = flip
-        self.tiling = Tiling.of(tile, max(self.scales))
+        self.tiling = Tiling.of(tile, max(self.factors))
         self.crf = crf
         self.precision = precision
         self.channels = len(model.normalization.mean)
@@ -135,6 +137,7 @@ class Predictor:
             "precision": self.precision,
             "device": self.device.type,
             "scales": list(self.scales),
+            "input_scale": self.model.input_scale,
             "flip": self.flip,
             "tile": list(self.tiling.window) if self.tiling.window else None,
             "whole_pixels": self.tiling.whole_pixels,
@@ -145,8 +148,8 @@ class Predictor:
         """Return labels (H, W) without ever holding K full-resolution maps of the whole image."""
         height, width = pixels.shape[:2]
         whole = self.tiling.keeps_whole(height, width)
-        if self.scales == (1.0,) and not self.flip and whole:
-            scores = self._score(self._tensor(pixels))
+        if len(self.scales) == 1 and not self.flip and whole:
+            scores = self._score(resize(self._tensor(pixels), self._seen(height, width)))
             labels = upsample_argmax(scores, (height, width), self.model.align_corners)
             return labels[0].cpu().numpy()
         labels_array = np.empty((height, width), np.uint8)
@@ -191,10 +194,14 @@ class Predictor:
         return merge(
             self._score,
             self._tensor(pixels),
-            scales=self.scales,
+            scales=self.factors,
             flip=self.flip,
             align_corners=self.model.align_corners,
         )
+
+    def _seen(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size at which the network sees an image, at the one scale that there is."""
+        return max(1, round(height * self.factors[0])), max(1, round(width * self.factors[0]))
 
     def _tensor(self, pixels: np.ndarray) -> Tensor:
         """Return (1, C, H, W) normalised float32 on the device; channels-last, as the array is."""
