@@ -135,6 +135,7 @@ def seeded_model(
             **config.options,
         )
         model.label_set, model.input_scale = spec.label_set, config.input_scale
+        model.normalization = model.normalization.with_white_at(spec.white)
         if trained and not start_from(model, trained):
             reporter.note(f"Weights  {trained}, but the scores: it names other classes")
         return model, weights
