@@ -57,6 +57,8 @@ def test_any_size_and_number_of_channels_gives_logits_at_input_size(
             scores = model.score(images)
             assert isinstance(scores, Scores)
             assert scores.main.shape[:2] == (2, 5)
+            channels = 0 if scores.features is None else scores.features.shape[1]
+            assert channels == model.feature_channels
 
 
 @pytest.mark.parametrize(("name", "encoder", "options"), ALL)
@@ -109,3 +111,32 @@ def test_images_of_a_batch_do_not_see_each_other_in_prediction(
     with torch.no_grad():
         together = model(images)
         torch.testing.assert_close(model(images[1:]), together[1:], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "encoder", "options"), ALL)
+def test_single_precision_agrees_with_double(
+    name: str, encoder: str | None, options: dict[str, Option]
+) -> None:
+    model = made(name, encoder, options).eval()
+    disturb(model)
+    images = torch.randn(1, 3, 50, 38)
+    with torch.no_grad():
+        single = model(images)
+        double = model.double()(images.double())
+    assert double.dtype == torch.float64
+    error = (single - double).abs().max()
+    assert error < 1e-4 * double.abs().max()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "encoder", "options"), ALL)
+def test_the_network_is_one_graph_that_gives_the_same_logits(
+    name: str, encoder: str | None, options: dict[str, Option]
+) -> None:
+    model = made(name, encoder, options).eval()
+    disturb(model)
+    images = torch.randn(2, 3, 50, 38)
+    with torch.no_grad():
+        expected = model(images)
+        exported = torch.export.export(model, (images,), strict=True)  # Dynamo, without a break
+        torch.testing.assert_close(exported.module()(images), expected)
