@@ -8,6 +8,7 @@ from typing import Literal, Union, get_args, get_origin, get_type_hints
 
 from atrous.errors import InputError, unknown
 from atrous.labels import LabelSet
+from atrous.models.deeplab_v1 import deeplab_v1
 from atrous.models.deeplab_v3_plus import deeplab_v3_plus
 from atrous.models.fcn import fcn8s
 from atrous.models.segmentation_model import ModelSpec, Option, SegmentationModel
@@ -33,6 +34,7 @@ class ModelEntry:
 
 
 MODELS: dict[str, ModelEntry] = {
+    "deeplab_v1": ModelEntry(build=deeplab_v1, paper="Chen et al., ICLR 2015", encoder="vgg16"),
     "deeplab_v3_plus": ModelEntry(
         build=deeplab_v3_plus, paper="Chen et al., ECCV 2018", encoder="mobilenet_v2"
     ),
