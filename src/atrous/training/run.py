@@ -11,7 +11,7 @@ from atrous.data import DataSpec, open_data
 from atrous.errors import InputError
 from atrous.evaluation import Evaluation, evaluate
 from atrous.inference import Predictor
-from atrous.models import MODELS, SegmentationModel
+from atrous.models import MODELS, SegmentationModel, default_encoder
 from atrous.training.checkpoints import checkpoint_step
 from atrous.training.config import TrainConfig
 from atrous.training.loop import memory_named, samples, train
@@ -116,7 +116,8 @@ def seeded_model(config: TrainConfig, spec: DataSpec, reporter: Reporter) -> Seg
         model.label_set = spec.label_set
         return model
 
-    names_encoder = config.encoder or (config.model in MODELS and MODELS[config.model].encoder)
+    known = config.model in MODELS
+    names_encoder = config.encoder or (known and default_encoder(config.model, config.options))
     if config.weights == "none" or (config.weights == "auto" and not names_encoder):
         return create(None)
     if config.weights != "auto":
