@@ -11,6 +11,7 @@ from atrous.models import MODELS, Option, Scores, SegmentationModel, build_model
 SMALL: dict[str, tuple[str | None, dict[str, Option]]] = {
     "attention_to_scale": ("vgg16", {"fc_channels": 8, "attention_channels": 8}),
     "deeplab_v1": ("vgg16", {"fc_channels": 8}),
+    "deeplab_v2": ("vgg16", {"fc_channels": 8}),
     "deeplab_v3_plus": ("mobilenet_v2_035", {"aspp_channels": 8, "decoder_channels": 8}),
     "fcn8s": ("vgg16", {"fc_channels": 8, "padding": "same"}),
     "unet": (None, {"base_channels": 4, "padding": "same"}),
@@ -28,6 +29,7 @@ FURTHER: list[tuple[str, str | None, dict[str, Option]]] = [
     ),
     ("deeplab_v1", "vgg16", {"fc6": "7x7", "fc_channels": 8}),
     ("deeplab_v1", "vgg16", {"fc6": "4x4", "fc_channels": 8, "msc": True}),
+    ("deeplab_v2", "resnet18", {"multi_scale": True}),
     ("deeplab_v3_plus", "resnet18", {"aspp_channels": 8, "output_stride": 8}),
     ("deeplab_v3_plus", "mobilenet_v2_035", {"aspp_channels": 8, "padding": "same"}),
     ("deeplab_v3_plus", "convnext_atto", {"aspp_channels": 8, "output_stride": 32}),

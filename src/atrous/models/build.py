@@ -10,6 +10,7 @@ from atrous.errors import InputError, unknown
 from atrous.labels import LabelSet
 from atrous.models.attention_to_scale import attention_to_scale
 from atrous.models.deeplab_v1 import deeplab_v1
+from atrous.models.deeplab_v2 import deeplab_v2
 from atrous.models.deeplab_v3_plus import deeplab_v3_plus
 from atrous.models.fcn import fcn8s
 from atrous.models.segmentation_model import ModelSpec, Option, SegmentationModel
@@ -46,6 +47,9 @@ MODELS: dict[str, ModelEntry] = {
         around={"network": "deeplab_v1", "pool5a": False},
     ),
     "deeplab_v1": ModelEntry(build=deeplab_v1, paper="Chen et al., ICLR 2015", encoder="vgg16"),
+    "deeplab_v2": ModelEntry(
+        build=deeplab_v2, paper="Chen et al., TPAMI 2017", encoder="resnet101"
+    ),
     "deeplab_v3_plus": ModelEntry(
         build=deeplab_v3_plus, paper="Chen et al., ECCV 2018", encoder="mobilenet_v2"
     ),
