@@ -113,14 +113,54 @@ def test_vggs_fully_connected_layers_become_fcns_convolutions(tmp_path):
         assert torch.equal(target.state_dict()[key], tensor)
 
 
-def test_layers_of_another_width_behind_the_features_keep_their_own_start(tmp_path):
+def test_wider_layers_behind_the_features_keep_their_own_start(tmp_path):
     from atrous.encoders.vgg import VGG16, fully_convolutional
 
-    path = file_of(VGG16(classifier=fully_convolutional(8)), tmp_path / "vgg.safetensors")
-    target = VGG16(classifier=fully_convolutional(4))
+    path = file_of(VGG16(classifier=fully_convolutional(4)), tmp_path / "vgg.safetensors")
+    target = VGG16(classifier=fully_convolutional(8))
     before = target.classifier[0].weight.clone()
     load_encoder_weights(target, path, name="vgg16")
     assert torch.equal(target.classifier[0].weight, before)
+
+
+@pytest.mark.parametrize(
+    ("kernel_size", "width", "taps", "filters"),
+    [
+        (7, 7, range(7), range(7)),
+        (4, 7, (0, 2, 4, 6), range(7)),
+        (3, 3, (0, 3, 6), (0, 3, 6)),
+    ],
+)
+def test_deeplabs_fc6_and_fc7_keep_taps_and_filters_of_vggs(
+    tmp_path, kernel_size, width, taps, filters
+):
+    from atrous.encoders.vgg import VGG16, fully_convolutional
+    from atrous.models.deeplab_v1 import Fc6, HoleVGG16, fc6_fc7
+
+    source = VGG16(classifier=fully_convolutional(7))
+    fc6, fc7 = source.classifier[0].weight, source.classifier[3].weight
+    state = source.state_dict()
+    for key in ("classifier.0.weight", "classifier.3.weight"):
+        state[key] = state[key].flatten(1)  # as torchvision stores them
+    state["classifier.0.bias"], state["classifier.3.bias"] = torch.rand(2, 7)
+    save_file(state, tmp_path / "vgg.safetensors")
+    heads = [fc6_fc7(Fc6(kernel_size, rate, width)) for rate in (6, 12)]
+    alone = HoleVGG16(classifier=heads[0])
+    several = HoleVGG16(classifier=torch.nn.ModuleList(heads))
+
+    for target in (alone, several):
+        for head in heads:
+            torch.nn.init.zeros_(head[0].weight)
+        load_encoder_weights(target, tmp_path / "vgg.safetensors", name="vgg16")
+        for head in heads if target is several else heads[:1]:
+            for i, out in enumerate(filters):
+                assert head[0].bias[i] == state["classifier.0.bias"][out]
+                for j, row in enumerate(taps):
+                    for k, column in enumerate(taps):
+                        assert torch.equal(head[0].weight[i, :, j, k], fc6[out, :, row, column])
+                for j, incoming in enumerate(filters):
+                    assert head[3].weight[i, j] == fc7[out, incoming]
+        assert torch.equal(target.features[28].weight, source.features[28].weight)
 
 
 def test_an_encoder_inside_a_saved_network_is_found(tmp_path):

@@ -50,6 +50,7 @@ class DeepLabV3Plus(SegmentationModel):
         convolution = SeparableConv if separable else ConvNormAct
         rates = aspp_rates(encoder.output_stride)
         self.align_corners = align_corners
+        self.feature_channels = decoder_channels
         self.encoder = encoder
         self.aspp = ASPP(encoder.channels[-1], aspp_channels, rates, separable=separable)
         self.reduce = ConvNormAct(encoder.channels[1], skip_channels, kernel_size=1)
@@ -66,7 +67,7 @@ class DeepLabV3Plus(SegmentationModel):
         skip = self.reduce(c2)
         x = resize(self.aspp(c5), skip.shape[-2:], align_corners=self.align_corners)
         x = self.refine(torch.cat([x, skip], dim=1))
-        return Scores(self.head(x))
+        return Scores(self.head(x), features=x)
 
 
 def deeplab_v3_plus(  # noqa: PLR0913 - every keyword is one option of the network

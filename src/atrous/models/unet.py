@@ -44,6 +44,7 @@ class UNet(SegmentationModel):
     ) -> None:
         super().__init__()
         self.output_stride = 16  # four poolings
+        self.feature_channels = base_channels
         widths = [base_channels * 2**level for level in range(_LEVELS)]
         self.valid = valid
         self.down = nn.ModuleList(
@@ -75,7 +76,8 @@ class UNet(SegmentationModel):
         for up, merge in zip(self.up, self.merge, strict=True):
             x = up(x)
             x = merge(torch.cat([x, _centre(skips.pop(), x.shape[-2:])], dim=1))
-        return Scores(self.head(x[..., :height, :width]))
+        x = x[..., :height, :width]
+        return Scores(self.head(x), features=x)
 
     def _framed(self, images: Tensor) -> Tensor:
         """Mirror the borders up to a size that every pooling halves: 16 k (+ 60 where valid)."""
@@ -105,6 +107,7 @@ class EncoderUNet(SegmentationModel):
         super().__init__()
         skips = (*encoder.channels[-2::-1], 0)
         before = (encoder.channels[-1], *decoder_channels)
+        self.feature_channels = decoder_channels[-1]
         self.encoder = encoder
         self.merge = nn.ModuleList(
             nn.Sequential(ConvNormAct(deep + skip, width), ConvNormAct(width, width))
@@ -120,7 +123,7 @@ class EncoderUNet(SegmentationModel):
             size = images.shape[-2:] if skip is None else skip.shape[-2:]
             x = functional.interpolate(x, size, mode="nearest")
             x = merge(x if skip is None else torch.cat([x, skip], dim=1))
-        return Scores(self.head(x))
+        return Scores(self.head(x), features=x)
 
 
 def unet(

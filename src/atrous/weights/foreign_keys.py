@@ -7,8 +7,8 @@ from torch import Tensor
 
 __all__ = ["translated"]
 
-WRAPPERS = ("module.", "_orig_mod.", "encoder.", "backbone.")
-"""Prefixes left by data parallelism, torch.compile and segmentation networks."""
+WRAPPERS = ("module.", "_orig_mod.", "network.encoder.", "encoder.", "backbone.")
+"""Prefixes left by data parallelism, torch.compile, and networks around encoders."""
 
 # timm's MobileNetV2 blocks -> torchvision's: the first has no expansion.
 _FIRST = {"conv_dw": "0.0", "bn1": "0.1", "conv_pw": "1", "bn2": "2"}
