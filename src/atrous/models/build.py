@@ -9,7 +9,7 @@ from typing import Literal, Union, get_args, get_origin, get_type_hints
 from atrous.errors import InputError, unknown
 from atrous.labels import LabelSet
 from atrous.models.deeplab_v3_plus import deeplab_v3_plus
-from atrous.models.fcn import fcn8s
+from atrous.models.fcn import fcn8s, fcn16s, fcn32s
 from atrous.models.segmentation_model import ModelSpec, Option, SegmentationModel
 from atrous.models.unet import unet
 from atrous.ops import Normalization
@@ -32,11 +32,15 @@ class ModelEntry:
     encoder: str | None
 
 
+_LONG = "Long, Shelhamer, Darrell, CVPR 2015"
+
 MODELS: dict[str, ModelEntry] = {
     "deeplab_v3_plus": ModelEntry(
         build=deeplab_v3_plus, paper="Chen et al., ECCV 2018", encoder="mobilenet_v2"
     ),
-    "fcn8s": ModelEntry(build=fcn8s, paper="Long, Shelhamer, Darrell, CVPR 2015", encoder="vgg16"),
+    "fcn16s": ModelEntry(build=fcn16s, paper=_LONG, encoder="vgg16"),
+    "fcn32s": ModelEntry(build=fcn32s, paper=_LONG, encoder="vgg16"),
+    "fcn8s": ModelEntry(build=fcn8s, paper=_LONG, encoder="vgg16"),
     "unet": ModelEntry(build=unet, paper="Ronneberger, Fischer, Brox, MICCAI 2015", encoder=None),
 }
 
