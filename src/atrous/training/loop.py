@@ -129,6 +129,7 @@ def samples(config: TrainConfig, crop: tuple[int, int], spec: DataSpec) -> Train
         contrast=config.jitter,
         saturation=config.jitter,
         ignore_index=spec.label_set.ignore_index,
+        elastic=config.elastic,
     )
     return TrainingSamples(spec, spec.splits["train"], transform, config.seed)
 
