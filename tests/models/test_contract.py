@@ -13,6 +13,8 @@ SMALL: dict[str, tuple[str | None, dict[str, Option]]] = {
     "deeplab_v1": ("vgg16", {"fc_channels": 8}),
     "deeplab_v2": ("vgg16", {"fc_channels": 8}),
     "deeplab_v3_plus": ("mobilenet_v2_035", {"aspp_channels": 8, "decoder_channels": 8}),
+    "fcn16s": ("googlenet", {"deconvolution": "learned"}),
+    "fcn32s": ("alexnet", {"fc_channels": 8, "padding": "same"}),
     "fcn8s": ("vgg16", {"fc_channels": 8, "padding": "same"}),
     "unet": (None, {"base_channels": 4, "padding": "same"}),
 }
@@ -33,7 +35,12 @@ FURTHER: list[tuple[str, str | None, dict[str, Option]]] = [
     ("deeplab_v3_plus", "resnet18", {"aspp_channels": 8, "output_stride": 8}),
     ("deeplab_v3_plus", "mobilenet_v2_035", {"aspp_channels": 8, "padding": "same"}),
     ("deeplab_v3_plus", "convnext_atto", {"aspp_channels": 8, "output_stride": 32}),
+    ("fcn32s", "caffenet", {"fc_channels": 8}),
+    ("fcn8s", "alexnet", {"fc_channels": 8, "padding": "same", "scaling": "at_once"}),
+    ("fcn8s", "bvlc_googlenet", {}),
+    ("fcn8s", "resnet18", {}),
     ("unet", None, {"base_channels": 4}),
+    ("unet", "googlenet", {"base_channels": 4}),
     ("unet", "mobilenet_v2_035", {"base_channels": 4}),
 ]
 ALL = [(name, *small) for name, small in SMALL.items()] + FURTHER

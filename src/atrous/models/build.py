@@ -12,7 +12,7 @@ from atrous.models.attention_to_scale import attention_to_scale
 from atrous.models.deeplab_v1 import deeplab_v1
 from atrous.models.deeplab_v2 import deeplab_v2
 from atrous.models.deeplab_v3_plus import deeplab_v3_plus
-from atrous.models.fcn import fcn8s
+from atrous.models.fcn import fcn8s, fcn16s, fcn32s
 from atrous.models.segmentation_model import ModelSpec, Option, SegmentationModel
 from atrous.models.unet import unet
 from atrous.ops import Normalization
@@ -39,6 +39,8 @@ class ModelEntry:
     around: Mapping[str, Option] | None = None
 
 
+_LONG = "Long, Shelhamer, Darrell, CVPR 2015"
+
 MODELS: dict[str, ModelEntry] = {
     "attention_to_scale": ModelEntry(
         build=attention_to_scale,
@@ -53,7 +55,9 @@ MODELS: dict[str, ModelEntry] = {
     "deeplab_v3_plus": ModelEntry(
         build=deeplab_v3_plus, paper="Chen et al., ECCV 2018", encoder="mobilenet_v2"
     ),
-    "fcn8s": ModelEntry(build=fcn8s, paper="Long, Shelhamer, Darrell, CVPR 2015", encoder="vgg16"),
+    "fcn16s": ModelEntry(build=fcn16s, paper=_LONG, encoder="vgg16"),
+    "fcn32s": ModelEntry(build=fcn32s, paper=_LONG, encoder="vgg16"),
+    "fcn8s": ModelEntry(build=fcn8s, paper=_LONG, encoder="vgg16"),
     "unet": ModelEntry(build=unet, paper="Ronneberger, Fischer, Brox, MICCAI 2015", encoder=None),
 }
 

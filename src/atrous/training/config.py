@@ -72,6 +72,8 @@ class TrainConfig:
     """Random rotation of the training images, degrees either way."""
     flip: float = 0.5
     """Share of training images that are mirrored left to right."""
+    elastic: float = 0.0
+    """Random bending of the training images, e.g. 10 (pixels, as U-Net's); 0 for none."""
     jitter: float = 0.3
     """Random change of brightness, contrast, saturation, as a fraction."""
 
@@ -133,7 +135,8 @@ class TrainConfig:
     def _check_spans(self) -> None:
         if not 0 <= self.seed < 2**32:
             raise InputError(f"--seed is {self.seed}, but must lie in 0..4294967295")
-        for name, limit in (("rotation", 180), ("flip", 1), ("jitter", 1), ("weight_decay", 1)):
+        limits = {"rotation": 180, "flip": 1, "elastic": 1000, "jitter": 1, "weight_decay": 1}
+        for name, limit in limits.items():
             if not 0 <= (getattr(self, name) or 0) <= limit:
                 flag, value = name.replace("_", "-"), getattr(self, name)
                 raise InputError(f"--{flag} is {value}, but must lie in 0..{limit}")

@@ -142,6 +142,7 @@ def samples(config: TrainConfig, crop: tuple[int, int], spec: DataSpec) -> Train
         # None takes the mean in each image's own depth; all have 16 bits where white is lower.
         fill=None if spec.white == 1 else tuple(round(65535 * value) for value in mean),
         ignore_index=spec.label_set.ignore_index,
+        elastic=config.elastic,
     )
     return TrainingSamples(spec, spec.splits["train"], transform, config.seed)
 

@@ -1,7 +1,7 @@
 """ImageNet weights into an encoder: from a file or by name, for any number of channels.
 
 Keys are torchvision's or timm's. What belongs to a file's classifier is dropped, except fc6 and
-fc7 of VGG-16 where FCN and DeepLab go on with them: as convolutions, which keep every n-th tap and
+fc7 of AlexNet and VGG where FCN and DeepLab go on with them: as convolutions, which keep every n-th tap and
 filter where they are smaller. Everything else must fit. A file made with TensorFlow's SAME padding
 wants an encoder built with `padding="same"`: either its safetensors header says so
 (`padding: same`), or the caller does, through the network's option `padding`.
@@ -25,8 +25,11 @@ from atrous.weights.tensor_files import read_tensors
 
 __all__ = ["adapt_channels", "load_encoder_weights"]
 
-CLASSIFIER = ("classifier.", "fc.", "head.", "heads.", "conv_head.", "bn2.", "pre_logits.")
-"""Where torchvision and timm keep what follows the features."""
+CLASSIFIER = (
+    *("classifier.", "fc.", "head.", "heads.", "conv_head.", "bn2.", "pre_logits."),
+    *("aux1.", "aux2."),  # GoogLeNet's
+)
+"""Where torchvision and timm keep what follows the features, or branches off."""
 
 
 def load_encoder_weights(

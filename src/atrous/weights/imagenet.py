@@ -13,19 +13,27 @@ from atrous.weights.sources import WeightsUnreachable, is_network_error
 __all__ = ["TORCHVISION_FILES", "cached_file", "check_published", "imagenet_tensors"]
 
 TORCHVISION_FILES = {
+    "alexnet": "alexnet-owt-7be5be79.pth",
+    "googlenet": "googlenet-1378be20.pth",
     "mobilenet_v2": "mobilenet_v2-b0353104.pth",
     "resnet18": "resnet18-f37072fd.pth",
     "resnet34": "resnet34-b627a593.pth",
     "resnet50": "resnet50-0676ba61.pth",
     "resnet101": "resnet101-63fe2227.pth",
     "vgg16": "vgg16-397923af.pth",
+    "vgg19": "vgg19-dcbb9e9d.pth",
 }
 """The IMAGENET1K_V1 files; the digits are the start of the SHA-256, which is checked."""
 
 HOST = "https://download.pytorch.org/models/"
 TIMM_NAMES = {"mobilenet_v2_050": "mobilenetv2_050.lamb_in1k"}
-WITHOUT = ("mobilenet_v2_075", "mobilenet_v2_035")
-"""Widths for which nobody has published weights in this layout."""
+WITHOUT = {
+    "bvlc_googlenet": "googlenet",
+    "caffenet": "alexnet",
+    "mobilenet_v2_035": "mobilenet_v2 or mobilenet_v2_050",
+    "mobilenet_v2_075": "mobilenet_v2 or mobilenet_v2_050",
+}
+"""Encoders for which nobody has published weights in this layout, and what to take instead."""
 
 PATIENCE_SECONDS = 10.0
 
@@ -55,8 +63,7 @@ def check_published(name: str) -> None:
     """
     if name in WITHOUT:
         raise WeightsUnreachable(
-            f"no public ImageNet weights for {name}; take mobilenet_v2 or mobilenet_v2_050, "
-            "a file, or none"
+            f"no public ImageNet weights for {name}; take {WITHOUT[name]}, a file, or none"
         )
     if name in TORCHVISION_FILES:
         return
