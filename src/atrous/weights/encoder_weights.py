@@ -1,9 +1,9 @@
 """ImageNet weights into an encoder: from a file or by name, for any number of channels.
 
 Keys are torchvision's or timm's. What belongs to a file's classifier is dropped, except fc6 and
-fc7 of AlexNet and VGG where FCN and DeepLab go on with them: as convolutions, which keep every n-th tap and
-filter where they are smaller. Everything else must fit. A file made with TensorFlow's SAME padding
-wants an encoder built with `padding="same"`: either its safetensors header says so
+fc7 of AlexNet and VGG where FCN and DeepLab go on with them: as convolutions, which keep every n-th
+tap and filter where they are smaller. Everything else must fit. A file made with TensorFlow's SAME
+padding wants an encoder built with `padding="same"`: either its safetensors header says so
 (`padding: same`), or the caller does, through the network's option `padding`.
 """
 
