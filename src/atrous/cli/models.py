@@ -12,6 +12,7 @@ SHOWN = 20
 """So many of timm's names are built and shown at most."""
 
 _SANDLER, _HE = "Sandler et al., CVPR 2018", "He et al., CVPR 2016"
+_SIMONYAN = "Simonyan, Zisserman, ICLR 2015"
 ENCODER_PAPERS = {
     "mobilenet_v2": _SANDLER,
     "mobilenet_v2_035": _SANDLER,
@@ -21,7 +22,8 @@ ENCODER_PAPERS = {
     "resnet18": _HE,
     "resnet34": _HE,
     "resnet50": _HE,
-    "vgg16": "Simonyan, Zisserman, ICLR 2015",
+    "vgg16": _SIMONYAN,
+    "vgg16_bn": _SIMONYAN,
 }
 
 

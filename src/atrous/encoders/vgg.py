@@ -3,6 +3,9 @@
 Layer names are torchvision's (`features.28.weight`, `classifier.0.weight`), so its public weights
 load; the fully connected layers, where a network asks for them, are convolutions (FCN, Sec. 3.1).
 
+`batch_norm` puts a norm between each convolution and its ReLU; layer names are then those of
+torchvision's vgg16_bn (`features.40.weight`, `features.41.running_mean`).
+
 Departures from the paper: poolings round up, as Caffe's do and FCN's crop offsets need; with an
 output stride below 32 the last poolings keep the resolution and what follows is dilated.
 """
@@ -12,11 +15,13 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from atrous.layers import BatchNorm
 from atrous.ops import Normalization
 
 __all__ = ["VGG16", "DensePool", "fully_convolutional"]
 
-_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions (Table 1, D)
+# Width as a multiple of the first stage's 64, and number of convolutions (Table 1, D).
+_STAGES = ((1, 2), (2, 2), (4, 3), (8, 3), (8, 3))
 
 
 class VGG16(nn.Module):
@@ -27,6 +32,8 @@ class VGG16(nn.Module):
         output_stride: 32, 16 or 8.
         first_padding: Zero padding of the first convolution; FCN's is 100.
         classifier: What follows the last stage (`fully_convolutional`); `forward` leaves it alone.
+        base_channels: Width of the first stage; the later ones have 2, 4, 8 and 8 times as much.
+        batch_norm: Normalise after every convolution.
     """
 
     def __init__(
@@ -36,12 +43,17 @@ class VGG16(nn.Module):
         output_stride: int = 32,
         first_padding: int = 1,
         classifier: nn.Sequential | None = None,
+        base_channels: int = 64,
+        batch_norm: bool = False,
     ) -> None:
         super().__init__()
-        self.features = nn.Sequential(*_layers(in_channels, output_stride, first_padding))
+        stages = [(multiple * base_channels, count) for multiple, count in _STAGES]
+        self.features = nn.Sequential(
+            *_layers(in_channels, stages, output_stride, first_padding, batch_norm)
+        )
         if classifier is not None:
             self.classifier = classifier
-        self.channels = tuple(channels for channels, _ in _STAGES)
+        self.channels = tuple(channels for channels, _ in stages)
         self.strides = tuple(min(stride, output_stride) for stride in (2, 4, 8, 16, 32))
         self.output_stride = output_stride
         self.normalization = Normalization.for_channels(in_channels)
@@ -96,12 +108,20 @@ class DensePool(nn.Module):
         return functional.max_pool2d(x, 2, stride=1, dilation=self.dilation)
 
 
-def _layers(in_channels: int, output_stride: int, first_padding: int) -> Iterator[nn.Module]:
-    """Yield convolutions, ReLUs and poolings in torchvision's order."""
+def _layers(
+    in_channels: int,
+    stages: list[tuple[int, int]],
+    output_stride: int,
+    first_padding: int,
+    batch_norm: bool,
+) -> Iterator[nn.Module]:
+    """Yield convolutions, norms, ReLUs and poolings in torchvision's order."""
     reached, dilation, padding = 1, 1, first_padding
-    for channels, convolutions in _STAGES:
+    for channels, convolutions in stages:
         for _ in range(convolutions):
             yield nn.Conv2d(in_channels, channels, 3, padding=padding, dilation=dilation)
+            if batch_norm:
+                yield BatchNorm(channels)
             yield nn.ReLU(inplace=True)
             in_channels, padding = channels, dilation
         if reached < output_stride:
