@@ -35,10 +35,15 @@ def test_normalisation_follows_the_encoder() -> None:
     assert build_model("unet").normalization == Normalization.imagenet()
 
 
+def test_a_network_with_a_normalisation_of_its_own_keeps_it() -> None:
+    model = build_model("segnet_basic", in_channels=2)
+    assert model.normalization == Normalization((0.0, 0.0), (1 / 255, 1 / 255))
+
+
 @pytest.mark.parametrize(
     ("name", "encoder", "options", "message"),
     [
-        ("unett", None, {}, r"unknown model 'unett'; did you mean unet\? \(all: atrous models\)"),
+        ("unett", None, {}, r"unknown model 'unett'; did you mean unet\b.*all: atrous models"),
         ("deeplabv3+", None, {}, "unknown model 'deeplabv3.'; did you mean deeplab_v3_plus"),
         ("fcn8s", "vgg11", {}, "unknown encoder of fcn8s 'vgg11'; did you mean vgg1"),
         ("unet", "resnet3", {}, "unknown encoder 'resnet3'; did you mean resnet34"),

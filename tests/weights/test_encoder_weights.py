@@ -232,6 +232,49 @@ def test_deeplabs_fc6_and_fc7_keep_taps_and_filters_of_vggs(
         assert torch.equal(target.features[28].weight, source.features[28].weight)
 
 
+def test_vgg_without_batch_norm_fills_segnet_whose_norms_start_afresh(tmp_path):
+    from atrous.encoders.vgg import VGG16
+    from atrous.weights import create_model
+
+    source = VGG16(base_channels=4)
+    path = file_of(source, tmp_path / "vgg16.safetensors")
+
+    model = create_model("segnet", encoder_weights=path, base_channels=4)
+
+    theirs, ours = (
+        [m for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
+        for network in (source, model.encoder)
+    )
+    assert len(theirs) == len(ours) == 13
+    for one, other in zip(theirs, ours, strict=True):
+        assert torch.equal(one.weight, other.weight)
+        assert torch.equal(one.bias, other.bias)
+    for norm in (m for m in model.encoder.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+        assert norm.weight.eq(1).all()
+        assert not norm.running_mean.any()
+
+
+def test_vgg_with_batch_norm_fills_segnet_norms_included(tmp_path):
+    from atrous.encoders.vgg import VGG16
+    from atrous.weights import create_model
+
+    source = with_random_statistics(VGG16(base_channels=4, batch_norm=True))
+    path = file_of(source, tmp_path / "vgg16_bn.safetensors")
+    for name in ("vgg16", "vgg16_bn"):
+        model = create_model("segnet", encoder_name=name, encoder_weights=path, base_channels=4)
+        for key, tensor in source.state_dict().items():
+            assert torch.equal(model.encoder.state_dict()[key], tensor)
+
+
+def test_plain_vgg_is_refused_where_batch_norms_were_asked_for(tmp_path):
+    from atrous.encoders.vgg import VGG16
+    from atrous.weights import create_model
+
+    path = file_of(VGG16(base_channels=4), tmp_path / "vgg16.safetensors")
+    with pytest.raises(InputError, match="another architecture, not of vgg16_bn"):
+        create_model("segnet", encoder_name="vgg16_bn", encoder_weights=path, base_channels=4)
+
+
 def test_an_encoder_inside_a_saved_network_is_found(tmp_path):
     from atrous.weights import create_model, save
 

@@ -47,7 +47,12 @@ def edit(folder, **changes):
 
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_a_loaded_model_computes_the_same_bits(name, tmp_path):
-    small = {"fcn8s": {"fc_channels": 8, "padding": "same"}, "unet": {"base_channels": 4}}
+    small = {
+        "fcn8s": {"fc_channels": 8, "padding": "same"},
+        "segnet": {"base_channels": 4},
+        "segnet_basic": {"channels": 4},
+        "unet": {"base_channels": 4},
+    }
     model = create_model(name, classes=5, **small.get(name, {})).eval()
     images = torch.rand(1, 3, 33, 48)
 

@@ -28,6 +28,7 @@ ENCODER_PAPERS = {
     "resnet50": _HE,
     "vgg16": _SIMONYAN,
     "vgg19": _SIMONYAN,
+    "vgg16_bn": _SIMONYAN,
 }
 
 

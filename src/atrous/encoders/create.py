@@ -29,6 +29,7 @@ ENCODERS: dict[str, Callable[..., Encoder]] = {
     "resnet50": partial(timm_pyramid, "resnet50"),
     "resnet101": partial(timm_pyramid, "resnet101"),
     "vgg16": VGG16,
+    "vgg16_bn": partial(VGG16, batch_norm=True),
     "vgg19": VGG19,
 }
 """Encoders with a name of ours; every other feature pyramid of timm is known by timm's name."""

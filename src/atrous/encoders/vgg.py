@@ -3,6 +3,9 @@
 Layer names are torchvision's (`features.28.weight`, `classifier.0.weight`), so its public weights
 load; the fully connected layers, where a network asks for them, are convolutions (FCN, Sec. 3.1).
 
+`batch_norm` puts a norm between each convolution and its ReLU; layer names are then those of
+torchvision's vgg16_bn (`features.40.weight`, `features.41.running_mean`).
+
 Departures from the paper: poolings round up, as Caffe's do and FCN's crop offsets need; with an
 output stride below 32 the last poolings keep the resolution and what follows is dilated.
 """
@@ -12,11 +15,13 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from atrous.layers import BatchNorm
 from atrous.ops import Normalization
 
 __all__ = ["VGG", "VGG16", "VGG19", "DensePool", "fully_convolutional"]
 
-_CHANNELS = (64, 128, 256, 512, 512)  # of the five stages (Table 1)
+_WIDTHS = (1, 2, 4, 8, 8)
+"""Of the five stages, in multiples of the first one's 64 (Table 1)."""
 
 
 class VGG(nn.Module):
@@ -30,6 +35,8 @@ class VGG(nn.Module):
         output_stride: 32, 16 or 8.
         first_padding: Zero padding of the first convolution; FCN's is 100.
         classifier: What follows the last stage (`fully_convolutional`); `forward` leaves it alone.
+        base_channels: Width of the first stage; the later ones have 2, 4, 8 and 8 times as much.
+        batch_norm: Normalise after every convolution.
     """
 
     convolutions: tuple[int, ...]
@@ -41,14 +48,18 @@ class VGG(nn.Module):
         output_stride: int = 32,
         first_padding: int = 1,
         classifier: nn.Sequential | None = None,
+        base_channels: int = 64,
+        batch_norm: bool = False,
     ) -> None:
         super().__init__()
+        widths = tuple(multiple * base_channels for multiple in _WIDTHS)
+        stages = list(zip(widths, self.convolutions, strict=True))
         self.features = nn.Sequential(
-            *_layers(self.convolutions, in_channels, output_stride, first_padding)
+            *_layers(in_channels, stages, output_stride, first_padding, batch_norm)
         )
         if classifier is not None:
             self.classifier = classifier
-        self.channels = _CHANNELS
+        self.channels = widths
         self.origins = tuple(1 - first_padding + (2**stage - 1) / 2 for stage in range(1, 6))
         self.strides = tuple(min(stride, output_stride) for stride in (2, 4, 8, 16, 32))
         self.output_stride = output_stride
@@ -117,13 +128,19 @@ class DensePool(nn.Module):
 
 
 def _layers(
-    convolutions: tuple[int, ...], in_channels: int, output_stride: int, first_padding: int
+    in_channels: int,
+    stages: list[tuple[int, int]],
+    output_stride: int,
+    first_padding: int,
+    batch_norm: bool,
 ) -> Iterator[nn.Module]:
-    """Yield convolutions, ReLUs and poolings in torchvision's order."""
+    """Yield convolutions, norms, ReLUs and poolings in torchvision's order."""
     reached, dilation, padding = 1, 1, first_padding
-    for channels, count in zip(_CHANNELS, convolutions, strict=True):
+    for channels, count in stages:
         for _ in range(count):
             yield nn.Conv2d(in_channels, channels, 3, padding=padding, dilation=dilation)
+            if batch_norm:
+                yield BatchNorm(channels)
             yield nn.ReLU(inplace=True)
             in_channels, padding = channels, dilation
         if reached < output_stride:

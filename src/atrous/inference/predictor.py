@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from atrous.errors import InputError, is_out_of_memory, unknown
 from atrous.inference.images import open_image
@@ -20,7 +20,7 @@ from atrous.inference.tiling import Block, Tiling, tiled
 from atrous.models.segmentation_model import SegmentationModel
 from atrous.ops import normalise, resize, upsample_argmax
 
-__all__ = ["Predictor"]
+__all__ = ["Predictor", "evaluating"]
 
 ImageSource = str | Path | np.ndarray | Image.Image
 CRF = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]]
@@ -106,7 +106,7 @@ class Predictor:
         """
         pixels = open_image(image, self.channels)
         merged = None
-        with _evaluating(self.model), self._memory_named(*pixels.shape[:2]):
+        with evaluating(self.model), self._memory_named(*pixels.shape[:2]):
             if probabilities or self.crf is not None:
                 merged = self._probabilities(pixels)
                 labels = merged.argmax(0).astype(np.uint8)
@@ -228,7 +228,7 @@ class Predictor:
 
 
 @contextlib.contextmanager
-def _evaluating(model: SegmentationModel) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """Put `model` in eval mode without gradients; give each module its own mode back.
 
     `no_grad`, not `inference_mode`: a tensor that a module keeps from here must still be usable

@@ -21,6 +21,7 @@ TORCHVISION_FILES = {
     "resnet50": "resnet50-0676ba61.pth",
     "resnet101": "resnet101-63fe2227.pth",
     "vgg16": "vgg16-397923af.pth",
+    "vgg16_bn": "vgg16_bn-6c64b313.pth",
     "vgg19": "vgg19-dcbb9e9d.pth",
 }
 """The IMAGENET1K_V1 files; the digits are the start of the SHA-256, which is checked."""
