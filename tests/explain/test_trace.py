@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from atrous.explain import layers
 from atrous.explain.trace import listen
 from atrous.models import build_model
 from atrous.models.unet import mirror
@@ -86,3 +87,28 @@ def test_nothing_is_left_hooked() -> None:
     listen(network, torch.zeros(1, 3, 8, 8))
     assert not network._forward_hooks
     assert not network._forward_pre_hooks
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder", "options", "layer", "field"),
+    [
+        ("fcn32s", "alexnet", {}, "encoder.classifier.1", 355),  # Long et al., Table 1
+        ("deeplab_v1", "vgg16", {"fc6": "7x7"}, "fc6", 404),  # the hole algorithm keeps VGG's
+    ],
+)
+def test_fields_that_the_papers_print(
+    name: str, encoder: str, options: dict[str, str], layer: str, field: int
+) -> None:
+    with torch.device("meta"):
+        network = build_model(name, encoder_name=encoder, classes=2, options=options).eval()
+        rows = layers(network, torch.empty(1, 3, 257, 257))
+    assert field in [row.receptive_field for row in rows if row.kind.startswith("conv")], layer
+
+
+def test_segnets_pooling_and_unpooling_keep_the_geometry() -> None:
+    network = build_model("segnet", classes=2, options={"base_channels": 2}).eval()
+    heard = [o for o in listen(network, torch.zeros(1, 3, 64, 64)) if o.spans]
+    pooled = [o for o in heard if o.kind == "max_pool_2bit"]
+    assert [o.spans[0].stride for o in pooled] == [2, 4, 8, 16, 32]
+    assert [o.spans[0].size for o in pooled] == [6, 16, 44, 100, 212]  # VGG-16's
+    assert heard[-1].spans[0].stride == 1
