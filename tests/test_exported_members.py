@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,9 @@ def written(path: Path) -> list[str]:
 
 
 def order(name: str) -> tuple[int, str]:
-    """Constants, then classes, then functions, as ruff sorts `__all__` (RUF022)."""
-    return (0 if name.isupper() else 1 if name[:1].isupper() else 2), name
+    """Constants, then classes, then functions, numbers by value, as ruff sorts them (RUF022)."""
+    kind = 0 if name.isupper() else 1 if name[:1].isupper() else 2
+    return kind, re.sub(r"\d+", lambda digits: digits[0].rjust(6), name)
 
 
 def public(path: Path) -> set[str]:

@@ -20,7 +20,9 @@ INTERRUPTED = 130
 
 def run(config: TrainConfig) -> int:
     """Train, evaluate the best model, write the report; return the exit code."""
-    from atrous.training.preflight import preflight  # loads torch: not for the help
+    if config.data is not None and not config.data.exists():
+        look_through(config.data, config.skip_bad)  # tells it without torch
+    from atrous.training.preflight import preflight
     from atrous.training.run_folder import resumable
 
     judged = preflight(config)  # what was typed, before the data, which may take minutes

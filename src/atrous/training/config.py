@@ -41,7 +41,7 @@ class TrainConfig:
     encoder: str | None = None
     """Encoder, as `atrous models` lists it; else the network's own default."""
     weights: str = "auto"
-    """Start: imagenet, none, a file, a model folder; auto tries imagenet."""
+    """Start: imagenet, none, a file or a model folder; auto: imagenet."""
     options: dict[str, str | int | float | bool] = field(default_factory=dict)
     """Further options of the network, such as output_stride=8."""
     out: Path | None = None
@@ -73,12 +73,12 @@ class TrainConfig:
     flip: float = 0.5
     """Share of training images that are mirrored left to right."""
     elastic: float = 0.0
-    """Random bending of the training images, e.g. 10 (pixels, as U-Net's); 0 for none."""
+    """Random bending of the training images in pixels; 10 is U-Net\'s."""
     jitter: float = 0.3
     """Random change of brightness, contrast, saturation, as a fraction."""
 
     class_weights: Literal["none", "median_frequency", "inverse", "enet"] = "none"
-    """What rare classes weigh in the loss, from their share of the pixels."""
+    """What rare classes weigh, from their share of the pixels."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
     """sgd (momentum 0.9) or adamw; the learning rate decays by poly 0.9."""
     lr: float | None = None
@@ -90,7 +90,7 @@ class TrainConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto takes the GPU if there is one."""
     tile: int | None = None
-    """Side of the windows of large validation images, as in `atrous evaluate --tile`."""
+    """Windows of large validation images, in pixels a side."""
     workers: int | None = None
     """Processes that read and augment; else by the number of cores."""
     skip_bad: bool = False

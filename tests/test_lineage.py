@@ -1,0 +1,42 @@
+"""The table of parameters in docs/lineage/README.md: every row is built and counted."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from atrous.models import MODELS, build_model
+from atrous.weights.blueprint import blueprint
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "lineage" / "README.md"
+ROWS = re.findall(r"\| `(\w+)\((.*?)\)` \| ([\d.,]+ ?M?) \| ([\d,]+) \|", PAGE.read_text())
+FIELDS = {"encoder_name", "in_channels", "classes"}
+UNIT = {"M": 1e6, "": 1.0}
+
+
+def counted(name: str, arguments: str) -> int:
+    call = ast.parse(f"f({arguments})", mode="eval").body
+    assert isinstance(call, ast.Call)
+    given = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
+    fields = {
+        key: given.pop(key) for key in ("encoder_name", "in_channels", "classes") & given.keys()
+    }
+    with blueprint():
+        model = build_model(name, **fields, options=given)
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize(("name", "arguments", "published", "ours"), ROWS)
+def test_a_row_is_what_is_counted_and_what_was_published(
+    name: str, arguments: str, published: str, ours: str
+) -> None:
+    number = int(ours.replace(",", ""))
+    assert counted(name, arguments) == number
+    digits, unit = re.fullmatch(r"([\d.,]+) ?(M?)", published).groups()  # type: ignore[union-attr] - ROWS matched it
+    value = float(digits.replace(",", "")) * UNIT[unit]
+    assert number == pytest.approx(value, rel=0.025 if unit else 0)
+
+
+def test_every_network_has_a_row() -> None:
+    assert {name for name, *_ in ROWS} == set(MODELS)
