@@ -17,10 +17,17 @@ ENCODER_PAPERS = {
     "mobilenet_v2_035": _SANDLER,
     "mobilenet_v2_050": _SANDLER,
     "mobilenet_v2_075": _SANDLER,
+    "mobilenet_v2_1280": _SANDLER,
+    "mobilenet_v3_large": "Howard et al., ICCV 2019",
     "resnet101": _HE,
+    "resnet101_caffe": _HE,
+    "resnet101s": _HE,
+    "resnet152": _HE,
+    "resnet152s": _HE,
     "resnet18": _HE,
     "resnet34": _HE,
     "resnet50": _HE,
+    "resnet50s": _HE,
     "vgg16": "Simonyan, Zisserman, ICLR 2015",
 }
 

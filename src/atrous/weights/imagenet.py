@@ -14,18 +14,25 @@ __all__ = ["TORCHVISION_FILES", "imagenet_tensors"]
 
 TORCHVISION_FILES = {
     "mobilenet_v2": "mobilenet_v2-b0353104.pth",
+    "mobilenet_v2_1280": "mobilenet_v2-b0353104.pth",
+    "mobilenet_v3_large": "mobilenet_v3_large-8738ca79.pth",
     "resnet18": "resnet18-f37072fd.pth",
     "resnet34": "resnet34-b627a593.pth",
     "resnet50": "resnet50-0676ba61.pth",
     "resnet101": "resnet101-63fe2227.pth",
+    "resnet152": "resnet152-394f9c45.pth",
     "vgg16": "vgg16-397923af.pth",
 }
 """The IMAGENET1K_V1 files; the digits are the start of the SHA-256, which is checked."""
 
 HOST = "https://download.pytorch.org/models/"
 TIMM_NAMES = {"mobilenet_v2_050": "mobilenetv2_050.lamb_in1k"}
-WITHOUT = ("mobilenet_v2_075", "mobilenet_v2_035")
-"""Widths for which nobody has published weights in this layout."""
+WITHOUT = {
+    "mobilenet_v2_075": "mobilenet_v2 or mobilenet_v2_050",
+    "mobilenet_v2_035": "mobilenet_v2 or mobilenet_v2_050",
+    "resnet101_caffe": "resnet101",
+}
+"""Encoders for which nobody has published weights in this layout, and which to take instead."""
 
 PATIENCE_SECONDS = 10.0
 
@@ -42,8 +49,7 @@ def imagenet_tensors(name: str) -> dict[str, Tensor]:
     """
     if name in WITHOUT:
         raise WeightsUnreachable(
-            f"no public ImageNet weights for {name}; take mobilenet_v2 or mobilenet_v2_050, "
-            "a file, or none"
+            f"no public ImageNet weights for {name}; take {WITHOUT[name]}, a file, or none"
         )
     with _reachable(name):
         if name in TORCHVISION_FILES:
