@@ -9,11 +9,14 @@ from torch import nn
 from atrous.models import MODELS, Option, Scores, SegmentationModel, build_model
 
 SMALL: dict[str, tuple[str | None, dict[str, Option]]] = {
+    "deeplab_v3": ("resnet18", {"aspp_channels": 8, "refine": True}),
     "deeplab_v3_plus": ("mobilenet_v2_035", {"aspp_channels": 8, "decoder_channels": 8}),
     "fcn8s": ("vgg16", {"fc_channels": 8, "padding": "same"}),
     "unet": (None, {"base_channels": 4, "padding": "same"}),
 }
 FURTHER: list[tuple[str, str | None, dict[str, Option]]] = [
+    ("deeplab_v3", "resnet18", {"form": "cascade", "output_stride": 8, "align_corners": True}),
+    ("deeplab_v3", "mobilenet_v2_035", {"aspp_channels": 8, "rates": "none"}),
     ("deeplab_v3_plus", "resnet18", {"aspp_channels": 8, "output_stride": 8}),
     ("deeplab_v3_plus", "mobilenet_v2_035", {"aspp_channels": 8, "padding": "same"}),
     ("deeplab_v3_plus", "convnext_atto", {"aspp_channels": 8, "output_stride": 32}),

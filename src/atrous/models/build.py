@@ -8,6 +8,7 @@ from typing import Literal, Union, get_args, get_origin, get_type_hints
 
 from atrous.errors import InputError, unknown
 from atrous.labels import LabelSet
+from atrous.models.deeplab_v3 import deeplab_v3
 from atrous.models.deeplab_v3_plus import deeplab_v3_plus
 from atrous.models.fcn import fcn8s
 from atrous.models.segmentation_model import ModelSpec, Option, SegmentationModel
@@ -33,6 +34,7 @@ class ModelEntry:
 
 
 MODELS: dict[str, ModelEntry] = {
+    "deeplab_v3": ModelEntry(build=deeplab_v3, paper="Chen et al., arXiv 2017", encoder="resnet50"),
     "deeplab_v3_plus": ModelEntry(
         build=deeplab_v3_plus, paper="Chen et al., ECCV 2018", encoder="mobilenet_v2"
     ),
@@ -102,8 +104,10 @@ def _checked_options(architecture: str, options: Mapping[str, Option]) -> dict[s
 
 _SAID: dict[object, str] = {
     bool: "true or false",
+    float: "a number above 0",
     int: "a whole number above 0",
     NoneType: "nothing (its default)",
+    str: "a text",
 }
 
 
