@@ -26,6 +26,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "encoders": ("layers", "ops"),
     "models": ("encoders", "layers", "ops", "labels"),
     "weights": ("models", "encoders", "labels", "ops"),
+    "smp": ("weights", "models"),
     # data: reading images only, so that predict reads them exactly as training does
     "inference": ("weights", "models", "data", "labels", "ops"),
     "evaluation": ("inference", "data", "labels", "ops"),
