@@ -81,6 +81,7 @@ def count_classes(labels: Sequence[np.ndarray], label_set: LabelSet) -> SplitSta
         pixels=tuple(sum(int((x == k).sum()) for x in labels) for k in classes),
         void=sum(int((x == label_set.ignore_index).sum()) for x in labels),
         images_with=tuple(sum(bool((x == k).any()) for x in labels) for k in classes),
+        area_with=tuple(sum(x.size for x in labels if (x == k).any()) for k in classes),
         sizes={x.shape: 1 for x in labels},
     )
 

@@ -37,7 +37,7 @@ def test_one_number_is_a_square_crop() -> None:
     assert TrainConfig(data=DATA).crop_size is None
 
 
-def test_learning_rate_and_decay_default_to_the_optimizers() -> None:
-    assert TrainConfig(data=DATA, optimizer="adamw").initial_lr == 0.001
+def test_weight_decay_defaults_to_the_optimizers() -> None:
+    assert TrainConfig(data=DATA, optimizer="adamw").decay == 0.01
     assert TrainConfig(data=DATA).decay == 1e-4
     assert TrainConfig(data=DATA, weight_decay=0.0).decay == 0.0

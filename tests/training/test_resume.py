@@ -1,5 +1,6 @@
 """A run that is killed and gone on with ends as the run that was left alone, to the bit."""
 
+import hashlib
 import json
 import os
 import random
@@ -17,9 +18,9 @@ from safetensors.torch import load_file, save_file
 
 from atrous.encoders import create_encoder
 from atrous.errors import InputError
-from atrous.training import TrainConfig, fit
+from atrous.training import Silent, TrainConfig, fit
 from atrous.training import checkpoints as checkpoints_module
-from atrous.weights import load
+from atrous.weights import load, read_model_config
 
 PROGRAM = """
 import json, os, sys, time
@@ -27,7 +28,7 @@ from pathlib import Path
 fields = json.loads(sys.argv[1])
 for name in ("data", "out", "resume"):
     fields[name] = Path(fields[name]) if fields.get(name) else None
-from atrous.training import TrainConfig, fit
+from atrous.training import Silent, TrainConfig, fit
 import atrous.files
 real = os.fsync
 def slow(descriptor):  # a disk that takes its time, so that a kill often lands inside a write
@@ -160,7 +161,20 @@ def test_a_finished_run_refuses_and_says_how_to_train_on(
     (run / "report.html").touch()
     with pytest.raises(InputError, match=r"finished \(2 of 2 iterations\).*--iterations 4"):
         fit(TrainConfig(resume=run))
-    assert fit(TrainConfig(resume=run, iterations=3)).step == 3
+    notes: list[str] = []
+
+    class Noting(Silent):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    assert fit(TrainConfig(resume=run, iterations=8), reporter=Noting()).step == 8
+    # 0.01 * (1 - 2 / 8) ** 0.9
+    assert notes == [
+        "Length   8 iterations instead of 2: the decay is planned anew, "
+        "so the learning rate goes from 0 to 0.0077 at iteration 2"
+    ]
+    lines = [line for line in journal(run) if line["split"] == "train"]
+    assert lines[2]["lr"] == pytest.approx(0.01 * 0.75**0.9)
 
 
 def test_a_run_goes_on_where_its_data_have_moved_but_not_where_they_changed(
@@ -199,9 +213,20 @@ def test_weights_that_are_no_longer_there_are_not_needed_to_go_on(
     save_file(encoder.state_dict(), file, {"padding": "same"})
     fields = {**tiny, "data": scenes, "out": run, "weights": str(file), "iterations": 1}
     fit(TrainConfig(**fields))
+    origin = {
+        "source": "file",
+        "name": "encoder.safetensors",
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+    }
+    assert read_model_config(run / "model").provenance["encoder_weights"] == origin
     file.unlink()
+    shutil.rmtree(run / "model")  # so that the next validation must write it, whatever it scores
+    state_of_best = state(run)
+    state_of_best["callbacks"]["Watch"]["best"] = -1.0
+    torch.save(state_of_best, run / "last.ckpt")
     assert fit(TrainConfig(resume=run, iterations=2)).step == 2
     assert load(run / "model").spec.options["padding"] == "same"
+    assert read_model_config(run / "model").provenance["encoder_weights"] == origin
 
 
 def test_an_option_that_cannot_change_is_refused_on_resume(

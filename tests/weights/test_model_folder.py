@@ -30,7 +30,7 @@ def small_model(seed=0, classes=3, **options):
         skip_channels=8,
         **options,
     )
-    model.label_set = LabelSet(("sky", "road", "void-like")[:classes], ignore_index=254)
+    model.label_set = LabelSet(("sky", "road", "void-like")[:classes])
     model.normalization = Normalization((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     return model
 

@@ -135,16 +135,20 @@ def _locate(path: Path | str) -> tuple[Path, dict[str, SplitFolders], Declared]:
 def _paired(
     root: Path, folders: Mapping[str, SplitFolders]
 ) -> tuple[dict[str, tuple[Pair, ...]], list[Finding], list[str]]:
-    """Match the files of every split; hold some out where there are no splits."""
+    """Match the files of every split; hold some out as val where nobody has."""
     findings = split_findings(root, folders)
+    has_misnamed_val = bool(findings)
     splits: dict[str, tuple[Pair, ...]] = {}
     for name, places in folders.items():
         splits[name], faults = pair_files(name, places)
         findings += faults
-    if WHOLE not in splits:
+    if WHOLE in splits:
+        held, note = hold_out(splits.pop(WHOLE), "train and val folders")
+    elif "train" in splits and "val" not in splits and not has_misnamed_val:
+        held, note = hold_out(splits.pop("train"), "val split")
+    else:
         return splits, findings, []
-    splits, note = hold_out(splits[WHOLE])
-    return splits, findings, [note]
+    return held | splits, findings, [note] if held["val"] else []
 
 
 def _sound(

@@ -1,6 +1,5 @@
 """Prediction plus a confusion matrix: every image of a split through the predictor that ships."""
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -107,7 +106,7 @@ def common_classes(data: LabelSet, model: LabelSet) -> LabelSet:
         InputError: They differ; the message says where.
     """
     if data.names == model.names or (_is_unnamed(data) and len(data) <= len(model)):
-        return dataclasses.replace(model, ignore_index=data.ignore_index)
+        return model
     if _is_unnamed(model) and len(data) == len(model):
         return data
     if len(data) != len(model):

@@ -7,7 +7,9 @@ borders around the image, lies inside `score`, so that the scores cover the whol
 
 Departures from the paper: the last up-convolution has 64 outputs as in Fig. 1 (the release: 128);
 `padding="same"` keeps every size and mirrors only up to a multiple of 16; `EncoderUNet` is the
-form that practice made of it: batch norm, nearest upsampling, any encoder on the way down.
+form that practice made of it: batch norm, nearest upsampling, any encoder on the way down. The
+paper's training is not here: `atrous train` has neither its weighted loss nor its elastic
+deformation (see `training/task.py`).
 """
 
 from typing import Literal

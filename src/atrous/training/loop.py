@@ -20,7 +20,9 @@ from atrous.evaluation import Evaluation
 from atrous.inference import Predictor
 from atrous.models import SegmentationModel
 from atrous.training.checkpoints import KeepLast, WholeFileIO
+from atrous.training.class_weights import class_weights
 from atrous.training.config import TrainConfig
+from atrous.training.environment import read_environment
 from atrous.training.plan import Plan
 from atrous.training.samples import BatchOrder, TrainingSamples, collate
 from atrous.training.task import SegmentationTask
@@ -44,12 +46,17 @@ def train(
         Optimizer steps done in all.
     """
     last = folder / "last.ckpt"
-    for leftover in folder.glob(f".{last.name}.*.part"):  # of kills inside the write
-        leftover.unlink(missing_ok=True)
     journal = Journal(folder, plan.done)
 
+    began = read_environment(folder / "environment.json")
+
     def keep(evaluation: Evaluation, step: int) -> None:
-        provenance = {"step": step, "data": spec.fingerprint, "seed": config.seed}
+        provenance = {
+            "step": step,
+            "data": spec.fingerprint,
+            "seed": config.seed,
+            "encoder_weights": began.get("encoder_weights", "unknown"),
+        }
         metrics = evaluation.to_json()
         del metrics["per_image"]  # a model is given away; the names of private images are not
         save(model, folder / "model", metrics=metrics, provenance=provenance)
@@ -65,11 +72,12 @@ def train(
     task = SegmentationTask(
         model,
         optimizer=config.optimizer,
-        lr=config.initial_lr,
+        lr=plan.lr,
         weight_decay=config.decay,
         iterations=plan.iterations,
         micro_batch=plan.micro_batch,
         seed=config.seed,
+        class_weights=class_weights(config.class_weights, spec.statistics["train"]),
     )
     model.train()
     batches = loader(config, plan, spec, plan.done)
