@@ -108,10 +108,15 @@ def test_dilated_features_are_torchvisions_with_the_same_weights(output_stride: 
 
 
 @pytest.mark.parametrize("output_stride", [16, 8])
-@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet101_caffe"])
-def test_the_dilated_map_holds_the_strided_one_on_a_lattice(name: str, output_stride: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "even_dilation"),
+    [("resnet18", False), ("resnet50", False), ("resnet101_caffe", True)],  # 3x3 behind the stride
+)
+def test_the_dilated_map_holds_the_strided_one_on_a_lattice(
+    name: str, even_dilation: bool, output_stride: int
+) -> None:
     coarse = lively(create_encoder(name))
-    dense = create_encoder(name, output_stride=output_stride).eval()
+    dense = create_encoder(name, output_stride=output_stride, even_dilation=even_dilation).eval()
     dense.load_state_dict(coarse.state_dict())
     images, step = torch.randn(1, 3, 65, 97), 32 // output_stride
     found, expected = dense(images)[-1][..., ::step, ::step], coarse(images)[-1]

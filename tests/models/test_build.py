@@ -39,7 +39,7 @@ def test_normalisation_follows_the_encoder() -> None:
     ("name", "encoder", "options", "message"),
     [
         ("unett", None, {}, r"unknown model 'unett'; did you mean unet\? \(all: atrous models\)"),
-        ("deeplabv3+", None, {}, "unknown model 'deeplabv3.'; did you mean deeplab_v3_plus"),
+        ("deeplabv3+", None, {}, r"unknown model 'deeplabv3\+'; did you mean .*deeplab_v3_plus"),
         ("fcn8s", "resnet18", {}, "unknown encoder of fcn8s 'resnet18'; did you mean vgg16"),
         ("unet", "resnet3", {}, "unknown encoder 'resnet3'; did you mean resnet34"),
         ("unet", None, {"base_chanels": 8}, "unknown option of unet .*did you mean base_channels"),

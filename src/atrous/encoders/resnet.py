@@ -11,7 +11,8 @@ Departures from the paper:
 - Below output stride 32 the last stages trade their stride for dilation. By default the first unit
   of such a stage keeps the dilation before it (torchvision), so that the dilated network computes
   the very features of the strided one, denser; with `even_dilation` it takes the stage's own
-  (PSPNet, DeepLab v2 and v3). `multi_grid` multiplies the dilations of block4 (DeepLab v3).
+  (PSPNet, DeepLab v2 and v3), which keeps those features where the stride lies in the 1x1.
+  `multi_grid` multiplies the dilations of block4 (DeepLab v3).
 - The last scale of every unit begins at zero, as in timm: a deep network starts as a shallow one.
 """
 
