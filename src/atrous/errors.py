@@ -21,9 +21,10 @@ def closest(name: str, choices: Iterable[str], *, count: int = 5) -> list[str]:
     """Return at most `count` of `choices`, the most similar to `name` first.
 
     Example:
-        >>> closest("deeplabv3plus", ["unet", "deeplab_v3_plus"])
+        >>> closest("deeplabv3+", ["unet", "deeplab_v3_plus"])
         ['deeplab_v3_plus']
     """
+    name = name.replace("+", "_plus")  # as the papers write it
     lowered = {choice.lower(): choice for choice in choices}
     found = difflib.get_close_matches(name.lower(), list(lowered), n=count, cutoff=0.5)
     return [lowered[match] for match in found]

@@ -14,6 +14,9 @@ VOID = 255
 
 Colour = tuple[int, int, int]
 
+BRIGHT: Colour = (255, 225, 0)
+"""Yellow: the lightest of the strong colours, and rare in photos."""
+
 
 @dataclass(frozen=True)
 class LabelSet:
@@ -95,10 +98,15 @@ class LabelSet:
 def default_colours(count: int) -> tuple[Colour, ...]:
     """Return the PASCAL VOC palette: bit b of a label goes to bit 7 - b / 3 of channel b % 3.
 
+    Two classes are black and `BRIGHT` instead: the one thing that is looked for is often thin (a
+    crack, a vessel, a wire), and VOC's dark red hardly shows on black or on a photo.
+
     Example:
         >>> default_colours(3)
         ((0, 0, 0), (128, 0, 0), (0, 128, 0))
     """
+    if count == 2:
+        return (0, 0, 0), BRIGHT
     colours = []
     for label in range(count):
         channels = [0, 0, 0]

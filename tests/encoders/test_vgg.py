@@ -1,9 +1,11 @@
+from collections.abc import Callable
+
 import pytest
 import torch
-from torchvision.models import vgg16
+from torchvision.models import vgg16, vgg19
 from torchvision.models.vgg import make_layers
 
-from atrous.encoders.vgg import VGG16, DensePool, fully_convolutional
+from atrous.encoders.vgg import VGG, VGG16, VGG19, DensePool, fully_convolutional
 
 
 def narrow(output_stride: int) -> VGG16:
@@ -18,12 +20,17 @@ def narrow(output_stride: int) -> VGG16:
     return encoder.eval()
 
 
-def test_parameters_keys_and_shapes_are_torchvisions() -> None:
+@pytest.mark.parametrize(
+    ("build", "peer", "parameters"), [(VGG16, vgg16, 14_714_688), (VGG19, vgg19, 20_024_384)]
+)
+def test_parameters_keys_and_shapes_are_torchvisions(
+    build: type[VGG], peer: Callable[[], torch.nn.Module], parameters: int
+) -> None:
     with torch.device("meta"):
-        ours = VGG16().state_dict()
-        theirs = vgg16().features.state_dict(prefix="features.")
+        ours = build().state_dict()
+        theirs = peer().get_submodule("features").state_dict(prefix="features.")
     assert {k: v.shape for k, v in ours.items()} == {k: v.shape for k, v in theirs.items()}
-    assert sum(tensor.numel() for tensor in ours.values()) == 14_714_688
+    assert sum(tensor.numel() for tensor in ours.values()) == parameters
 
 
 def test_the_fully_connected_layers_are_torchvisions_reshaped() -> None:

@@ -9,18 +9,41 @@ from torch import nn
 from atrous.models import MODELS, Option, Scores, SegmentationModel, build_model
 
 SMALL: dict[str, tuple[str | None, dict[str, Option]]] = {
+    "attention_to_scale": ("vgg16", {"fc_channels": 8, "attention_channels": 8}),
+    "deeplab_v1": ("vgg16", {"fc_channels": 8}),
+    "deeplab_v2": ("vgg16", {"fc_channels": 8}),
     "deeplab_v3": ("resnet18", {"aspp_channels": 8, "refine": True}),
     "deeplab_v3_plus": ("mobilenet_v2_035", {"aspp_channels": 8, "decoder_channels": 8}),
+    "fcn16s": ("googlenet", {"deconvolution": "learned"}),
+    "fcn32s": ("alexnet", {"fc_channels": 8, "padding": "same"}),
     "fcn8s": ("vgg16", {"fc_channels": 8, "padding": "same"}),
     "unet": (None, {"base_channels": 4, "padding": "same"}),
 }
 FURTHER: list[tuple[str, str | None, dict[str, Option]]] = [
+    (
+        "attention_to_scale",
+        "mobilenet_v2_035",
+        {"network": "deeplab_v3_plus", "aspp_channels": 8, "attention_channels": 8},
+    ),
+    (
+        "attention_to_scale",
+        None,
+        {"network": "unet", "base_channels": 4, "padding": "same", "merge": "average"},
+    ),
+    ("deeplab_v1", "vgg16", {"fc6": "7x7", "fc_channels": 8}),
+    ("deeplab_v1", "vgg16", {"fc6": "4x4", "fc_channels": 8, "msc": True}),
+    ("deeplab_v2", "resnet18", {"multi_scale": True}),
     ("deeplab_v3", "resnet18", {"form": "cascade", "output_stride": 8, "align_corners": True}),
     ("deeplab_v3", "mobilenet_v2_035", {"aspp_channels": 8, "rates": "none"}),
     ("deeplab_v3_plus", "resnet18", {"aspp_channels": 8, "output_stride": 8}),
     ("deeplab_v3_plus", "mobilenet_v2_035", {"aspp_channels": 8, "padding": "same"}),
     ("deeplab_v3_plus", "convnext_atto", {"aspp_channels": 8, "output_stride": 32}),
+    ("fcn32s", "caffenet", {"fc_channels": 8}),
+    ("fcn8s", "alexnet", {"fc_channels": 8, "padding": "same", "scaling": "at_once"}),
+    ("fcn8s", "bvlc_googlenet", {}),
+    ("fcn8s", "resnet18", {}),
     ("unet", None, {"base_channels": 4}),
+    ("unet", "googlenet", {"base_channels": 4}),
     ("unet", "mobilenet_v2_035", {"base_channels": 4}),
 ]
 ALL = [(name, *small) for name, small in SMALL.items()] + FURTHER
@@ -60,6 +83,8 @@ def test_any_size_and_number_of_channels_gives_logits_at_input_size(
             scores = model.score(images)
             assert isinstance(scores, Scores)
             assert scores.main.shape[:2] == (2, 5)
+            channels = 0 if scores.features is None else scores.features.shape[1]
+            assert channels == model.feature_channels
 
 
 @pytest.mark.parametrize(("name", "encoder", "options"), ALL)
@@ -112,3 +137,32 @@ def test_images_of_a_batch_do_not_see_each_other_in_prediction(
     with torch.no_grad():
         together = model(images)
         torch.testing.assert_close(model(images[1:]), together[1:], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "encoder", "options"), ALL)
+def test_single_precision_agrees_with_double(
+    name: str, encoder: str | None, options: dict[str, Option]
+) -> None:
+    model = made(name, encoder, options).eval()
+    disturb(model)
+    images = torch.randn(1, 3, 50, 38)
+    with torch.no_grad():
+        single = model(images)
+        double = model.double()(images.double())
+    assert double.dtype == torch.float64
+    error = (single - double).abs().max()
+    assert error < 1e-4 * double.abs().max()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "encoder", "options"), ALL)
+def test_the_network_is_one_graph_that_gives_the_same_logits(
+    name: str, encoder: str | None, options: dict[str, Option]
+) -> None:
+    model = made(name, encoder, options).eval()
+    disturb(model)
+    images = torch.randn(2, 3, 50, 38)
+    with torch.no_grad():
+        expected = model(images)
+        exported = torch.export.export(model, (images,), strict=True)  # Dynamo, without a break
+        torch.testing.assert_close(exported.module()(images), expected)

@@ -1,6 +1,7 @@
 """A run that is killed and gone on with ends as the run that was left alone, to the bit."""
 
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -18,6 +19,9 @@ from safetensors.torch import load_file, save_file
 
 from atrous.encoders import create_encoder
 from atrous.errors import InputError
+from atrous.evaluation import evaluate
+from atrous.inference import Predictor, tiling
+from atrous.ops import Normalization
 from atrous.training import Silent, TrainConfig, fit
 from atrous.training import checkpoints as checkpoints_module
 from atrous.weights import load, read_model_config
@@ -151,6 +155,62 @@ def test_best_of_training_is_what_the_saved_model_scores(
     assert result.evaluation is not None
     scores = [line["mean_iou"] for line in journal(run) if line["split"] == "val"]
     assert result.evaluation.mean_iou == max(scores)
+
+
+def test_validation_evaluation_and_saved_model_agree_also_where_images_are_cut(
+    wide_scenes: Path, tmp_path: Path, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiling, "WHOLE_PIXELS", 64 * 64)
+    monkeypatch.setattr(tiling, "TILE", 64)
+    run = tmp_path / "run"
+    result = fit(TrainConfig(**{**tiny, "data": wide_scenes, "out": run, "iterations": 2}))
+    assert result.evaluation is not None
+    assert result.evaluation.protocol["tile"] == [64, 64]
+    scores = [line["mean_iou"] for line in journal(run) if line["split"] == "val"]
+    assert result.evaluation.mean_iou == max(scores)
+    again = evaluate(Predictor(load(run / "model"), device="cpu"), result.spec)
+    assert (again.matrix == result.evaluation.matrix).all()
+
+
+def test_twelve_bit_images_are_seen_alike_in_training_and_by_the_saved_model(
+    deep_scenes: Path, tmp_path: Path, tiny: dict[str, Any]
+) -> None:
+    run = tmp_path / "run"
+    result = fit(TrainConfig(**{**tiny, "data": deep_scenes, "out": run, "iterations": 1}))
+    model = load(run / "model")
+    assert model.normalization == Normalization.imagenet().with_white_at(4095 / 65535)
+    assert result.evaluation is not None
+    again = evaluate(Predictor(model, device="cpu"), result.spec)
+    assert (again.matrix == result.evaluation.matrix).all()
+
+
+@pytest.mark.parametrize("spared", [0, 2])  # first met in the plan, or (after 2 calls) in training
+def test_a_validation_image_too_large_for_memory_names_the_tile_and_the_run_goes_on_with_it(
+    wide_scenes: Path,
+    tmp_path: Path,
+    tiny: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    spared: int,
+) -> None:
+    calls = itertools.count()
+    real = Predictor._score
+
+    def score(predictor: Predictor, images: torch.Tensor) -> torch.Tensor:
+        if images.shape[-1] > 64 and next(calls) >= spared:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(predictor, images)
+
+    monkeypatch.setattr(Predictor, "_score", score)
+    run = tmp_path / "run"
+    fields = {**tiny, "data": wide_scenes, "iterations": 2, "val_every": 2}
+    with pytest.raises(InputError, match=r"image of 160x96 does not fit .* with --tile 64"):
+        fit(TrainConfig(**{**fields, "out": run}))
+    if spared:
+        result = fit(TrainConfig(resume=run, tile=64))
+    else:
+        result = fit(TrainConfig(**{**fields, "out": run, "tile": 64}))
+    assert result.evaluation is not None
+    assert result.evaluation.protocol["tile"] == [64, 64]
 
 
 def test_a_finished_run_refuses_and_says_how_to_train_on(

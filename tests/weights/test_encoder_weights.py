@@ -1,5 +1,6 @@
 import math
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -113,14 +114,122 @@ def test_vggs_fully_connected_layers_become_fcns_convolutions(tmp_path):
         assert torch.equal(target.state_dict()[key], tensor)
 
 
-def test_layers_of_another_width_behind_the_features_keep_their_own_start(tmp_path):
+def thin(network):
+    """Take an eighth of all channels but the image's: the same graph, 64 times cheaper."""
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+            outs, ins, *kernel = module.weight.shape
+            shape = (outs // 8, ins if ins == 3 else ins // 8, *kernel)
+            spread = (2 / math.prod(shape[1:])) ** 0.5
+            module.weight = torch.nn.Parameter(spread * torch.randn(shape))
+            module.bias = torch.nn.Parameter(torch.randn(outs // 8) / 9)
+    return network.eval()
+
+
+def classifier_and_its_twin(name, slim):
+    """Return torchvision's classifier with random weights, and FCN's encoder for its file."""
+    import torchvision
+
+    from atrous.encoders import alexnet, vgg
+
+    build, fully = {
+        "alexnet": (partial(alexnet.AlexNet, first_padding=2), alexnet.fully_convolutional),
+        "vgg16": (vgg.VGG16, vgg.fully_convolutional),
+        "vgg19": (vgg.VGG19, vgg.fully_convolutional),
+    }[name]
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        theirs = getattr(torchvision.models, name)()
+        ours = build(classifier=fully())
+    return slim(theirs), slim(ours)
+
+
+def filled(network):
+    """Give a network without memory random weights, faster than its own initialisation does."""
+    network.to_empty(device="cpu")
+    for parameter in network.parameters():
+        fan_in = parameter[0].numel() if parameter.ndim > 1 else 100
+        torch.nn.init.uniform_(parameter, -((6 / fan_in) ** 0.5), (6 / fan_in) ** 0.5)
+    return network.eval()
+
+
+@pytest.mark.parametrize("name", ["alexnet", "vgg16", "vgg19"])
+@pytest.mark.parametrize("slim", [thin, pytest.param(filled, marks=pytest.mark.slow)])
+def test_the_convolutional_net_equals_the_classifier_on_a_crop_of_224(tmp_path, name, slim):
+    theirs, ours = classifier_and_its_twin(name, slim)
+
+    load_encoder_weights(ours, file_of(theirs, tmp_path / "w.safetensors"), name=name)
+
+    images = torch.randn(2, 3, 224, 224)
+    with torch.no_grad():
+        fc7 = ours.classifier(ours(images)[-1])
+        assert fc7.shape[-2:] == (1, 1)
+        found = theirs.classifier[-1](fc7.flatten(1))
+        torch.testing.assert_close(found, theirs(images), atol=1e-4, rtol=1e-4)
+
+
+def test_googlenet_and_its_mean_equal_the_classifier_on_a_crop_of_224(tmp_path):
+    from torchvision.models import googlenet
+
+    theirs = with_random_statistics(googlenet(aux_logits=True, init_weights=False))
+    ours = create_encoder("googlenet").eval()
+
+    load_encoder_weights(ours, file_of(theirs, tmp_path / "w.safetensors"), name="googlenet")
+
+    images = torch.randn(2, 3, 224, 224)
+    with torch.no_grad():
+        found = theirs.fc(ours(images)[-1].mean((2, 3)))
+        torch.testing.assert_close(found, theirs(images), atol=1e-4, rtol=1e-4)
+
+
+def test_wider_layers_behind_the_features_keep_their_own_start(tmp_path):
     from atrous.encoders.vgg import VGG16, fully_convolutional
 
-    path = file_of(VGG16(classifier=fully_convolutional(8)), tmp_path / "vgg.safetensors")
-    target = VGG16(classifier=fully_convolutional(4))
+    path = file_of(VGG16(classifier=fully_convolutional(4)), tmp_path / "vgg.safetensors")
+    target = VGG16(classifier=fully_convolutional(8))
     before = target.classifier[0].weight.clone()
     load_encoder_weights(target, path, name="vgg16")
     assert torch.equal(target.classifier[0].weight, before)
+
+
+@pytest.mark.parametrize(
+    ("kernel_size", "width", "taps", "filters"),
+    [
+        (7, 7, range(7), range(7)),
+        (4, 7, (0, 2, 4, 6), range(7)),
+        (3, 3, (0, 3, 6), (0, 3, 6)),
+    ],
+)
+def test_deeplabs_fc6_and_fc7_keep_taps_and_filters_of_vggs(
+    tmp_path, kernel_size, width, taps, filters
+):
+    from atrous.encoders.vgg import VGG16, fully_convolutional
+    from atrous.models.deeplab_v1 import Fc6, HoleVGG16, fc6_fc7
+
+    source = VGG16(classifier=fully_convolutional(7))
+    fc6, fc7 = source.classifier[0].weight, source.classifier[3].weight
+    state = source.state_dict()
+    for key in ("classifier.0.weight", "classifier.3.weight"):
+        state[key] = state[key].flatten(1)  # as torchvision stores them
+    state["classifier.0.bias"], state["classifier.3.bias"] = torch.rand(2, 7)
+    save_file(state, tmp_path / "vgg.safetensors")
+    heads = [fc6_fc7(Fc6(kernel_size, rate, width)) for rate in (6, 12)]
+    alone = HoleVGG16(classifier=heads[0])
+    several = HoleVGG16(classifier=torch.nn.ModuleList(heads))
+
+    for target in (alone, several):
+        for head in heads:
+            torch.nn.init.zeros_(head[0].weight)
+        load_encoder_weights(target, tmp_path / "vgg.safetensors", name="vgg16")
+        for head in heads if target is several else heads[:1]:
+            for i, out in enumerate(filters):
+                assert head[0].bias[i] == state["classifier.0.bias"][out]
+                for j, row in enumerate(taps):
+                    for k, column in enumerate(taps):
+                        assert torch.equal(head[0].weight[i, :, j, k], fc6[out, :, row, column])
+                for j, incoming in enumerate(filters):
+                    assert head[3].weight[i, j] == fc7[out, incoming]
+        assert torch.equal(target.features[28].weight, source.features[28].weight)
 
 
 def test_an_encoder_inside_a_saved_network_is_found(tmp_path):
@@ -267,7 +376,7 @@ def test_the_table_names_torchvisions_own_files():
         assert weights.url == imagenet.HOST + file
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2_035", "mobilenetv2_035"])
+@pytest.mark.parametrize("name", ["mobilenet_v2_035", "mobilenetv2_035", "caffenet"])
 def test_encoders_without_public_weights_say_so(name):
     with pytest.raises(
         WeightsUnreachable, match=rf"no (public )?ImageNet weights for {name}.* a file"

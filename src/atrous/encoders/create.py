@@ -6,17 +6,23 @@ from functools import partial
 
 from torch import nn
 
+from atrous.encoders.alexnet import AlexNet, CaffeNet
 from atrous.encoders.encoder import Encoder, Padding
+from atrous.encoders.googlenet import BVLCGoogLeNet, GoogLeNet
 from atrous.encoders.mobilenet_v2 import MobileNetV2
 from atrous.encoders.mobilenet_v3 import MobileNetV3
 from atrous.encoders.resnet import ResNet
 from atrous.encoders.timm_pyramid import timm_names, timm_pyramid
-from atrous.encoders.vgg import VGG16
+from atrous.encoders.vgg import VGG16, VGG19
 from atrous.errors import InputError, unknown
 
 __all__ = ["ENCODERS", "create_encoder"]
 
 ENCODERS: dict[str, Callable[..., Encoder]] = {
+    "alexnet": AlexNet,
+    "bvlc_googlenet": BVLCGoogLeNet,
+    "caffenet": CaffeNet,
+    "googlenet": GoogLeNet,
     "mobilenet_v2": partial(MobileNetV2, width=1.0),
     "mobilenet_v2_075": partial(MobileNetV2, width=0.75),
     "mobilenet_v2_050": partial(MobileNetV2, width=0.5),
@@ -33,6 +39,7 @@ ENCODERS: dict[str, Callable[..., Encoder]] = {
     "resnet152s": partial(ResNet, 152, deep_stem=True),
     "resnet101_caffe": partial(ResNet, 101, caffe=True),
     "vgg16": VGG16,
+    "vgg19": VGG19,
 }
 """Encoders with a name of ours; every other feature pyramid of timm is known by timm's name.
 

@@ -46,9 +46,13 @@ def evaluate(
     label_set = common_classes(spec.label_set, predictor.model.label_set)
 
     def predict(pair: Pair) -> NDArray[np.uint8]:
-        if spec.channels == predictor.channels:
-            return predictor(spec.read_image(pair)).labels
-        return predictor(pair.image).labels  # converts grey to colour and back, or says it cannot
+        same = spec.channels == predictor.channels
+        # The predictor's reader converts grey to colour and back, or says that it cannot.
+        pixels = spec.read_image(pair) if same else predictor.read(pair.image)
+        try:
+            return predictor(pixels).labels
+        except InputError as error:
+            raise InputError(f"{pair.image}: {error}") from error
 
     protocol = {"split": split, "resolution": "labels", **predictor.protocol()}
     return accumulate(

@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING
 from atrous._lazy import lazy
 
 if TYPE_CHECKING:
-    from atrous.models.build import MODELS, ModelEntry, build_model, model_options
+    from atrous.models.build import (
+        MODELS,
+        ModelEntry,
+        build_model,
+        default_encoder,
+        model_options,
+    )
     from atrous.models.segmentation_model import ModelSpec, Option, Scores, SegmentationModel
 
 __all__ = [
@@ -16,6 +22,7 @@ __all__ = [
     "Scores",
     "SegmentationModel",
     "build_model",
+    "default_encoder",
     "model_options",
 ]
 
@@ -29,6 +36,7 @@ __getattr__ = lazy(
         "Scores": "segmentation_model",
         "SegmentationModel": "segmentation_model",
         "build_model": "build",
+        "default_encoder": "build",
         "model_options": "build",
     },
 )

@@ -8,14 +8,17 @@ from typing import Literal, Union, get_args, get_origin, get_type_hints
 
 from atrous.errors import InputError, unknown
 from atrous.labels import LabelSet
+from atrous.models.attention_to_scale import attention_to_scale
+from atrous.models.deeplab_v1 import deeplab_v1
+from atrous.models.deeplab_v2 import deeplab_v2
 from atrous.models.deeplab_v3 import deeplab_v3
 from atrous.models.deeplab_v3_plus import deeplab_v3_plus
-from atrous.models.fcn import fcn8s
+from atrous.models.fcn import fcn8s, fcn16s, fcn32s
 from atrous.models.segmentation_model import ModelSpec, Option, SegmentationModel
 from atrous.models.unet import unet
 from atrous.ops import Normalization
 
-__all__ = ["MODELS", "ModelEntry", "build_model", "model_options"]
+__all__ = ["MODELS", "ModelEntry", "build_model", "default_encoder", "model_options"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,22 +26,40 @@ class ModelEntry:
     """One network of the lineage.
 
     Attributes:
-        build: (encoder_name, in_channels, num_classes, *, options) -> network.
+        build: (encoder_name, in_channels, num_classes, *, options) -> network; where `around`
+            is given (network, num_classes, *, options) -> network.
         paper: Authors, venue and year.
         encoder: The default encoder; None is the paper's own.
+        around: Of a network that works around another: which one ("network"), and with which
+            options unlike its own defaults. The option `network` names any other instead.
     """
 
     build: Callable[..., SegmentationModel]
     paper: str
     encoder: str | None
+    around: Mapping[str, Option] | None = None
 
+
+_LONG = "Long, Shelhamer, Darrell, CVPR 2015"
 
 MODELS: dict[str, ModelEntry] = {
+    "attention_to_scale": ModelEntry(
+        build=attention_to_scale,
+        paper="Chen et al., CVPR 2016",
+        encoder="vgg16",
+        around={"network": "deeplab_v1", "pool5a": False},
+    ),
+    "deeplab_v1": ModelEntry(build=deeplab_v1, paper="Chen et al., ICLR 2015", encoder="vgg16"),
+    "deeplab_v2": ModelEntry(
+        build=deeplab_v2, paper="Chen et al., TPAMI 2017", encoder="resnet101"
+    ),
     "deeplab_v3": ModelEntry(build=deeplab_v3, paper="Chen et al., arXiv 2017", encoder="resnet50"),
     "deeplab_v3_plus": ModelEntry(
         build=deeplab_v3_plus, paper="Chen et al., ECCV 2018", encoder="mobilenet_v2"
     ),
-    "fcn8s": ModelEntry(build=fcn8s, paper="Long, Shelhamer, Darrell, CVPR 2015", encoder="vgg16"),
+    "fcn16s": ModelEntry(build=fcn16s, paper=_LONG, encoder="vgg16"),
+    "fcn32s": ModelEntry(build=fcn32s, paper=_LONG, encoder="vgg16"),
+    "fcn8s": ModelEntry(build=fcn8s, paper=_LONG, encoder="vgg16"),
     "unet": ModelEntry(build=unet, paper="Ronneberger, Fischer, Brox, MICCAI 2015", encoder=None),
 }
 
@@ -58,7 +79,8 @@ def build_model(
         encoder_name: None is the network's default.
         in_channels: Channels of the images.
         classes: Number of labels K, background included, 2 to 255.
-        options: Variants of the network: the keyword-only parameters of its builder.
+        options: Variants of the network: the keyword-only parameters of its builder, and of the
+            network that it works around.
 
     Raises:
         InputError: An unknown model, encoder or option, or an option of the wrong kind.
@@ -70,24 +92,67 @@ def build_model(
     entry = MODELS[architecture]
     label_set = LabelSet.numbered(classes)
     resolved = _checked_options(architecture, options or {})
-    encoder_name = encoder_name or entry.encoder
-    model = entry.build(encoder_name, in_channels, classes, **resolved)
+    encoder_name = encoder_name or default_encoder(architecture, resolved)
+    model = _built(entry, encoder_name, in_channels, classes, resolved)
     model.spec = ModelSpec(architecture, encoder_name, in_channels, classes, resolved)
     model.label_set = label_set
     model.normalization = _normalization(model, in_channels)
     return model
 
 
-def model_options(architecture: str) -> dict[str, Option]:
-    """Return the options of a network with their defaults: its builder's keyword-only ones."""
-    parameters = inspect.signature(MODELS[architecture].build).parameters.values()
+def default_encoder(architecture: str, options: Mapping[str, Option]) -> str | None:
+    """Return a network's encoder, or that of the network which its options put it around."""
+    return MODELS.get(str(options.get("network")), MODELS[architecture]).encoder
+
+
+def model_options(architecture: str, *, network: Option = None) -> dict[str, Option]:
+    """Return the options of a network with their defaults: its builder's keyword-only ones.
+
+    Args:
+        architecture: A name of `MODELS`.
+        network: What it works around, if it does; the options of that one follow its own.
+
+    Raises:
+        InputError: It does not work around such a network.
+    """
+    entry = MODELS[architecture]
+    if entry.around is None:
+        return _own_options(entry)
+    name = entry.around["network"] if network is None else network
+    choices = [name for name, entry in MODELS.items() if entry.around is None]
+    if name not in choices:
+        raise unknown(f"network of {architecture}", str(name), choices, see="atrous models")
+    unlike = entry.around if name == entry.around["network"] else {"network": name}
+    return {**_own_options(entry), **model_options(str(name)), **unlike}
+
+
+def _own_options(entry: ModelEntry) -> dict[str, Option]:
+    """Return the keyword-only parameters of an entry's builder with their defaults."""
+    parameters = inspect.signature(entry.build).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def _built(
+    entry: ModelEntry,
+    encoder_name: str | None,
+    in_channels: int,
+    classes: int,
+    options: Mapping[str, Option],
+) -> SegmentationModel:
+    """Call the builder, after that of the network which it works around."""
+    own = {name: options[name] for name in _own_options(entry)}
+    if entry.around is None:
+        return entry.build(encoder_name, in_channels, classes, **own)
+    inner = MODELS[str(options["network"])]
+    return entry.build(_built(inner, encoder_name, in_channels, classes, options), classes, **own)
 
 
 def _checked_options(architecture: str, options: Mapping[str, Option]) -> dict[str, Option]:
     """Return all options, the given ones in the place of their defaults."""
-    defaults = model_options(architecture)
-    hints = get_type_hints(MODELS[architecture].build)
+    defaults = model_options(architecture, network=options.get("network"))
+    parts = [str(defaults.get("network", architecture)), architecture]
+    hints = {k: v for part in parts for k, v in get_type_hints(MODELS[part].build).items()}
+    hints["network"] = str  # of one that works around another: its name, checked above
     for name, value in options.items():
         if name not in defaults:
             raise unknown(f"option of {architecture}", name, defaults)

@@ -70,6 +70,7 @@ class DeepLabV3(SegmentationModel):
     ) -> None:
         super().__init__()
         self.align_corners = align_corners
+        self.feature_channels = aspp.channels
         self.encoder = encoder
         self.aspp = aspp
         self.head = classifier(aspp.channels, num_classes)
@@ -84,7 +85,8 @@ class DeepLabV3(SegmentationModel):
         auxiliary: tuple[Tensor, ...] = ()
         if self.auxiliary is not None and self.training:
             auxiliary = (self.auxiliary(c4),)
-        return Scores(self.head(self.aspp(c5)), auxiliary)
+        x = self.aspp(c5)
+        return Scores(self.head(x), auxiliary, features=x)
 
 
 class DeepLabV3Cascade(SegmentationModel):
@@ -105,6 +107,7 @@ class DeepLabV3Cascade(SegmentationModel):
             raise InputError(f"blocks is {blocks}; the last block of the cascade is 4, 5, 6 or 7")
         rate = 32 // encoder.output_stride  # block4's own
         self.align_corners = align_corners
+        self.feature_channels = encoder.channels[-1]
         self.encoder = encoder
         self.cascade = nn.Sequential(
             OrderedDict(
@@ -117,7 +120,8 @@ class DeepLabV3Cascade(SegmentationModel):
     def score(self, images: Tensor) -> Scores:
         """Map normalised images (N, C, H, W) of any size to logits at the output stride."""
         *_, c5 = self.encoder(images)
-        return Scores(self.head(self.cascade(c5)))
+        x = self.cascade(c5)
+        return Scores(self.head(x), features=x)
 
 
 class ASPP(nn.Module):

@@ -56,6 +56,7 @@ class DeepLabV3Plus(SegmentationModel):
         super().__init__()
         widths = [aspp.channels + skip_channels, *[decoder_channels] * decoder_convolutions]
         self.align_corners = align_corners
+        self.feature_channels = decoder_channels
         self.encoder = encoder
         self.aspp = aspp
         self.reduce = ConvNormAct(encoder.channels[1], skip_channels, kernel_size=1)
@@ -70,7 +71,7 @@ class DeepLabV3Plus(SegmentationModel):
         skip = self.reduce(c2)
         x = resize(self.aspp(c5), skip.shape[-2:], align_corners=self.align_corners)
         x = self.refine(torch.cat([x, skip], dim=1))
-        return Scores(self.head(x))
+        return Scores(self.head(x), features=x)
 
 
 def deeplab_v3_plus(  # noqa: PLR0913 - every keyword is one option of the network

@@ -45,11 +45,14 @@ class Scores(NamedTuple):
         main: (N, K, h, w) logits at the network's own stride.
         auxiliary: Further score maps that the paper supervises, each (N, K, h', w').
         attention: (N, S, h, w) weights of S scales, or None.
+        features: (N, F, h', w') what the last layer scored, over the whole image, or None: for
+            networks that look at more than scores, as Attention to Scale does.
     """
 
     main: Tensor
     auxiliary: tuple[Tensor, ...] = ()
     attention: Tensor | None = None
+    features: Tensor | None = None
 
 
 class SegmentationModel(nn.Module):
@@ -67,8 +70,15 @@ class SegmentationModel(nn.Module):
     label_set: LabelSet
     normalization: Normalization
 
+    input_scale: float = 1.0
+    """Factor on the size of an image before the network sees it: what it was trained at. The
+    predictor applies it; `score` and `forward` take images that have been resized already."""
+
     align_corners: bool = False
     """Corner convention of the final upsampling: ours, or that of the weights it holds."""
+
+    feature_channels: int = 0
+    """Channels F of `Scores.features`; 0 for a network that gives none."""
 
     def score(self, images: Tensor) -> Scores:
         """Map normalised images (N, C, H, W) of any size to coarse logits (N, K, h, w).

@@ -4,8 +4,9 @@ Not lazy like the other rooms: most modules here are named after their one funct
 package would hand out the module instead of the function once the module has been imported.
 """
 
+from atrous.ops.lattice import pad_to_lattice, trim
 from atrous.ops.normalise import Normalization, normalise
 from atrous.ops.resize import resize
 from atrous.ops.upsample_argmax import upsample_argmax
 
-__all__ = ["Normalization", "normalise", "resize", "upsample_argmax"]
+__all__ = ["Normalization", "normalise", "pad_to_lattice", "resize", "trim", "upsample_argmax"]

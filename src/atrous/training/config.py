@@ -64,12 +64,16 @@ class TrainConfig:
     """Images in memory at once, the others accumulated; else as many as fit."""
     crop: int | tuple[int, int] | None = None
     """Pixels of a crop, side or height,width; else the image size, at most 512."""
+    input_scale: float = 1.0
+    """Size at which the network sees images, in training and ever after."""
     scale_range: tuple[float, float] = (0.5, 2.0)
-    """Random zoom of the training images."""
+    """Random zoom of the training images, besides."""
     rotation: float = 10.0
     """Random rotation of the training images, degrees either way."""
     flip: float = 0.5
     """Share of training images that are mirrored left to right."""
+    elastic: float = 0.0
+    """Random bending of the training images, e.g. 10 (pixels, as U-Net's); 0 for none."""
     jitter: float = 0.3
     """Random change of brightness, contrast, saturation, as a fraction."""
 
@@ -85,6 +89,8 @@ class TrainConfig:
     """auto takes bf16-mixed where the processor computes it natively."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto takes the GPU if there is one."""
+    tile: int | None = None
+    """Side of the windows of large validation images, as in `atrous evaluate --tile`."""
     workers: int | None = None
     """Processes that read and augment; else by the number of cores."""
     skip_bad: bool = False
@@ -116,6 +122,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise InputError(f"--{name.replace('_', '-')} is {value}, but must be above 0")
+        if not 0.25 <= self.input_scale <= 4:
+            raise InputError(f"--input-scale is {self.input_scale}, but must lie in 0.25..4")
         if self.batch_size < 1:
             raise InputError(f"--batch-size is {self.batch_size}, but must be at least 1")
         if self.workers is not None and self.workers < 0:
@@ -127,7 +135,8 @@ class TrainConfig:
     def _check_spans(self) -> None:
         if not 0 <= self.seed < 2**32:
             raise InputError(f"--seed is {self.seed}, but must lie in 0..4294967295")
-        for name, limit in (("rotation", 180), ("flip", 1), ("jitter", 1), ("weight_decay", 1)):
+        limits = {"rotation": 180, "flip": 1, "elastic": 1000, "jitter": 1, "weight_decay": 1}
+        for name, limit in limits.items():
             if not 0 <= (getattr(self, name) or 0) <= limit:
                 flag, value = name.replace("_", "-"), getattr(self, name)
                 raise InputError(f"--{flag} is {value}, but must lie in 0..{limit}")

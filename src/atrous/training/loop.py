@@ -19,6 +19,7 @@ from atrous.errors import InputError, is_out_of_memory
 from atrous.evaluation import Evaluation
 from atrous.inference import Predictor
 from atrous.models import SegmentationModel
+from atrous.ops import Normalization
 from atrous.training.checkpoints import KeepLast, WholeFileIO
 from atrous.training.class_weights import class_weights
 from atrous.training.config import TrainConfig
@@ -64,7 +65,7 @@ def train(
     watch = Watch(
         spec,
         every=plan.val_every,
-        predictor=Predictor(model, device=plan.device),
+        predictor=Predictor(model, tile=config.tile, device=plan.device),
         keep=keep,
         journal=journal,
         reporter=reporter,
@@ -128,15 +129,20 @@ def loader(
 
 def samples(config: TrainConfig, crop: tuple[int, int], spec: DataSpec) -> TrainingSamples:
     """Return the training samples of the run."""
+    low, high = config.scale_range
+    mean = Normalization.for_channels(spec.channels).with_white_at(spec.white).mean
     transform = JointTransform(
         crop,
-        scale_range=config.scale_range,
+        scale_range=(low * config.input_scale, high * config.input_scale),
         rotation=config.rotation,
         flip=config.flip,
         brightness=config.jitter,
         contrast=config.jitter,
         saturation=config.jitter,
+        # None takes the mean in each image's own depth; all have 16 bits where white is lower.
+        fill=None if spec.white == 1 else tuple(round(65535 * value) for value in mean),
         ignore_index=spec.label_set.ignore_index,
+        elastic=config.elastic,
     )
     return TrainingSamples(spec, spec.splits["train"], transform, config.seed)
 

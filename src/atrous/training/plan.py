@@ -184,11 +184,13 @@ def measure_cost(
     )
 
 
-def derive_crop(spec: DataSpec) -> tuple[int, int]:
-    """Return the commonest size of the training images, at most 512 a side."""
+def derive_crop(spec: DataSpec, input_scale: float = 1.0) -> tuple[int, int]:
+    """Return the commonest size of the training images as the network sees them, at most 512."""
     sizes = spec.statistics["train"].sizes
     height, width = max(sizes, key=lambda size: sizes[size])
-    return min(height, LARGEST_CROP), min(width, LARGEST_CROP)
+    seen = (max(1, round(side * input_scale)) for side in (height, width))
+    first, second = (min(side, LARGEST_CROP) for side in seen)
+    return first, second
 
 
 def default_lr(optimizer: str, model: nn.Module) -> float:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from atrous.errors import InputError
-from atrous.models import MODELS
+from atrous.models import MODELS, default_encoder
 from atrous.training.config import TrainConfig
 from atrous.training.run_folder import check_out, resumed
 from atrous.weights import check_model, check_start
@@ -45,7 +45,8 @@ def preflight(config: TrainConfig) -> TrainConfig:
 
 def weights_source(config: TrainConfig) -> str | None:
     """Return what is begun with: "imagenet", a file, a model folder, or None: random weights."""
-    names_encoder = config.encoder or (config.model in MODELS and MODELS[config.model].encoder)
+    known = config.model in MODELS
+    names_encoder = config.encoder or (known and default_encoder(config.model, config.options))
     if config.weights == "none" or (config.weights == "auto" and not names_encoder):
         return None
     return "imagenet" if config.weights == "auto" else config.weights

@@ -81,7 +81,7 @@ def fit(
     done = _steps_done(config.resume, spec) if config.resume else 0
     if config.resume and config.iterations and done >= config.iterations:
         _refuse_finished(config.resume, done, config.iterations)
-        return _scored(config.resume, done, spec, device, reporter)
+        return _scored(config, config.resume, done, spec, device, reporter)
     # the checkpoint holds the weights: nothing to fetch, wherever they came from
     start = dataclasses.replace(config, weights="none") if done else config
     model, weights = seeded_model(start, spec, reporter)
@@ -101,13 +101,15 @@ def fit(
         step = train(config, plan, spec, model, folder, reporter)
     if step < plan.iterations:
         return RunResult(folder, folder / "model", step, None, spec, None)
-    return _scored(folder, step, spec, device, reporter)
+    return _scored(config, folder, step, spec, device, reporter)
 
 
-def _scored(folder: Path, step: int, spec: DataSpec, device: str, reporter: Reporter) -> RunResult:
+def _scored(
+    config: TrainConfig, folder: Path, step: int, spec: DataSpec, device: str, reporter: Reporter
+) -> RunResult:
     """Score the best model as it lies on the disk; that is all that a finished run may lack."""
     with resumable(folder):
-        predictor = Predictor(load(folder / "model"), device=device)
+        predictor = Predictor(load(folder / "model"), tile=config.tile, device=device)
         evaluation = evaluate(predictor, spec, "val", progress=reporter.scoring)
     return RunResult(folder, folder / "model", step, evaluation, spec, predictor)
 
@@ -132,7 +134,8 @@ def seeded_model(
             classes=len(spec.label_set),
             **config.options,
         )
-        model.label_set = spec.label_set
+        model.label_set, model.input_scale = spec.label_set, config.input_scale
+        model.normalization = model.normalization.with_white_at(spec.white)
         if trained and not start_from(model, trained):
             reporter.note(f"Weights  {trained}, but the scores: it names other classes")
         return model, weights
@@ -153,13 +156,13 @@ def plan_run(
     config: TrainConfig, spec: DataSpec, model: SegmentationModel, device: str, done: int = 0
 ) -> Plan:
     """Measure what a step costs here and plan the run."""
-    crop = config.crop_size or derive_crop(spec)
+    crop = config.crop_size or derive_crop(spec, config.input_scale)
     precision = pick_precision(config.precision, device)
     source = samples(config, crop, spec)
-    count = min(2, config.batch_size)
+    count = min(2, config.batch_size, config.micro_batch or config.batch_size)
     batch = [source[number] for number in range(count)]
     images, labels = (torch.stack(part).to(device) for part in zip(*batch, strict=True))
-    predictor = Predictor(model, device=device)
+    predictor = Predictor(model, tile=config.tile, device=device)
     first = spec.read_image(spec.splits["val"][0])
 
     def loss(trial: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from atrous.training.config import TrainConfig
 
 __all__ = ["check_out", "new_run", "read_config", "resumable", "resumed", "write_config"]
 
-MAY_CHANGE = {"data", "resume", "iterations", "workers", "device", "skip_bad"}
+MAY_CHANGE = {"data", "resume", "iterations", "tile", "workers", "device", "skip_bad"}
 """Fields that may differ between a run and its continuation; data may move, not change."""
 
 

@@ -109,7 +109,7 @@ def _unfilled(
 ) -> SegmentationModel:
     """Build the network, with the padding that its weights were trained with."""
     if encoder_weights is not None:
-        options = {**_padding_of(encoder_weights, name), **options}
+        options = {**_padding_of(encoder_weights, name, options.get("network")), **options}
     return build_model(
         name, encoder_name=encoder_name, in_channels=in_channels, classes=classes, options=options
     )
@@ -127,10 +127,11 @@ def _encoder(model: SegmentationModel) -> nn.Module:
     )
 
 
-def _padding_of(source: str | Path, architecture: str) -> dict[str, Option]:
+def _padding_of(source: str | Path, architecture: str, network: Option) -> dict[str, Option]:
     """Return the option `padding` that a weights file asks for in its header, if it does."""
     if str(source) == "imagenet" or architecture not in MODELS:
         return {}
     padding = read_metadata(Path(source)).get("padding")
-    is_encoders = model_options(architecture).get("padding") == "symmetric"  # fcn8s has its own
+    defaults = model_options(architecture, network=network)
+    is_encoders = defaults.get("padding") == "symmetric"  # fcn8s has its own
     return {"padding": padding} if padding and is_encoders else {}

@@ -1,13 +1,16 @@
 """ImageNet weights into an encoder: from a file or by name, for any number of channels.
 
-Keys are torchvision's or timm's. What belongs to a file's classifier is dropped (FCN's fc6 and
-fc7 on VGG-16 are kept where they have the file's width), and everything else must fit. A file
-made with TensorFlow's SAME padding wants an encoder built with `padding="same"`: either its
-safetensors header says so (`padding: same`), or the caller does, through the network's option
-`padding`.
+Keys are torchvision's or timm's. What belongs to a file's classifier is dropped, except fc6 and
+fc7 of AlexNet and VGG where FCN and DeepLab go on with them: as convolutions, which keep every n-th
+tap and filter where they are smaller. Everything else must fit. A file made with TensorFlow's SAME
+padding wants an encoder built with `padding="same"`: either its safetensors header says so
+(`padding: same`), or the caller does, through the network's option `padding`.
 """
 
-from collections.abc import Mapping
+import math
+import operator
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -22,8 +25,11 @@ from atrous.weights.tensor_files import read_tensors
 
 __all__ = ["adapt_channels", "load_encoder_weights"]
 
-CLASSIFIER = ("classifier.", "fc.", "head.", "heads.", "conv_head.", "bn2.", "pre_logits.")
-"""Where torchvision and timm keep what follows the features."""
+CLASSIFIER = (
+    *("classifier.", "fc.", "head.", "heads.", "conv_head.", "bn2.", "pre_logits."),
+    *("aux1.", "aux2."),  # GoogLeNet's
+)
+"""Where torchvision and timm keep what follows the features, or branches off."""
 
 
 def load_encoder_weights(
@@ -95,15 +101,21 @@ def _without_classifier(
     """Drop the file's classifier, except the layers that the encoder itself has, if they fit."""
     kept, is_mobilenet = {}, "features.17.conv.3.weight" in wanted
     for name, tensor in given.items():
-        if name.startswith(CLASSIFIER) and name not in wanted:
+        if name.startswith(CLASSIFIER):
             continue
         if name.startswith("features.18.") and name not in wanted and is_mobilenet:
             continue  # MobileNetV2's 1280 channels
-        kept[name] = _as_convolution(tensor, wanted.get(name))
+        kept[name] = tensor
     for name, tensor in wanted.items():
-        if name.startswith(CLASSIFIER) and (name not in kept or kept[name].shape != tensor.shape):
-            kept[name] = tensor
+        if name.startswith(CLASSIFIER):
+            source = name if name in given else _BRANCH.sub("classifier.", name)
+            fitting = _thinned(_as_convolution(given.get(source, tensor), tensor), tensor.shape)
+            kept[name] = fitting if fitting.shape == tensor.shape else tensor
     return kept
+
+
+_BRANCH = re.compile(r"^classifier\.\d+\.(?=\d)")
+"""One of several classifiers, as DeepLab v2 has: each starts from the file's only one."""
 
 
 def _rest_of_classifier(name: str) -> set[str]:
@@ -116,11 +128,34 @@ def _rest_of_classifier(name: str) -> set[str]:
         return set(timm.create_model(name).state_dict())
 
 
-def _as_convolution(tensor: Tensor, wanted: Tensor | None) -> Tensor:
-    """Return a fully connected layer's weights as those of the convolution it is (FCN)."""
-    if wanted is None or tensor.ndim != 2 or wanted.ndim != 4 or tensor.numel() != wanted.numel():
+def _as_convolution(tensor: Tensor, wanted: Tensor) -> Tensor:
+    """Return a fully connected layer's weights as those of the convolution it is (FCN).
+
+    Behind a 1x1 convolution stand single cells, behind any other the maps of the last stage.
+    """
+    if tensor.ndim != 2 or wanted.ndim != 4:
         return tensor
-    return tensor.reshape(wanted.shape)
+    is_point = wanted.shape[-1] == 1
+    channels = tensor.shape[1] if is_point else wanted.shape[1]
+    side = math.isqrt(tensor.shape[1] // channels)
+    if channels * side * side != tensor.shape[1]:
+        return tensor
+    return tensor.reshape(-1, channels, side, side)
+
+
+def _thinned(tensor: Tensor, shape: Sequence[int]) -> Tensor:
+    """Keep evenly spread entries, first and last among them, along every axis that is too long.
+
+    DeepLab v1's decimation of fc6: of 7 taps, 0 2 4 6 or 0 3 6. Of 4096 filters every fourth, the
+    same of fc6 and of fc7 (the release draws a quarter at random: their order means nothing).
+    """
+    if tensor.ndim != len(shape) or any(map(operator.lt, tensor.shape, shape)):
+        return tensor
+    for axis, (have, want) in enumerate(zip(tensor.shape, shape, strict=True)):
+        if have != want:
+            places = torch.arange(want) * (have - 1) // max(want - 1, 1)
+            tensor = tensor.index_select(axis, places)
+    return tensor
 
 
 def _with_counters(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -7,8 +7,8 @@ from torch import Tensor
 
 __all__ = ["translated"]
 
-WRAPPERS = ("module.", "_orig_mod.", "encoder.", "backbone.")
-"""Prefixes left by data parallelism, torch.compile and segmentation networks."""
+WRAPPERS = ("module.", "_orig_mod.", "network.encoder.", "encoder.", "backbone.")
+"""Prefixes left by data parallelism, torch.compile, and networks around encoders."""
 
 _ENDS = {
     "conv_stem.": "features.0.0.",

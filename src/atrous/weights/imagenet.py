@@ -13,6 +13,8 @@ from atrous.weights.sources import WeightsUnreachable, is_network_error
 __all__ = ["TORCHVISION_FILES", "cached_file", "check_published", "imagenet_tensors"]
 
 TORCHVISION_FILES = {
+    "alexnet": "alexnet-owt-7be5be79.pth",
+    "googlenet": "googlenet-1378be20.pth",
     "mobilenet_v2": "mobilenet_v2-b0353104.pth",
     "mobilenet_v2_1280": "mobilenet_v2-b0353104.pth",
     "mobilenet_v3_large": "mobilenet_v3_large-8738ca79.pth",
@@ -22,17 +24,20 @@ TORCHVISION_FILES = {
     "resnet101": "resnet101-63fe2227.pth",
     "resnet152": "resnet152-394f9c45.pth",
     "vgg16": "vgg16-397923af.pth",
+    "vgg19": "vgg19-dcbb9e9d.pth",
 }
 """The IMAGENET1K_V1 files; the digits are the start of the SHA-256, which is checked."""
 
 HOST = "https://download.pytorch.org/models/"
 TIMM_NAMES = {"mobilenet_v2_050": "mobilenetv2_050.lamb_in1k"}
 WITHOUT = {
-    "mobilenet_v2_075": "mobilenet_v2 or mobilenet_v2_050",
+    "bvlc_googlenet": "googlenet",
+    "caffenet": "alexnet",
     "mobilenet_v2_035": "mobilenet_v2 or mobilenet_v2_050",
+    "mobilenet_v2_075": "mobilenet_v2 or mobilenet_v2_050",
     "resnet101_caffe": "resnet101",
 }
-"""Encoders for which nobody has published weights in this layout, and which to take instead."""
+"""Encoders for which nobody has published weights in this layout, and what to take instead."""
 
 PATIENCE_SECONDS = 10.0
 

@@ -62,7 +62,13 @@ def save(
         tensors = {name: _halve(name, tensor) for name, tensor in tensors.items()}
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     config = ModelConfig(
-        model.spec, model.label_set, model.normalization, provenance or {}, metrics or {}, licence
+        model.spec,
+        model.label_set,
+        model.normalization,
+        provenance or {},
+        metrics or {},
+        licence,
+        input_scale=model.input_scale,
     )
     config = dataclasses.replace(config, fingerprint=_fingerprint(config, tensors))
     text = config.to_json()
@@ -107,6 +113,7 @@ def load(source: str | Path, **options: Option) -> SegmentationModel:
     except InputError as error:
         raise InputError(f"{folder}: {error}") from error
     model.label_set, model.normalization = config.label_set, config.normalization
+    model.input_scale = config.input_scale
     return model.eval()
 
 

@@ -65,7 +65,9 @@ def check_start(wanted: ModelSpec, folder: Path) -> None:
 
 def _complete(spec: ModelSpec) -> ModelSpec:
     """Return a recipe with the options that came after it was saved, at their defaults."""
-    defaults = model_options(spec.architecture) if spec.architecture in MODELS else {}
+    if spec.architecture not in MODELS:
+        return spec
+    defaults = model_options(spec.architecture, network=spec.options.get("network"))
     return replace(spec, options={**defaults, **spec.options})
 
 
