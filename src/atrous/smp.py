@@ -8,6 +8,8 @@ from the papers included, and their further arguments and defaults stand in
 from pathlib import Path
 from typing import cast
 
+from torch import nn
+
 from atrous.errors import InputError, unknown
 from atrous.models import MODELS, SegmentationModel, model_options
 from atrous.weights import create_model as _create_model
@@ -98,5 +100,6 @@ def _network(
     options = {**model_options(architecture), **options}  # one map, for a sigmoid of the caller's
     model = MODELS[architecture].build(encoder, in_channels, classes, **options)
     if source:
+        assert isinstance(model.encoder, nn.Module)
         load_encoder_weights(model.encoder, source, in_channels=in_channels, name=encoder)
     return model

@@ -65,7 +65,7 @@ class MobileNetV3(nn.Module):
             *units,
             layer(channels, 6 * channels, kernel_size=1),
         )
-        self.channels = (16, 24, 40, 112, 6 * channels)
+        self.channels: tuple[int, ...] = (16, 24, 40, 112, 6 * channels)
         self.strides = tuple(min(stride, output_stride) for stride in (2, 4, 8, 16, 32))
         self.output_stride = output_stride
         self.normalization = Normalization.for_channels(in_channels)

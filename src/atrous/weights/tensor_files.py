@@ -5,7 +5,7 @@ import pickle
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -114,12 +114,12 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _numpy_scalars() -> list[Callable[..., object] | tuple[Callable[..., object], str]]:
+def _numpy_scalars() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
     """Return what makes a NumPy number, such as a best score that was saved beside the weights.
 
     It builds numbers and nothing else; NumPy 1 pickled it under another name than NumPy 2 does.
     """
-    make = np.float64(0).__reduce__()[0]
+    make = cast("Callable[..., Any]", np.float64(0).__reduce__()[0])
     kinds = [type(np.dtype(kind)) for kind in ("float64", "float32", "int64")]
     return [make, (make, "numpy.core.multiarray.scalar"), np.dtype, *kinds]
 

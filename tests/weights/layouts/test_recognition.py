@@ -38,7 +38,7 @@ def test_the_image_level_moves_to_the_front() -> None:
 
 def test_a_resnet_of_unknown_depth_is_refused() -> None:
     tensors = {f"layer{s}.0.conv3.weight": torch.zeros(1) for s in (1, 2, 3, 4)}
-    with pytest.raises(InputError, match=r"bottleneck units \[1, 1, 1, 1\].*ResNet-18, 34, 50"):
+    with pytest.raises(InputError, match=r"bottleneck units \(1, 1, 1, 1\).*ResNet-18, 34, 50"):
         resnet_name(tensors, "", "torchvision")
 
 

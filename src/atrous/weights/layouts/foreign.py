@@ -57,18 +57,12 @@ def resnet_name(tensors: Mapping[str, Tensor], prefix: str, origin: str) -> str:
     Raises:
         InputError: None that we know.
     """
-    units = [
+    units = tuple(
         len({k.split(".")[0] for k in _below(tensors, f"{prefix}layer{stage}.")})
         for stage in (1, 2, 3, 4)
-    ]
+    )
     kind = "bottleneck" if f"{prefix}layer1.0.conv3.weight" in tensors else "basic"
-    depth = {
-        ("basic", 2, 2, 2, 2): 18,
-        ("basic", 3, 4, 6, 3): 34,
-        ("bottleneck", 3, 4, 6, 3): 50,
-        ("bottleneck", 3, 4, 23, 3): 101,
-        ("bottleneck", 3, 8, 36, 3): 152,
-    }.get((kind, *units))
+    depth = _DEPTHS.get((kind, units))
     if depth is None:
         raise InputError(
             f"{origin}'s network on an encoder that is not known here ({kind} units {units}); "
@@ -113,6 +107,15 @@ def image_level_first(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     name = "aspp.project.conv.weight"
     weight = tensors[name]
     return {**tensors, name: torch.roll(weight, weight.shape[0], dims=1)}
+
+
+_DEPTHS: dict[tuple[str, tuple[int, ...]], int] = {
+    ("basic", (2, 2, 2, 2)): 18,
+    ("basic", (3, 4, 6, 3)): 34,
+    ("bottleneck", (3, 4, 6, 3)): 50,
+    ("bottleneck", (3, 4, 23, 3)): 101,
+    ("bottleneck", (3, 8, 36, 3)): 152,
+}
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> list[str]:
