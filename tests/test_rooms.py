@@ -27,6 +27,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "models": ("encoders", "layers", "ops", "labels"),
     "explain": ("models", "encoders", "layers", "ops"),
     "weights": ("models", "encoders", "labels", "ops"),
+    "smp": ("weights", "models"),
     # data: reading images only, so that predict reads them exactly as training does
     "inference": ("weights", "models", "data", "labels", "ops"),
     "evaluation": ("inference", "data", "labels", "ops"),

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +19,8 @@ def test_every_encoder_yields_what_it_says(name: str, in_channels: int) -> None:
     assert len(encoder.normalization.mean) == in_channels
     assert [stage.shape[1] for stage in stages] == list(encoder.channels)
     sizes = [(-(-33 // stride), -(-47 // stride)) for stride in encoder.strides]
+    if name == "resnet101_caffe":  # its pooling makes 13 of 24
+        sizes = [sizes[0], (9, 13), (5, 7), (3, 4), (3, 4)]
     assert [tuple(stage.shape[-2:]) for stage in stages] == sizes
 
 
@@ -39,6 +42,26 @@ def test_padding_that_an_encoder_does_not_have_is_refused() -> None:
         create_encoder("vgg16", padding="same")
     with pytest.raises(InputError, match="unknown padding 'sane'; did you mean same"):
         create_encoder("mobilenet_v2", padding="sane")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        (
+            "xception41",
+            {"multi_grid": (1, 2, 4)},
+            r"xception41 has no multi_grid=\(1, 2, 4\); leave",
+        ),
+        ("mobilenet_v2", {"multi_grid": (1,)}, "encoder mobilenet_v2 has no multi_grid"),
+        ("xception41", {"even_dilation": True}, "encoder xception41 has no even_dilation=True"),
+        ("vgg16", {"even_dilation": True}, "encoder vgg16 has no even_dilation=True; leave it out"),
+    ],
+)
+def test_dilations_that_an_encoder_does_not_have_are_refused(
+    name: str, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        create_encoder(name, **settings)
 
 
 def test_mobilenet_needs_neither_timm_nor_torchvision() -> None:

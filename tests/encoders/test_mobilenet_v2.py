@@ -142,3 +142,32 @@ def test_imagenet_weights_fit_all_but_the_classifier(shared: object) -> None:
 def test_normalisation_is_imagenets_for_colour() -> None:
     assert MobileNetV2(width=0.35).normalization == Normalization.imagenet()
     assert MobileNetV2(5, width=0.35).normalization == Normalization.for_channels(5)
+
+
+def test_the_1280_channels_are_torchvisions_when_asked_for() -> None:
+    torch.manual_seed(0)
+    theirs, ours = mobilenet_v2().eval(), create_encoder("mobilenet_v2_1280").eval()
+    assert sum(p.numel() for p in ours.parameters()) == 2_223_872  # the paper's, without classifier
+    randomise_norms(theirs)
+    ours.load_state_dict(theirs.state_dict(), strict=False)
+    x = torch.randn(1, 3, 33, 65)
+    found = ours(x)[-1]
+    torch.testing.assert_close(found, theirs.features(x), atol=0, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("output_stride", "first", "others"),
+    [(16, {14: 2}, {15: 2, 17: 2}), (8, {7: 2, 14: 4}, {13: 2, 17: 4})],
+)
+def test_the_first_unit_of_a_dilated_stage_is_dilated_when_asked_for(
+    output_stride: int, first: dict[int, int], others: dict[int, int]
+) -> None:
+    with torch.device("meta"):
+        kept = MobileNetV2(output_stride=output_stride).features
+        dilated = MobileNetV2(output_stride=output_stride, even_dilation=True).features
+    for index, dilation in first.items():
+        assert dilated[index].conv[1][0].dilation == (dilation, dilation)
+        assert kept[index].conv[1][0].dilation == (dilation // 2, dilation // 2)
+    for index, dilation in others.items():
+        for network in (kept, dilated):
+            assert network[index].conv[1][0].dilation == (dilation, dilation)

@@ -1,7 +1,6 @@
 import pytest
 import timm
 import torch
-import torchvision
 
 from atrous.encoders import create_encoder
 from atrous.encoders.timm_pyramid import PatchPyramid
@@ -9,57 +8,17 @@ from atrous.errors import InputError
 from atrous.ops import Normalization
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101"])
-def test_keys_and_shapes_of_a_resnet_are_torchvisions(name: str) -> None:
-    with torch.device("meta"):
-        ours = create_encoder(name).state_dict()
-        theirs = getattr(torchvision.models, name)().state_dict()
-    kept = {key: value.shape for key, value in theirs.items() if not key.startswith("fc.")}
-    assert {key: value.shape for key, value in ours.items()} == kept
-
-
-@pytest.mark.parametrize(
-    ("name", "parameters"), [("resnet50", 23_508_032), ("resnet101", 42_500_160)]
-)
-def test_parameters_are_those_of_the_features(name: str, parameters: int) -> None:
-    with torch.device("meta"):
-        encoder = create_encoder(name)
-    assert sum(p.numel() for p in encoder.parameters()) == parameters
-
-
-def test_features_of_a_resnet_are_torchvisions_with_the_same_weights() -> None:
-    torch.manual_seed(0)
-    ours, theirs = create_encoder("resnet18").eval(), torchvision.models.resnet18().eval()
-    ours.load_state_dict(theirs.state_dict(), strict=False)
-    x = torch.randn(1, 3, 65, 97)
-    stages = ours(x)
-    x = theirs.relu(theirs.bn1(theirs.conv1(x)))
-    torch.testing.assert_close(stages[0], x)
-    x = theirs.maxpool(x)
-    for stage, layer in zip(stages[1:], ("layer1", "layer2", "layer3", "layer4"), strict=True):
-        x = getattr(theirs, layer)(x)
-        torch.testing.assert_close(stage, x)
-
-
 @pytest.mark.parametrize("output_stride", [16, 8])
-@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
-def test_the_dilated_map_holds_the_strided_one_on_a_lattice(name: str, output_stride: int) -> None:
+def test_the_dilated_map_holds_the_strided_one_on_a_lattice(output_stride: int) -> None:
     torch.manual_seed(0)
-    coarse, dense = (create_encoder(name, output_stride=s).eval() for s in (32, output_stride))
+    coarse, dense = (
+        create_encoder("resnet26", output_stride=s).eval() for s in (32, output_stride)
+    )
     dense.load_state_dict(coarse.state_dict())
     images, step = torch.randn(1, 3, 65, 97), 32 // output_stride
     found, expected = dense(images)[-1][..., ::step, ::step], coarse(images)[-1]
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
     assert dense.strides == tuple(min(stride, output_stride) for stride in (2, 4, 8, 16, 32))
-
-
-def test_a_513_image_gives_the_sizes_of_the_paper() -> None:
-    with torch.device("meta"):
-        images = torch.empty(1, 3, 513, 513)
-        for output_stride, last in ((16, 33), (8, 65)):
-            stages = create_encoder("resnet50", output_stride=output_stride)(images)
-            assert (stages[1].shape[-1], stages[-1].shape[-1]) == (129, last)
-            assert stages[1].shape[1] == 256
 
 
 def test_a_pyramid_that_begins_at_stride_4_is_completed_by_the_image() -> None:
@@ -81,7 +40,7 @@ def test_a_pyramid_that_begins_at_stride_1_is_cut() -> None:
 
 def test_normalisation_is_that_of_timms_weights() -> None:
     with torch.device("meta"):
-        assert create_encoder("resnet18").normalization == Normalization.imagenet()
+        assert create_encoder("resnet26").normalization == Normalization.imagenet()
         inception = create_encoder("xception41").normalization
         grey = create_encoder("xception41", in_channels=1).normalization
     assert inception == Normalization((0.5,) * 3, (0.5,) * 3)

@@ -31,6 +31,16 @@ def test_a_separable_convolution_has_9c_plus_c_times_k_weights() -> None:
     assert unit(torch.randn(2, 16, 7, 5)).shape == (2, 24, 7, 5)
 
 
+def test_a_separable_convolution_may_go_without_norm_between_its_halves() -> None:
+    torch.manual_seed(0)
+    unit = SeparableConv(4, 5, dilation=2, norm_between=False).eval()
+    x = torch.randn(1, 4, 9, 9)
+    y = functional.conv2d(x, unit.get_parameter("depthwise.conv.weight"), None, 1, 2, 2, 4)
+    y = functional.conv2d(y, unit.get_parameter("pointwise.conv.weight")) / (1 + 1e-5) ** 0.5
+    torch.testing.assert_close(unit(x), y.relu())
+    assert [name for name, _ in unit.depthwise.named_parameters()] == ["conv.weight"]
+
+
 def test_separable_weights_start_as_the_release_draws_them() -> None:
     torch.manual_seed(0)
     unit = SeparableConv(512, 512)

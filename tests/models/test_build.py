@@ -44,7 +44,7 @@ def test_a_network_with_a_normalisation_of_its_own_keeps_it() -> None:
     ("name", "encoder", "options", "message"),
     [
         ("unett", None, {}, r"unknown model 'unett'; did you mean unet\b.*all: atrous models"),
-        ("deeplabv3+", None, {}, "unknown model 'deeplabv3.'; did you mean deeplab_v3_plus"),
+        ("deeplabv3+", None, {}, r"unknown model 'deeplabv3\+'; did you mean .*deeplab_v3_plus"),
         ("fcn8s", "vgg11", {}, "unknown encoder of fcn8s 'vgg11'; did you mean vgg1"),
         ("unet", "resnet3", {}, "unknown encoder 'resnet3'; did you mean resnet34"),
         ("unet", None, {"base_chanels": 8}, "unknown option of unet .*did you mean base_channels"),

@@ -45,6 +45,16 @@ def test_parameters_on_vgg16_are_those_of_the_paper(head: str, parameters: int) 
     assert count(built("vgg16", head=head)) == parameters
 
 
+def test_the_releases_resnet_is_an_option() -> None:
+    model = built("resnet101_caffe", even_dilation=True)
+    assert count(model) == 44_048_532
+    for stage, rate in ((model.encoder.layer3, 2), (model.encoder.layer4, 4)):
+        assert {unit.conv2.dilation[0] for unit in stage} == {rate}
+    assert model.encoder.layer2[0].conv1.stride == (2, 2)
+    images = torch.empty(1, 3, 321, 321, device="meta")
+    assert model.encoder(images)[-1].shape[-2:] == (41, 41)  # Sec. 4.1.2
+
+
 def test_scales_share_their_weights() -> None:
     model = built(multi_scale=True)
     assert count(model) == 44_048_532

@@ -1,22 +1,162 @@
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import nn
+from torch.nn import functional
+from torchvision.models import mobilenet_v2
 
-from atrous.models.deeplab_v3 import ASPP, aspp_rates
+from atrous.errors import InputError
+from atrous.layers import ConvNormAct, SeparableConv
+from atrous.models import Option, SegmentationModel, build_model
+from atrous.models.deeplab_v3 import ASPP, DeepLabV3Cascade, aspp_rates
+from atrous.ops import Normalization, normalise, resize
 
 
-def test_parameters_are_those_of_the_paper() -> None:
+def built(encoder: str, **options: Option) -> SegmentationModel:
     with torch.device("meta"):
-        assert sum(p.numel() for p in ASPP(2048, 256, (6, 12, 18)).parameters()) == 15_535_104
+        return build_model("deeplab_v3", encoder_name=encoder, options=options)
 
 
-def test_rates_follow_the_output_stride() -> None:
+def count(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def rates_of(stage: nn.Module) -> list[int]:
+    return [unit.conv2.dilation[0] for unit in stage]
+
+
+@pytest.mark.parametrize(
+    ("encoder", "options", "parameters"),
+    [
+        ("resnet50", {}, 39_048_533),
+        ("resnet101", {}, 58_040_661),
+        ("resnet50s", {}, 39_172_309),
+        ("resnet101s", {}, 58_164_437),
+        ("xception65", {"separable": True}, 40_892_485),
+        ("mobilenet_v2", {"rates": "none"}, 2_113_557),  # the 2.11 M of the MobileNetV2 paper
+    ],
+)
+def test_parameters_are_those_of_the_paper(
+    encoder: str, options: dict[str, Option], parameters: int
+) -> None:
+    assert count(built(encoder, **options)) == parameters
+
+
+@pytest.mark.parametrize(
+    ("encoder", "auxiliary", "parameters"),
+    [
+        ("resnet50", False, 39_638_869),
+        ("resnet101", False, 58_630_997),
+        ("resnet50", True, 42_004_074),  # as torchvision publishes them
+        ("resnet101", True, 60_996_202),
+    ],
+)
+def test_torchvisions_form_has_torchvisions_parameters(
+    encoder: str, auxiliary: bool, parameters: int
+) -> None:
+    assert count(built(encoder, refine=True, auxiliary=auxiliary)) == parameters
+
+
+@pytest.mark.parametrize(
+    ("encoder", "parameters"),
+    [
+        ("resnet50", (23_551_061, 36_938_837, 50_326_613, 63_714_389)),
+        ("resnet101", (42_543_189, 55_930_965, 69_318_741, 82_706_517)),
+    ],
+)
+def test_cascades_have_the_parameters_of_their_blocks(
+    encoder: str, parameters: tuple[int, ...]
+) -> None:
+    for blocks, expected in zip((4, 5, 6, 7), parameters, strict=True):
+        assert count(built(encoder, form="cascade", blocks=blocks)) == expected
+
+
+def test_the_head_has_the_parameters_of_the_release() -> None:
+    with torch.device("meta"):
+        assert count(ASPP(2048, 256, (6, 12, 18))) == 15_535_104
+
+
+@pytest.mark.parametrize(
+    ("output_stride", "block3", "block4"),
+    [(16, 1, [2, 4, 8]), (8, 2, [4, 8, 16]), (32, 1, [1, 2, 4])],
+)
+def test_the_multi_grid_of_the_final_model_is_1_2_4(
+    output_stride: int, block3: int, block4: list[int]
+) -> None:
+    model = built("resnet101", output_stride=output_stride)
+    assert rates_of(model.encoder.layer4) == block4
+    assert set(rates_of(model.encoder.layer3)) == {block3}
+    assert [branch.conv.dilation[0] for branch in model.aspp.atrous] == list(
+        aspp_rates(output_stride)
+    )
+
+
+@pytest.mark.parametrize(("output_stride", "first"), [(16, 2), (8, 4)])
+def test_each_block_of_the_cascade_doubles_the_rate_of_the_one_before(
+    output_stride: int, first: int
+) -> None:
+    model = built("resnet50", form="cascade", output_stride=output_stride)
+    assert isinstance(model, DeepLabV3Cascade)
+    blocks = [model.encoder.layer4, *model.cascade]
+    assert len(blocks) == 4
+    for power, block in enumerate(blocks):  # multi-grid (1, 2, 1): Table 4's best
+        rate = first * 2**power
+        assert rates_of(block) == [rate, 2 * rate, rate]
+    images = torch.empty(1, 3, 513, 513, device="meta")
+    size = 512 // output_stride + 1
+    assert model.score(images).main.shape == (1, 21, size, size)
+
+
+def test_another_multi_grid_is_an_option() -> None:
+    assert rates_of(built("resnet50", multi_grid="1,2,1").encoder.layer4) == [2, 4, 2]
+    assert rates_of(built("resnet50", multi_grid="none").encoder.layer4) == [2, 2, 2]
+    assert rates_of(built("resnet50", multi_grid="none", even_dilation=False).encoder.layer4) == [
+        1,
+        2,
+        2,
+    ]  # torchvision's
+
+
+def test_the_output_stride_changes_no_parameter() -> None:
+    for form in ("aspp", "cascade"):
+        coarse, dense = (built("resnet50", form=form, output_stride=stride) for stride in (16, 8))
+        shapes = [{k: v.shape for k, v in m.state_dict().items()} for m in (coarse, dense)]
+        assert shapes[0] == shapes[1]
+
+
+def test_weights_of_output_stride_16_say_nearly_the_same_at_8() -> None:
+    torch.manual_seed(0)
+    options: dict[str, Option] = {"aspp_channels": 16}
+    coarse = build_model("deeplab_v3", encoder_name="resnet18", options=options).eval()
+    for norm in (m for m in coarse.modules() if isinstance(m, nn.BatchNorm2d)):
+        nn.init.ones_(norm.weight)
+    dense = build_model(
+        "deeplab_v3", encoder_name="resnet18", options={**options, "output_stride": 8}
+    ).eval()
+    dense.load_state_dict(coarse.state_dict())
+    images = nn.functional.interpolate(torch.randn(1, 3, 5, 5), (129, 129), mode="bicubic")
+    with torch.no_grad():
+        agreement = (coarse(images).argmax(1) == dense(images).argmax(1)).float().mean()
+    assert agreement > 0.8
+
+
+def test_rates_follow_the_output_stride_or_the_option() -> None:
     assert aspp_rates(16) == (6, 12, 18)
     assert aspp_rates(8) == (12, 24, 36)
+    torchvisions = built("resnet50", rates="12,24,36")
+    assert [b.conv.dilation[0] for b in torchvisions.aspp.atrous] == [12, 24, 36]
+    assert len(built("mobilenet_v2", rates="6, 12, 18,24").aspp.atrous) == 4
+    assert len(built("mobilenet_v2", rates="none").aspp.atrous) == 0
 
 
 @pytest.mark.parametrize("separable", [False, True])
 def test_the_map_keeps_its_size(separable: bool) -> None:
-    aspp = ASPP(8, 16, (6, 12, 18), separable=separable)
+    convolution = SeparableConv if separable else ConvNormAct
+    aspp = ASPP(8, 16, (6, 12, 18), convolution=convolution, refine=True)
     assert aspp(torch.randn(2, 8, 5, 3)).shape == (2, 16, 5, 3)
 
 
@@ -45,3 +185,136 @@ def test_the_image_branch_comes_first_then_1x1_then_the_rates() -> None:
     parts = [aspp.image_level(x.mean((2, 3), keepdim=True)).expand(1, 3, 6, 5)]
     parts += [aspp.point(x), aspp.atrous[0](x), aspp.atrous[1](x)]
     torch.testing.assert_close(aspp(x), aspp.project(torch.cat(parts, 1)))
+
+
+def test_without_image_level_a_pixel_far_away_does_not_matter() -> None:
+    torch.manual_seed(0)
+    near, far = torch.zeros(1, 4, 1, 9), torch.zeros(1, 4, 1, 9)
+    far[..., -1] = 1.0
+    for image_level, expected in ((True, False), (False, True)):
+        aspp = ASPP(4, 3, (2,), image_level=image_level).eval()
+        same = torch.equal(aspp(near)[..., 0], aspp(far)[..., 0])
+        assert same == expected
+    assert count(ASPP(4, 3, (2,), image_level=False)) == count(ASPP(4, 3, (2,))) - 4 * 3 - 6 - 9
+
+
+def test_the_second_classifier_sees_stage_4_while_training() -> None:
+    model = built("resnet50", auxiliary=True, align_corners=True)
+    images = torch.empty(2, 3, 65, 65, device="meta")
+    (auxiliary,) = model.train().score(images).auxiliary
+    assert auxiliary.shape == (2, 21, 5, 5)
+    assert model.auxiliary.conv.conv.in_channels == 1024
+    assert model.eval().score(images).auxiliary == ()
+
+
+def test_scores_start_small_and_without_preference() -> None:
+    # the release: truncated normal of std 0.01, zero bias
+    torch.manual_seed(0)
+    model = build_model("deeplab_v3", encoder_name="mobilenet_v2_035")
+    assert model.head.weight.abs().max() <= 0.02
+    assert not model.head.bias.any()
+
+
+@pytest.mark.parametrize(
+    ("encoder", "options", "message"),
+    [
+        ("resnet50", {"multi_grid": "1;2"}, "multi_grid is '1;2'; give whole numbers above 0 with"),
+        ("resnet50", {"rates": "0,6"}, "rates is '0,6'; give whole numbers"),
+        ("resnet50", {"multi_grid": "1,2"}, "names 2 units, but block4 of resnet50 has 3"),
+        ("mobilenet_v2", {"multi_grid": "1,2,4"}, "encoder mobilenet_v2 has no multi_grid"),
+        ("mobilenet_v2", {"form": "cascade"}, "mobilenet_v2 has no block4 to copy; take a ResNet"),
+        (
+            "resnet50",
+            {"form": "cascade", "blocks": 8},
+            "blocks is 8; the last block .* 4, 5, 6 or 7",
+        ),
+        ("resnet50", {"dropout": 1.5}, r"dropout is 1\.5; give a fraction"),
+        ("resnet50", {"dropout": "much"}, "dropout of deeplab_v3 is 'much'; give a number above 0"),
+        ("resnet50", {"rates": 6}, "rates of deeplab_v3 is 6; give a text or nothing"),
+    ],
+)
+def test_impossible_options_are_refused(
+    encoder: str, options: dict[str, Option], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        built(encoder, **options)
+
+
+# Weights of a MobileNetV2 form trained on VOC, whose README describes the network step by step.
+
+
+@pytest.fixture(scope="module")
+def published(shared: Path) -> dict[str, torch.Tensor]:
+    tensors = load_file(shared / "weights" / "deeplabv3_mobilenet_v2_voc.safetensors")
+    return {name: tensor.float() for name, tensor in tensors.items()}
+
+
+@pytest.fixture(scope="module")
+def filled(published: dict[str, torch.Tensor]) -> SegmentationModel:
+    """Our network with these weights; the head's batch norms, folded into them, only shift."""
+    options: dict[str, Option] = {"rates": "none", "align_corners": True}
+    model = build_model("deeplab_v3", encoder_name="mobilenet_v2", options=options).eval()
+    names = {"aspp0": "point", "image_pooling": "image_level", "concat_projection": "project"}
+    state = model.state_dict()
+    for name, tensor in published.items():
+        layer, _, kind = name.rpartition(".")
+        if layer not in names:
+            state[f"head.{kind}" if layer == "logits" else f"encoder.{name}"] = tensor
+        elif kind == "weight":
+            state[f"aspp.{names[layer]}.conv.weight"] = tensor
+        else:
+            state[f"aspp.{names[layer]}.norm.bias"] = tensor
+            state[f"aspp.{names[layer]}.norm.running_var"] = torch.full((256,), 1 - 1e-5)
+    model.load_state_dict(state)
+    return model
+
+
+@pytest.mark.shared
+def test_published_weights_give_what_their_description_gives(
+    published: dict[str, torch.Tensor], filled: SegmentationModel
+) -> None:
+    def layer(name: str, x: torch.Tensor) -> torch.Tensor:
+        return functional.conv2d(x, published[f"{name}.weight"], published[f"{name}.bias"])
+
+    encoder = mobilenet_v2()
+    encoder.load_state_dict(published, strict=False)
+    for index, (stride, dilation) in {14: (1, 1), 15: (1, 2), 16: (1, 2), 17: (1, 2)}.items():
+        depthwise = encoder.features[index].conv[1][0]
+        depthwise.stride = (stride, stride)
+        depthwise.dilation = depthwise.padding = (dilation, dilation)
+    images = torch.randn(1, 3, 97, 65)
+    with torch.no_grad():
+        f = encoder.eval().features[:18](images)
+        mean = layer("image_pooling", f.mean((2, 3), keepdim=True)).relu().expand(-1, -1, 7, 5)
+        both = torch.cat([mean, layer("aspp0", f).relu()], 1)
+        coarse = layer("logits", layer("concat_projection", both).relu())
+        expected = functional.interpolate(coarse, (97, 65), mode="bilinear", align_corners=True)
+        torch.testing.assert_close(filled(images), expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("name", "published_accuracy"),
+    [("2007_004189", 0.97), ("2008_002536", 0.99), ("2010_005582", 0.95)],
+)
+def test_published_weights_give_their_pixel_accuracies(
+    shared: Path, filled: SegmentationModel, name: str, published_accuracy: float
+) -> None:
+    # two digits are published, and not how the photograph was resized: linear or cubic is 0.01
+    assert pixel_accuracy(filled, shared, name) == pytest.approx(published_accuracy, abs=0.01)
+
+
+def pixel_accuracy(model: SegmentationModel, shared: Path, name: str) -> float:
+    """Score a photograph as described: longer side 513, the rest padded with grey."""
+    folder = shared / "data" / "voc_samples"
+    photo = Image.open(folder / "JPEGImages" / f"{name}.jpg").convert("RGB")
+    labels = torch.from_numpy(np.array(Image.open(folder / "SegmentationClass" / f"{name}.png")))
+    width, height = (round(side * 513 / max(photo.size)) for side in photo.size)
+    pixels = np.array(photo.resize((width, height), Image.Resampling.BICUBIC))
+    canvas = torch.full((1, 3, 513, 513), 0.5)
+    canvas[..., :height, :width] = torch.from_numpy(pixels).permute(2, 0, 1) / 255
+    with torch.no_grad():
+        logits = model(normalise(canvas, Normalization.imagenet()))[..., :height, :width]
+    found = resize(logits, (labels.shape[0], labels.shape[1])).argmax(1)[0]
+    counted = labels != 255
+    return float((found[counted] == labels[counted]).float().mean())

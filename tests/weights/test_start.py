@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from atrous.weights import check_start, create_model, save, start_from
 OPTIONS = {"aspp_channels": 8, "decoder_channels": 8, "skip_channels": 8}
 
 
-def model(seed: int, names: tuple[str, ...], **options: int) -> SegmentationModel:
+def model(seed: int, names: tuple[str, ...], **options: int | str) -> SegmentationModel:
     torch.manual_seed(seed)
     made = create_model(
         "deeplab_v3_plus",
@@ -49,6 +50,17 @@ def test_another_make_is_refused_with_the_flags_that_fit(tmp_path: Path) -> None
     with pytest.raises(InputError, match="--model deeplab_v3_plus --encoder mobilenet_v2_035") as e:
         check_start(model(1, ("a", "b")).spec, tmp_path)
     assert "aspp_channels=16" in str(e.value)
+
+
+def test_options_that_came_later_count_as_their_defaults(tmp_path: Path) -> None:
+    trained = model(0, ("a", "b"))
+    recipe = dict(trained.spec.options)
+    del recipe["multi_grid"], recipe["rates"]
+    trained.spec = replace(trained.spec, options=recipe)
+    save(trained, tmp_path)
+    check_start(model(1, ("a", "b")).spec, tmp_path)
+    with pytest.raises(InputError, match="another make"):
+        check_start(model(1, ("a", "b"), rates="12,24,36").spec, tmp_path)
 
 
 def test_other_channels_are_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Encoders by name, without disk and network."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from torch import nn
@@ -9,6 +10,8 @@ from atrous.encoders.alexnet import AlexNet, CaffeNet
 from atrous.encoders.encoder import Encoder, Padding
 from atrous.encoders.googlenet import BVLCGoogLeNet, GoogLeNet
 from atrous.encoders.mobilenet_v2 import MobileNetV2
+from atrous.encoders.mobilenet_v3 import MobileNetV3
+from atrous.encoders.resnet import ResNet
 from atrous.encoders.timm_pyramid import timm_names, timm_pyramid
 from atrous.encoders.vgg import VGG16, VGG19
 from atrous.errors import InputError, unknown
@@ -24,15 +27,25 @@ ENCODERS: dict[str, Callable[..., Encoder]] = {
     "mobilenet_v2_075": partial(MobileNetV2, width=0.75),
     "mobilenet_v2_050": partial(MobileNetV2, width=0.5),
     "mobilenet_v2_035": partial(MobileNetV2, width=0.35),
-    "resnet18": partial(timm_pyramid, "resnet18"),
-    "resnet34": partial(timm_pyramid, "resnet34"),
-    "resnet50": partial(timm_pyramid, "resnet50"),
-    "resnet101": partial(timm_pyramid, "resnet101"),
+    "mobilenet_v2_1280": partial(MobileNetV2, last_layer=True),
+    "mobilenet_v3_large": MobileNetV3,
+    "resnet18": partial(ResNet, 18),
+    "resnet34": partial(ResNet, 34),
+    "resnet50": partial(ResNet, 50),
+    "resnet101": partial(ResNet, 101),
+    "resnet152": partial(ResNet, 152),
+    "resnet50s": partial(ResNet, 50, deep_stem=True),
+    "resnet101s": partial(ResNet, 101, deep_stem=True),
+    "resnet152s": partial(ResNet, 152, deep_stem=True),
+    "resnet101_caffe": partial(ResNet, 101, caffe=True),
     "vgg16": VGG16,
     "vgg16_bn": partial(VGG16, batch_norm=True),
     "vgg19": VGG19,
 }
-"""Encoders with a name of ours; every other feature pyramid of timm is known by timm's name."""
+"""Encoders with a name of ours; every other feature pyramid of timm is known by timm's name.
+
+An `s` marks the deep stem of 64, 64 and 128 channels (timm's name for it).
+"""
 
 
 def create_encoder(
@@ -41,6 +54,8 @@ def create_encoder(
     in_channels: int = 3,
     output_stride: int = 32,
     padding: Padding = "symmetric",
+    even_dilation: bool = False,
+    multi_grid: Sequence[int] | None = None,
 ) -> Encoder:
     """Build an encoder with random weights.
 
@@ -49,6 +64,8 @@ def create_encoder(
         in_channels: Channels of the images.
         output_stride: 32, 16 or 8; below 32 the last stages are dilated instead of strided.
         padding: "same" pads strided convolutions as TensorFlow does (MobileNetV2 only).
+        even_dilation: Dilate the first unit of a dilated stage too (ResNets and MobileNets).
+        multi_grid: Factors on the dilations of the last stage's units (ResNets only).
 
     Raises:
         InputError: An unknown name, or something that this encoder cannot do.
@@ -58,11 +75,13 @@ def create_encoder(
     if padding not in ("symmetric", "same"):
         raise unknown("padding", str(padding), ("symmetric", "same"))
     build = ENCODERS.get(name) or _of_timm(name)
-    settings: dict[str, int | str] = {"in_channels": in_channels, "output_stride": output_stride}
-    if padding == "same":
-        if not name.startswith("mobilenet_v2"):
-            raise InputError(f"encoder {name} has no padding='same'; leave it out")
-        settings["padding"] = padding
+    settings: dict[str, object] = {"in_channels": in_channels, "output_stride": output_stride}
+    asked = {"padding": padding, "even_dilation": even_dilation, "multi_grid": multi_grid}
+    for option, value in asked.items():
+        if value not in ("symmetric", False, None):
+            if option not in inspect.signature(build).parameters:
+                raise InputError(f"encoder {name} has no {option}={value!r}; leave it out")
+            settings[option] = value
     encoder = build(**settings)
     assert isinstance(encoder, nn.Module)
     return encoder

@@ -1,11 +1,12 @@
 """MobileNetV2: inverted residuals and linear bottlenecks (Sandler et al., CVPR 2018).
 
 Layer names are torchvision's (`features.0.0.weight`), so its public weights load unchanged; the
-1280-channel layer and the classifier are left out, as DeepLab does.
+classifier is left out, and so is the 1280-channel layer, as DeepLab does, unless asked for.
 
 Departures from the paper: with an output stride below 32 the later stages trade their stride for
-dilation (the first unit of such a stage keeps the dilation before it, as in torchvision and
-TF-slim, so that the dilated network computes the very features of the strided one, denser).
+dilation. By default the first unit of such a stage keeps the dilation before it, as in torchvision
+and TF-slim, so that the dilated network computes the very features of the strided one, denser;
+`even_dilation` gives it the stage's own, as segmentation_models_pytorch does.
 """
 
 import torch
@@ -28,11 +29,11 @@ _STAGES = (
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
-_STAGE_ENDS = (1, 3, 6, 13, 17)  # last features.* before each halving
+_STAGE_ENDS = (1, 3, 6, 13)  # last features.* before each halving
 
 
 class MobileNetV2(nn.Module):
-    """The encoder: features 1, 3, 6, 13 and 17 of the paper's Table 2.
+    """The encoder: features 1, 3, 6, 13 and the last of the paper's Table 2.
 
     Args:
         in_channels: Channels of the images.
@@ -40,6 +41,8 @@ class MobileNetV2(nn.Module):
         output_stride: 32, 16 or 8.
         padding: "symmetric" pads the five strided convolutions by one pixel on every side
             (torchvision); "same" pads as TensorFlow does, whose weights want it.
+        even_dilation: Dilate the first unit of a dilated stage like the others.
+        last_layer: Keep the 1x1 layer of 1280 channels (features 18).
     """
 
     def __init__(
@@ -49,6 +52,8 @@ class MobileNetV2(nn.Module):
         width: float = 1.0,
         output_stride: int = 32,
         padding: Padding = "symmetric",
+        even_dilation: bool = False,
+        last_layer: bool = False,
     ) -> None:
         super().__init__()
         channels = _rounded(32 * width)
@@ -60,6 +65,7 @@ class MobileNetV2(nn.Module):
             if reached == output_stride:
                 stride, later_dilation = 1, dilation * stage_stride
             reached *= stride
+            first_dilation = later_dilation if even_dilation else dilation
             for repeat in range(repeats):
                 layers.append(
                     InvertedResidual(
@@ -67,14 +73,17 @@ class MobileNetV2(nn.Module):
                         _rounded(stage_channels * width),
                         expansion=expansion,
                         stride=stride if repeat == 0 else 1,
-                        dilation=dilation if repeat == 0 else later_dilation,
+                        dilation=first_dilation if repeat == 0 else later_dilation,
                         padding=padding,
                     )
                 )
                 channels = _rounded(stage_channels * width)
             dilation = later_dilation
+        if last_layer:
+            before, channels = channels, _rounded(1280 * max(1.0, width))
+            layers.append(_ConvNormAct(before, channels, 1))
         self.features = nn.Sequential(*layers)
-        self.channels = tuple(_rounded(c * width) for c in (16, 24, 32, 96, 320))
+        self.channels = (*(_rounded(c * width) for c in (16, 24, 32, 96)), channels)
         self.strides = tuple(min(stride, output_stride) for stride in (2, 4, 8, 16, 32))
         self.output_stride = output_stride
         self.normalization = Normalization.for_channels(in_channels)
@@ -87,7 +96,7 @@ class MobileNetV2(nn.Module):
             x = layer(x)
             if index in _STAGE_ENDS:
                 stages.append(x)
-        return stages
+        return [*stages, x]
 
 
 class InvertedResidual(nn.Module):

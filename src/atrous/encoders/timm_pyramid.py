@@ -1,8 +1,8 @@
-"""Any feature pyramid of timm, ResNets among them; timm is imported when one is built.
+"""Any feature pyramid of timm; timm is imported when one is built.
 
-The encoder is timm's own module, so its keys are timm's (a ResNet's are torchvision's too) and
-public checkpoints load. Below output stride 32 timm dilates at construction, with the convention
-that the first unit of a dilated stage keeps the dilation before it (as torchvision).
+The encoder is timm's own module, so its keys are timm's and public checkpoints load. Below output
+stride 32 timm dilates at construction, with the convention that the first unit of a dilated stage
+keeps the dilation before it (as torchvision).
 """
 
 from collections.abc import Mapping, Sequence

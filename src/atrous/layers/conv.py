@@ -60,14 +60,20 @@ class SeparableConv(nn.Sequential):
         in_channels: Channels that come.
         out_channels: Channels that leave.
         dilation: Distance between the taps of the depthwise kernel.
+        norm_between: Batch norm and ReLU after the depthwise convolution too, as in the release;
+            segmentation_models_pytorch leaves them out.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, dilation: int = 1) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, *, dilation: int = 1, norm_between: bool = True
+    ) -> None:
         depthwise = ConvNormAct(in_channels, in_channels, dilation=dilation, groups=in_channels)
         pointwise = ConvNormAct(in_channels, out_channels, kernel_size=1)
         for unit, std in ((depthwise, 0.33), (pointwise, 0.06)):
             weight = unit.get_parameter("conv.weight")
             nn.init.trunc_normal_(weight, std=std, a=-2 * std, b=2 * std)
+        if not norm_between:
+            del depthwise.norm, depthwise.act
         super().__init__(OrderedDict(depthwise=depthwise, pointwise=pointwise))
 
 

@@ -11,6 +11,7 @@ from atrous.labels import LabelSet
 from atrous.models.attention_to_scale import attention_to_scale
 from atrous.models.deeplab_v1 import deeplab_v1
 from atrous.models.deeplab_v2 import deeplab_v2
+from atrous.models.deeplab_v3 import deeplab_v3
 from atrous.models.deeplab_v3_plus import deeplab_v3_plus
 from atrous.models.fcn import fcn8s, fcn16s, fcn32s
 from atrous.models.segmentation_model import ModelSpec, Option, SegmentationModel
@@ -54,6 +55,7 @@ MODELS: dict[str, ModelEntry] = {
     "deeplab_v2": ModelEntry(
         build=deeplab_v2, paper="Chen et al., TPAMI 2017", encoder="resnet101"
     ),
+    "deeplab_v3": ModelEntry(build=deeplab_v3, paper="Chen et al., arXiv 2017", encoder="resnet50"),
     "deeplab_v3_plus": ModelEntry(
         build=deeplab_v3_plus, paper="Chen et al., ECCV 2018", encoder="mobilenet_v2"
     ),
@@ -175,6 +177,7 @@ def _checked_options(architecture: str, options: Mapping[str, Option]) -> dict[s
 
 _SAID: dict[object, str] = {
     bool: "true or false",
+    float: "a number above 0",
     int: "a whole number above 0",
     NoneType: "nothing (its default)",
     str: "a text",

@@ -7,7 +7,8 @@ encoder one 3x3 convolution. Geometry as in deeplab_v1.py: scores lie corner to 
 Departures from the paper:
 - ResNets are timm's and torchvision's: the stride sits on the 3x3 convolution (the release: on the
   1x1 before it) and the first unit of a dilated stage keeps the rate before it (the release:
-  that of its stage), so that ImageNet's weights see what they saw before the dilation.
+  that of its stage), so that ImageNet's weights see what they saw before the dilation. The
+  release's is `resnet101_caffe` with `even_dilation`.
 - Batch norm trains; `freeze_norm=True` is the release's, for training from ImageNet's weights.
 - `multi_scale` is off: it costs 1.8 times the work. On, it is the paper's best.
 - Every branch on VGG-16 begins with the same filters of ImageNet's fc6 and fc7.
@@ -123,7 +124,7 @@ class DeepLabV2VGG16(SegmentationModel):
         return Scores(trim(scores, whole, size), features=trim(pool5, whole, size))
 
 
-def deeplab_v2(
+def deeplab_v2(  # noqa: PLR0913 - every keyword is one option of the network
     encoder_name: str,
     in_channels: int,
     num_classes: int,
@@ -131,6 +132,7 @@ def deeplab_v2(
     head: Literal["aspp_l", "aspp_s", "large_fov", "plain"] = "aspp_l",
     multi_scale: bool = False,
     output_stride: int = 8,
+    even_dilation: bool = False,
     freeze_norm: bool = False,
     fc_channels: int = 1024,
 ) -> SegmentationModel:
@@ -144,6 +146,8 @@ def deeplab_v2(
         head: Rates of the classifiers: ASPP-L, ASPP-S, LargeFOV, or a 1x1 (not on VGG-16).
         multi_scale: Look at scales 1, 0.75 and 0.5 and take the maximum (Sec. 4.1.2, "MSC").
         output_stride: 8; 16 and 32 divide the rates (not on VGG-16).
+        even_dilation: Dilate the first unit of a dilated stage too, as the release does (not on
+            VGG-16, which has no such units).
         freeze_norm: Keep the encoder's batch norm as it is; VGG-16 has none.
         fc_channels: Width of fc6 and fc7; on VGG-16 only.
 
@@ -161,7 +165,12 @@ def deeplab_v2(
         trunk = HoleVGG16(in_channels, classifier=branches)
         network = DeepLabV2VGG16(trunk, num_classes, fc_channels=fc_channels)
     else:
-        encoder = create_encoder(encoder_name, in_channels=in_channels, output_stride=output_stride)
+        encoder = create_encoder(
+            encoder_name,
+            in_channels=in_channels,
+            output_stride=output_stride,
+            even_dilation=even_dilation,
+        )
         rates = scaled_rates(RATES[head], output_stride)
         network = DeepLabV2(encoder, num_classes, rates=rates, freeze_norm=freeze_norm)
     return AttentionToScale(network, num_classes, merge="max") if multi_scale else network

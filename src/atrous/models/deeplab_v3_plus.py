@@ -2,20 +2,27 @@
 
 Departures from the paper:
 - The skip is the encoder's stride-4 stage as it leaves the stage (after the ReLU of a ResNet,
-  the linear bottleneck of MobileNetV2); the release taps a tensor inside that stage.
+  the linear bottleneck of MobileNetV2, inside the second block of Xception after the ReLU); the
+  release taps a tensor inside that stage before its ReLU.
 - `align_corners=False`: the release resizes with aligned corners and therefore asks for sizes
   16 k + 1; here any size is welcome. The option restores it.
 - Batch norm momentum as in deeplab_v3.py.
-The paper's convolutions are separable on Xception and plain on ResNet; it has no MobileNetV2
-with decoder, which we give separable ones, as they fit its cost.
+The encoder is DeepLab v3's: a multi-grid on ResNets, none on Xception (Sec. 4.3). The paper's
+convolutions are separable on Xception and plain on ResNet; it has no MobileNetV2 with decoder,
+which we give separable ones, as they fit its cost.
+Where public weights depart from the paper, options follow them: one refining convolution
+(segmentation_models_pytorch, VainF), rates 12, 24, 36 at output stride 16, a separable convolution
+after the ASPP and none of the norms inside separable ones (segmentation_models_pytorch).
 """
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from atrous.encoders import Encoder, Padding, create_encoder
-from atrous.layers import ConvNormAct, SeparableConv
-from atrous.models.deeplab_v3 import ASPP, aspp_rates
+from atrous.encoders import Encoder, Padding
+from atrous.layers import ConvNormAct
+from atrous.models.deeplab_v3 import ASPP, build_aspp, classifier, dilated_encoder
 from atrous.models.segmentation_model import Scores, SegmentationModel
 from atrous.ops import resize
 
@@ -26,40 +33,37 @@ class DeepLabV3Plus(SegmentationModel):
     """ASPP over the last stage, then a decoder that restores edges (Sec. 3.1, Fig. 2).
 
     Args:
-        encoder: Yields five stages; the second has stride 4, the last `output_stride`.
+        encoder: Yields five stages; the second has stride 4, the last the output stride.
+        aspp: What looks at the last stage; the decoder's convolutions are of its kind.
         num_classes: Number of labels K, background included.
-        aspp_channels: Width of the ASPP (Sec. 3.1).
         skip_channels: Width of the reduced stride-4 features (Table 1).
-        decoder_channels: Width of the two refining convolutions (Table 2).
-        separable: Depthwise separable convolutions in ASPP and decoder (Sec. 3.1).
+        decoder_channels: Width of the refining convolutions (Table 2).
+        decoder_convolutions: How many of them there are (Table 2).
         align_corners: Corner convention of every resizing.
     """
 
     def __init__(
         self,
         encoder: Encoder,
+        aspp: ASPP,
         num_classes: int,
         *,
-        aspp_channels: int = 256,
         skip_channels: int = 48,
         decoder_channels: int = 256,
-        separable: bool = False,
+        decoder_convolutions: int = 2,
         align_corners: bool = False,
     ) -> None:
         super().__init__()
-        convolution = SeparableConv if separable else ConvNormAct
-        rates = aspp_rates(encoder.output_stride)
+        widths = [aspp.channels + skip_channels, *[decoder_channels] * decoder_convolutions]
         self.align_corners = align_corners
         self.feature_channels = decoder_channels
         self.encoder = encoder
-        self.aspp = ASPP(encoder.channels[-1], aspp_channels, rates, separable=separable)
+        self.aspp = aspp
         self.reduce = ConvNormAct(encoder.channels[1], skip_channels, kernel_size=1)
         self.refine = nn.Sequential(
-            convolution(aspp_channels + skip_channels, decoder_channels),
-            convolution(decoder_channels, decoder_channels),
+            *(aspp.convolution(before, width) for before, width in pairwise(widths))
         )
-        self.head = nn.Conv2d(decoder_channels, num_classes, kernel_size=1)
-        nn.init.trunc_normal_(self.head.weight, std=0.01, a=-0.02, b=0.02)  # the release's
+        self.head = classifier(decoder_channels, num_classes)
 
     def score(self, images: Tensor) -> Scores:
         """Map normalised images (N, C, H, W) of any size to logits (N, K, H/4, W/4)."""
@@ -76,11 +80,19 @@ def deeplab_v3_plus(  # noqa: PLR0913 - every keyword is one option of the netwo
     num_classes: int,
     *,
     output_stride: int = 16,
+    multi_grid: str | None = None,
+    even_dilation: bool | None = None,
     padding: Padding = "symmetric",
     aspp_channels: int = 256,
+    rates: str | None = None,
+    separable: bool | None = None,
+    norm_between: bool = True,
+    dropout: float = 0.1,
+    refine: bool = False,
+    image_level: bool = True,
     skip_channels: int = 48,
     decoder_channels: int = 256,
-    separable: bool | None = None,
+    decoder_convolutions: int = 2,
     align_corners: bool = False,
 ) -> DeepLabV3Plus:
     """Build DeepLab v3+ on an encoder by name.
@@ -90,23 +102,47 @@ def deeplab_v3_plus(  # noqa: PLR0913 - every keyword is one option of the netwo
         in_channels: Channels of the images.
         num_classes: Number of labels K.
         output_stride: 16 (the paper's training), 8 (its best evaluation) or 32.
+        multi_grid: See `atrous.models.deeplab_v3.deeplab_v3`, as for `even_dilation` and `rates`.
+        even_dilation: Every unit of a dilated stage has the stage's rate.
         padding: Of the encoder's strided convolutions.
-        aspp_channels: See `DeepLabV3Plus`, as for all that follow.
-        skip_channels: Width of the reduced skip.
+        aspp_channels: Width of the ASPP (Sec. 3.1).
+        rates: Of the ASPP.
+        separable: Depthwise separable convolutions in ASPP and decoder (Sec. 3.1); left out: on
+            MobileNets and Xception, not on others.
+        norm_between: Norm and ReLU inside the separable ones, as in the release.
+        dropout: After the ASPP.
+        refine: One more 3x3 after the ASPP (segmentation_models_pytorch).
+        image_level: The ASPP's branch of the mean; better without on Cityscapes (Table 7).
+        skip_channels: See `DeepLabV3Plus`, as for all that follow.
         decoder_channels: Width of the decoder.
-        separable: None: on MobileNetV2 and Xception, not on others.
+        decoder_convolutions: Refining convolutions.
         align_corners: Corner convention of every resizing.
     """
-    if separable is None:
-        separable = encoder_name.startswith(("mobilenet", "xception"))
+    encoder = dilated_encoder(
+        encoder_name,
+        in_channels,
+        output_stride,
+        padding=padding,
+        multi_grid=multi_grid,
+        even_dilation=even_dilation,
+    )
+    is_light = encoder_name.startswith(("mobilenet", "xception"))
+    aspp = build_aspp(
+        encoder,
+        aspp_channels,
+        rates=rates,
+        separable=is_light if separable is None else separable,
+        norm_between=norm_between,
+        dropout=dropout,
+        refine=refine,
+        image_level=image_level,
+    )
     return DeepLabV3Plus(
-        create_encoder(
-            encoder_name, in_channels=in_channels, output_stride=output_stride, padding=padding
-        ),
+        encoder,
+        aspp,
         num_classes,
-        aspp_channels=aspp_channels,
         skip_channels=skip_channels,
         decoder_channels=decoder_channels,
-        separable=separable,
+        decoder_convolutions=decoder_convolutions,
         align_corners=align_corners,
     )

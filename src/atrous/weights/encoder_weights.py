@@ -104,11 +104,11 @@ def _without_classifier(
     given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """Drop the file's classifier, except the layers that the encoder itself has, if they fit."""
-    kept = {}
+    kept, is_mobilenet = {}, "features.17.conv.3.weight" in wanted
     for name, tensor in given.items():
         if name.startswith(CLASSIFIER):
             continue
-        if name.startswith("features.18.") and "features.17.conv.3.weight" in wanted:
+        if name.startswith("features.18.") and name not in wanted and is_mobilenet:
             continue  # MobileNetV2's 1280 channels
         kept[name] = tensor
     for name, tensor in wanted.items():

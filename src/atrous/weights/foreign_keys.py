@@ -10,6 +10,12 @@ __all__ = ["translated"]
 WRAPPERS = ("module.", "_orig_mod.", "network.encoder.", "encoder.", "backbone.")
 """Prefixes left by data parallelism, torch.compile, and networks around encoders."""
 
+_ENDS = {
+    "conv_stem.": "features.0.0.",
+    "bn1.": "features.0.1.",
+    "conv_head.": "features.18.0.",
+    "bn2.": "features.18.1.",
+}
 # timm's MobileNetV2 blocks -> torchvision's: the first has no expansion.
 _FIRST = {"conv_dw": "0.0", "bn1": "0.1", "conv_pw": "1", "bn2": "2"}
 _OTHERS = {
@@ -58,9 +64,10 @@ def _as_torchvision(given: Mapping[str, Tensor]) -> dict[str, Tensor]:
     number = {block: index for index, block in enumerate(blocks, start=1)}
     renamed = {}
     for name, tensor in given.items():
-        stem = name.replace("conv_stem.", "features.0.0.")
-        if name.startswith("bn1."):
-            stem = name.replace("bn1.", "features.0.1.")
+        stem = name
+        for theirs, ours in _ENDS.items():
+            if name.startswith(theirs):
+                stem = name.replace(theirs, ours)
         match = _BLOCK.fullmatch(name)
         if match:
             index = number[int(match[1]), int(match[2])]

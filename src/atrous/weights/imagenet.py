@@ -16,10 +16,13 @@ TORCHVISION_FILES = {
     "alexnet": "alexnet-owt-7be5be79.pth",
     "googlenet": "googlenet-1378be20.pth",
     "mobilenet_v2": "mobilenet_v2-b0353104.pth",
+    "mobilenet_v2_1280": "mobilenet_v2-b0353104.pth",
+    "mobilenet_v3_large": "mobilenet_v3_large-8738ca79.pth",
     "resnet18": "resnet18-f37072fd.pth",
     "resnet34": "resnet34-b627a593.pth",
     "resnet50": "resnet50-0676ba61.pth",
     "resnet101": "resnet101-63fe2227.pth",
+    "resnet152": "resnet152-394f9c45.pth",
     "vgg16": "vgg16-397923af.pth",
     "vgg16_bn": "vgg16_bn-6c64b313.pth",
     "vgg19": "vgg19-dcbb9e9d.pth",
@@ -33,6 +36,7 @@ WITHOUT = {
     "caffenet": "alexnet",
     "mobilenet_v2_035": "mobilenet_v2 or mobilenet_v2_050",
     "mobilenet_v2_075": "mobilenet_v2 or mobilenet_v2_050",
+    "resnet101_caffe": "resnet101",
 }
 """Encoders for which nobody has published weights in this layout, and what to take instead."""
 

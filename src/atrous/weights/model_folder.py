@@ -17,12 +17,12 @@ from torch import Tensor
 
 from atrous.errors import InputError
 from atrous.files import write_bytes, write_text
-from atrous.models import ModelSpec, SegmentationModel, build_model
-from atrous.weights.blueprint import blueprint
-from atrous.weights.matching import check_match
+from atrous.models import Option, SegmentationModel
+from atrous.weights.assemble import assemble
+from atrous.weights.foreign_models import is_foreign_folder, load_foreign
 from atrous.weights.model_config import MAX_CHARACTERS, ModelConfig
 from atrous.weights.sources import CONFIG_FILE, WEIGHTS_FILE, find_model
-from atrous.weights.tensor_files import read_metadata, read_tensors
+from atrous.weights.tensor_files import SUFFIXES, read_metadata, read_tensors
 
 __all__ = ["load", "read_model_config", "save"]
 
@@ -84,24 +84,37 @@ def save(
     return folder
 
 
-def load(source: str | Path) -> SegmentationModel:
+def load(source: str | Path, **options: Option) -> SegmentationModel:
     """Return a saved model in eval mode, float32, on the CPU.
 
     Args:
-        source: Folder of a model, "street-scenes" (shipped), or an id of the Hugging Face hub.
+        source: Folder of a model, "street-scenes" (shipped), an id of the Hugging Face hub, or a
+            checkpoint of another library (`atrous.weights.layouts`): .safetensors, .pth, .pt, or
+            a folder of segmentation_models_pytorch.
+        options: Replace options of the network that its weights do not depend on, e.g.
+            `output_stride=8` for one that was trained at 16.
 
     Raises:
         InputError: No such model, a file missing or truncated, a newer format, an unknown
             architecture, or weights of another network.
         WeightsUnreachable: A hub id, and no connection.
     """
+    path = Path(source)
+    if path.is_file() and path.suffix in SUFFIXES and not _is_ours(path):
+        return load_foreign(path, options).eval()
     folder = find_model(source)
+    if is_foreign_folder(folder):
+        return load_foreign(folder, options).eval()
     config = read_model_config(folder)
+    spec = dataclasses.replace(config.spec, options={**config.spec.options, **options})
     tensors, _ = read_tensors(folder / WEIGHTS_FILE)
     try:
-        return _assemble(config, tensors).eval()
+        model = assemble(spec, tensors)
     except InputError as error:
         raise InputError(f"{folder}: {error}") from error
+    model.label_set, model.normalization = config.label_set, config.normalization
+    model.input_scale = config.input_scale
+    return model.eval()
 
 
 def read_model_config(source: str | Path) -> ModelConfig:
@@ -126,42 +139,9 @@ def read_model_config(source: str | Path) -> ModelConfig:
     return outer if inner is None or inner.fingerprint == outer.fingerprint else inner
 
 
-def _assemble(config: ModelConfig, tensors: Mapping[str, Tensor]) -> SegmentationModel:
-    """Build the network without memory, compare, and only then hang the tensors in."""
-    spec = config.spec
-    with blueprint():
-        model = _rebuild(spec)
-    network = f"{spec.architecture} with {spec.encoder_name} and {spec.classes} classes"
-    check_match(model.state_dict(), tensors, network)
-    model.load_state_dict({name: _widen(tensor) for name, tensor in tensors.items()}, assign=True)
-    if any(buffer.is_meta for buffer in model.buffers()):  # some that are never saved, in timm
-        weights, model = model.state_dict(), _rebuild(spec)
-        model.load_state_dict(weights)
-    model.label_set, model.normalization = config.label_set, config.normalization
-    model.input_scale = config.input_scale
-    return model
-
-
-def _rebuild(spec: ModelSpec) -> SegmentationModel:
-    try:
-        return build_model(
-            spec.architecture,
-            encoder_name=spec.encoder_name,
-            in_channels=spec.in_channels,
-            classes=spec.classes,
-            options=spec.options,
-        )
-    except (ArithmeticError, AssertionError, RuntimeError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"{CONFIG_FILE} describes a {spec.architecture} that cannot be built ({reason}); "
-            "take its options from the model it was saved with"
-        ) from error
-
-
-def _widen(tensor: Tensor) -> Tensor:
-    """Return float16 as the float32 that networks compute in; counters stay integers."""
-    return tensor.float() if tensor.is_floating_point() else tensor
+def _is_ours(path: Path) -> bool:
+    """Tell the weights inside a model folder, which is loaded as a whole."""
+    return path.name == WEIGHTS_FILE and HEADER_KEY in read_metadata(path)
 
 
 def _halve(name: str, tensor: Tensor) -> Tensor:

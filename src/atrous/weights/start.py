@@ -1,9 +1,10 @@
 """A trained model as the start of another training: on other images, or for other classes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from atrous.errors import InputError
-from atrous.models import ModelSpec, SegmentationModel, build_model
+from atrous.models import MODELS, ModelSpec, SegmentationModel, build_model, model_options
 from atrous.weights.blueprint import blueprint
 from atrous.weights.matching import check_match
 from atrous.weights.model_folder import load, read_model_config
@@ -51,7 +52,7 @@ def check_start(wanted: ModelSpec, folder: Path) -> None:
         InputError: No model there, or another architecture, encoder or option; the line names the
             flags that go with the folder.
     """
-    spec = read_model_config(folder).spec
+    spec = _complete(read_model_config(folder).spec)
     same = ("architecture", "encoder_name", "options")
     if all(getattr(spec, name) == getattr(wanted, name) for name in same):
         return
@@ -60,6 +61,14 @@ def check_start(wanted: ModelSpec, folder: Path) -> None:
     chosen = ",".join(f"{k}={_yaml(v)}" for k, v in spec.options.items() if v is not None)
     flags += f" --options {chosen}" if chosen else ""
     raise InputError(f"{folder} is a model of another make; to begin with it: {flags}")
+
+
+def _complete(spec: ModelSpec) -> ModelSpec:
+    """Return a recipe with the options that came after it was saved, at their defaults."""
+    if spec.architecture not in MODELS:
+        return spec
+    defaults = model_options(spec.architecture, network=spec.options.get("network"))
+    return replace(spec, options={**defaults, **spec.options})
 
 
 def _class_tensors(spec: ModelSpec) -> set[str]:

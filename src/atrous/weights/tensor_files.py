@@ -3,20 +3,21 @@
 import contextlib
 import pickle
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, cast
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from atrous.errors import InputError
 
-__all__ = ["read_metadata", "read_tensors"]
+__all__ = ["SUFFIXES", "read_metadata", "read_tensors"]
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
-NESTED = ("state_dict", "model_state_dict", "model")
+NESTED = ("state_dict", "model_state_dict", "model_state", "model")
 """Where training scripts put the weights inside a checkpoint with other things."""
 
 
@@ -92,7 +93,7 @@ def _opened(path: Path) -> Iterator[_OpenFile]:
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_numpy_scalars()):
             warnings.simplefilter("ignore")  # what torch suspects is said below, in one line
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -111,6 +112,16 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     if not tensors:
         raise InputError(f"{path} holds no named tensors; save the network's state_dict")
     return tensors
+
+
+def _numpy_scalars() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
+    """Return what makes a NumPy number, such as a best score that was saved beside the weights.
+
+    It builds numbers and nothing else; NumPy 1 pickled it under another name than NumPy 2 does.
+    """
+    make = cast("Callable[..., Any]", np.float64(0).__reduce__()[0])
+    kinds = [type(np.dtype(kind)) for kind in ("float64", "float32", "int64")]
+    return [make, (make, "numpy.core.multiarray.scalar"), np.dtype, *kinds]
 
 
 def _only_tensors(content: object) -> dict[str, Tensor]:
