@@ -43,7 +43,8 @@ class Scores(NamedTuple):
 
     Attributes:
         main: (N, K, h, w) logits at the network's own stride.
-        auxiliary: Further score maps that the paper supervises, each (N, K, h', w').
+        auxiliary: Further score maps that the paper supervises, each (N, K, h', w'). Where only
+            the loss needs them, they are there in training mode only.
         attention: (N, S, h, w) weights of S scales, or None.
     """
 
@@ -69,6 +70,9 @@ class SegmentationModel(nn.Module):
 
     align_corners: bool = False
     """Corner convention of the final upsampling: ours, or that of the weights it holds."""
+
+    auxiliary_weight: float = 1.0
+    """Weight of each auxiliary loss beside the main one's 1: the paper's."""
 
     def score(self, images: Tensor) -> Scores:
         """Map normalised images (N, C, H, W) of any size to coarse logits (N, K, h, w).

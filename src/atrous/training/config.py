@@ -67,6 +67,8 @@ class TrainConfig:
     """Learning rate at the start; 0.02 for sgd, 0.001 for adamw if not given."""
     weight_decay: float | None = None
     """Weight decay; 0.0001 for sgd, 0.01 for adamw if not given."""
+    auxiliary_weight: float | None = None
+    """Weight of a network's auxiliary losses; the paper's if not given."""
     precision: Literal["auto", "fp32", "bf16-mixed"] = "auto"
     """auto takes bf16-mixed where the processor computes it natively."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -99,8 +101,10 @@ class TrainConfig:
                 raise InputError(f"--{name.replace('_', '-')} is {value}, but must be above 0")
         if self.batch_size < 1:
             raise InputError(f"--batch-size is {self.batch_size}, but must be at least 1")
-        if self.workers is not None and self.workers < 0:
-            raise InputError(f"--workers is {self.workers}, but must be 0 or more")
+        for name in ("workers", "auxiliary_weight"):
+            if (getattr(self, name) or 0) < 0:
+                flag, value = name.replace("_", "-"), getattr(self, name)
+                raise InputError(f"--{flag} is {value}, but must be 0 or more")
         if self.crop is not None and min(self.crop_size or (0,)) < 16:
             raise InputError(f"--crop is {self.crop}, but must be at least 16 pixels")
         self._check_spans()

@@ -114,6 +114,8 @@ def seeded_model(config: TrainConfig, spec: DataSpec, reporter: Reporter) -> Seg
             **config.options,
         )
         model.label_set = spec.label_set
+        if config.auxiliary_weight is not None:
+            model.auxiliary_weight = config.auxiliary_weight
         return model
 
     names_encoder = config.encoder or (config.model in MODELS and MODELS[config.model].encoder)

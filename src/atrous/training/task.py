@@ -72,7 +72,10 @@ class SegmentationTask(lightning.LightningModule):
         return total
 
     def loss_sum(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return the summed loss of a micro-batch: the main scores' and each auxiliary's."""
+        """Return the summed loss of a micro-batch: the main scores' and, weighed, the auxiliary's.
+
+        The weight is the model's `auxiliary_weight`.
+        """
         x = normalise(images, self.model.normalization)
         x = x.contiguous(memory_format=torch.channels_last)
         scores = self.model.score(x)
@@ -80,7 +83,8 @@ class SegmentationTask(lightning.LightningModule):
         ignore = self.model.label_set.ignore_index
         loss = cross_entropy_sum(scores.main, labels, ignore, align_corners=corners)
         for auxiliary in scores.auxiliary:
-            loss = loss + cross_entropy_sum(auxiliary, labels, ignore, align_corners=corners)
+            further = cross_entropy_sum(auxiliary, labels, ignore, align_corners=corners)
+            loss = loss + self.model.auxiliary_weight * further
         return loss
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
