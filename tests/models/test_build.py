@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 import torch
@@ -38,7 +39,7 @@ def test_normalisation_follows_the_encoder() -> None:
 @pytest.mark.parametrize(
     ("name", "encoder", "options", "message"),
     [
-        ("unett", None, {}, r"unknown model 'unett'; did you mean unet\? \(all: atrous models\)"),
+        ("unett", None, {}, r"unknown model 'unett'; did you mean unet\b.* \(all: atrous models\)"),
         ("deeplabv3+", None, {}, "unknown model 'deeplabv3.'; did you mean deeplab_v3_plus"),
         ("fcn8s", "resnet18", {}, "unknown encoder of fcn8s 'resnet18'; did you mean vgg16"),
         ("unet", "resnet3", {}, "unknown encoder 'resnet3'; did you mean resnet34"),
@@ -50,6 +51,11 @@ def test_normalisation_follows_the_encoder() -> None:
         ("fcn8s", None, {"fc_channels": 0}, "fc_channels of fcn8s is 0; give a whole number above"),
         ("fcn8s", None, {"fc_channels": True}, "fc_channels of fcn8s is True"),
         ("fcn8s", None, {"padding": None}, "padding of fcn8s is None; give 'release' or 'same'"),
+        ("refinenet", None, {"channels": 2.5}, "channels of refinenet is 2.5; give a whole number"),
+        ("refinenet", None, {"input_scale": 0.0}, "input_scale of refinenet is 0.0; give a number"),
+        ("refinenet", None, {"input_scale": math.inf}, "is inf; give a number above 0"),
+        ("refinenet", None, {"input_scale": True}, "is True; give a number above 0"),
+        ("refinenet", None, {"input_scale": "1.2"}, "is '1.2'; give a number above 0"),
         ("deeplab_v3_plus", None, {"separable": "yes"}, "is 'yes'; give true or false or nothing"),
         ("deeplab_v3_plus", None, {"output_stride": 4}, "output_stride is 4; choose 8, 16 or 32"),
     ],
@@ -59,6 +65,11 @@ def test_what_is_misspelt_is_answered_with_the_closest(
 ) -> None:
     with pytest.raises(InputError, match=message):
         build_model(name, encoder_name=encoder, options=options)
+
+
+def test_a_whole_number_is_a_number() -> None:
+    model = build_model("refinenet", encoder_name="resnet18", options={"input_scale": 1})
+    assert model.score(torch.empty(1, 3, 64, 64)).main.shape[-2:] == (16, 16)
 
 
 def test_counts_that_no_network_has_are_refused() -> None:

@@ -11,12 +11,16 @@ from atrous.models import MODELS, Option, Scores, SegmentationModel, build_model
 SMALL: dict[str, tuple[str | None, dict[str, Option]]] = {
     "deeplab_v3_plus": ("mobilenet_v2_035", {"aspp_channels": 8, "decoder_channels": 8}),
     "fcn8s": ("vgg16", {"fc_channels": 8, "padding": "same"}),
+    "refinenet": ("test_resnet", {"channels": 16}),
     "unet": (None, {"base_channels": 4, "padding": "same"}),
 }
 FURTHER: list[tuple[str, str | None, dict[str, Option]]] = [
     ("deeplab_v3_plus", "resnet18", {"aspp_channels": 8, "output_stride": 8}),
     ("deeplab_v3_plus", "mobilenet_v2_035", {"aspp_channels": 8, "padding": "same"}),
     ("deeplab_v3_plus", "convnext_atto", {"aspp_channels": 8, "output_stride": 32}),
+    ("refinenet", "test_resnet", {"channels": 16, "variant": "single", "conv_first": True}),
+    ("refinenet", "test_resnet", {"channels": 16, "variant": "2-cascaded", "input_scale": 1.0}),
+    ("refinenet", "test_resnet", {"channels": 16, "variant": "4-cascaded 2-scale"}),
     ("unet", None, {"base_channels": 4}),
     ("unet", "mobilenet_v2_035", {"base_channels": 4}),
 ]

@@ -1,6 +1,7 @@
 """Networks by name, without disk and network: the literal dict of models and what builds them."""
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import NoneType, UnionType
@@ -10,6 +11,7 @@ from atrous.errors import InputError, unknown
 from atrous.labels import LabelSet
 from atrous.models.deeplab_v3_plus import deeplab_v3_plus
 from atrous.models.fcn import fcn8s
+from atrous.models.refinenet import refinenet
 from atrous.models.segmentation_model import ModelSpec, Option, SegmentationModel
 from atrous.models.unet import unet
 from atrous.ops import Normalization
@@ -37,6 +39,7 @@ MODELS: dict[str, ModelEntry] = {
         build=deeplab_v3_plus, paper="Chen et al., ECCV 2018", encoder="mobilenet_v2"
     ),
     "fcn8s": ModelEntry(build=fcn8s, paper="Long, Shelhamer, Darrell, CVPR 2015", encoder="vgg16"),
+    "refinenet": ModelEntry(build=refinenet, paper="Lin et al., CVPR 2017", encoder="resnet50"),
     "unet": ModelEntry(build=unet, paper="Ronneberger, Fischer, Brox, MICCAI 2015", encoder=None),
 }
 
@@ -92,7 +95,7 @@ def _checked_options(architecture: str, options: Mapping[str, Option]) -> dict[s
         kinds = _alternatives(hints[name])
         if value in [kind for kind in kinds if isinstance(kind, str)]:
             continue
-        if type(value) not in kinds or (type(value) is int and value < 1):
+        if not _fits(value, kinds):
             raise InputError(
                 f"option {name} of {architecture} is {value!r}; "
                 f"give {' or '.join(_SAID.get(kind, repr(kind)) for kind in kinds)}"
@@ -100,8 +103,17 @@ def _checked_options(architecture: str, options: Mapping[str, Option]) -> dict[s
     return {**defaults, **options}
 
 
+def _fits(value: Option, kinds: tuple[object, ...]) -> bool:
+    """Tell whether a value is of one of the types; numbers are finite and above 0."""
+    if isinstance(value, float) or type(value) is int:
+        whole = type(value) is int and int in kinds
+        return (whole or float in kinds) and 0 < value < math.inf
+    return type(value) in kinds
+
+
 _SAID: dict[object, str] = {
     bool: "true or false",
+    float: "a number above 0",
     int: "a whole number above 0",
     NoneType: "nothing (its default)",
 }

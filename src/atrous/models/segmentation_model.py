@@ -74,6 +74,12 @@ class SegmentationModel(nn.Module):
     auxiliary_weight: float = 1.0
     """Weight of each auxiliary loss beside the main one's 1: the paper's."""
 
+    @property
+    def encoders(self) -> tuple[nn.Module, ...]:
+        """The parts that an encoder's weights fill; none in a network of the paper's own."""
+        encoder = getattr(self, "encoder", None)
+        return (encoder,) if isinstance(encoder, nn.Module) else ()
+
     def score(self, images: Tensor) -> Scores:
         """Map normalised images (N, C, H, W) of any size to coarse logits (N, K, h, w).
 

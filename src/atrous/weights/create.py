@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from torch import nn
-
 from atrous.errors import InputError
 from atrous.models import MODELS, Option, SegmentationModel, build_model, model_options
 from atrous.weights.encoder_weights import load_encoder_weights
@@ -50,15 +48,15 @@ def create_model(
     )
     if encoder_weights is None:
         return model
-    encoder = getattr(model, "encoder", None)
-    if not isinstance(encoder, nn.Module):
+    if not model.encoders:
         raise InputError(
             f"{name} without encoder_name is the paper's own network, for which there are no "
             "encoder weights; name an encoder (all: atrous models) or leave encoder_weights out"
         )
-    load_encoder_weights(
-        encoder, encoder_weights, in_channels=in_channels, name=str(model.spec.encoder_name)
-    )
+    for encoder in model.encoders:
+        load_encoder_weights(
+            encoder, encoder_weights, in_channels=in_channels, name=str(model.spec.encoder_name)
+        )
     return model
 
 
