@@ -12,6 +12,7 @@ SMALL: dict[str, tuple[str | None, dict[str, Option]]] = {
     "deeplab_v3_plus": ("mobilenet_v2_035", {"aspp_channels": 8, "decoder_channels": 8}),
     "fcn8s": ("vgg16", {"fc_channels": 8, "padding": "same"}),
     "refinenet": ("test_resnet", {"channels": 16}),
+    "refinenet_light": ("test_resnet", {"channels": 16}),
     "unet": (None, {"base_channels": 4, "padding": "same"}),
 }
 FURTHER: list[tuple[str, str | None, dict[str, Option]]] = [
@@ -21,6 +22,7 @@ FURTHER: list[tuple[str, str | None, dict[str, Option]]] = [
     ("refinenet", "test_resnet", {"channels": 16, "variant": "single", "conv_first": True}),
     ("refinenet", "test_resnet", {"channels": 16, "variant": "2-cascaded", "input_scale": 1.0}),
     ("refinenet", "test_resnet", {"channels": 16, "variant": "4-cascaded 2-scale"}),
+    ("refinenet_light", "mobilenet_v2_035", {"channels": 16, "pooling_blocks": 2}),
     ("unet", None, {"base_channels": 4}),
     ("unet", "mobilenet_v2_035", {"base_channels": 4}),
 ]

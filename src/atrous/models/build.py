@@ -12,6 +12,7 @@ from atrous.labels import LabelSet
 from atrous.models.deeplab_v3_plus import deeplab_v3_plus
 from atrous.models.fcn import fcn8s
 from atrous.models.refinenet import refinenet
+from atrous.models.refinenet_light import refinenet_light
 from atrous.models.segmentation_model import ModelSpec, Option, SegmentationModel
 from atrous.models.unet import unet
 from atrous.ops import Normalization
@@ -40,6 +41,9 @@ MODELS: dict[str, ModelEntry] = {
     ),
     "fcn8s": ModelEntry(build=fcn8s, paper="Long, Shelhamer, Darrell, CVPR 2015", encoder="vgg16"),
     "refinenet": ModelEntry(build=refinenet, paper="Lin et al., CVPR 2017", encoder="resnet50"),
+    "refinenet_light": ModelEntry(
+        build=refinenet_light, paper="Nekrasov, Shen, Reid, BMVC 2018", encoder="resnet50"
+    ),
     "unet": ModelEntry(build=unet, paper="Ronneberger, Fischer, Brox, MICCAI 2015", encoder=None),
 }
 
