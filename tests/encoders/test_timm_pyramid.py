@@ -2,6 +2,7 @@ import pytest
 import timm
 import torch
 import torchvision
+from torch import nn
 
 from atrous.encoders import create_encoder
 from atrous.encoders.timm_pyramid import PatchPyramid
@@ -41,16 +42,67 @@ def test_features_of_a_resnet_are_torchvisions_with_the_same_weights() -> None:
         torch.testing.assert_close(stage, x)
 
 
+def wake(encoder: nn.Module) -> None:
+    """Let the residual branches speak: a unit's last norm begins at zero."""
+    for module in encoder.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.constant_(module.weight, 0.5)
+
+
 @pytest.mark.parametrize("output_stride", [16, 8])
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
 def test_the_dilated_map_holds_the_strided_one_on_a_lattice(name: str, output_stride: int) -> None:
     torch.manual_seed(0)
     coarse, dense = (create_encoder(name, output_stride=s).eval() for s in (32, output_stride))
+    wake(coarse)
     dense.load_state_dict(coarse.state_dict())
     images, step = torch.randn(1, 3, 65, 97), 32 // output_stride
     found, expected = dense(images)[-1][..., ::step, ::step], coarse(images)[-1]
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
     assert dense.strides == tuple(min(stride, output_stride) for stride in (2, 4, 8, 16, 32))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "test_resnet"])
+def test_even_dilation_widens_the_first_unit_of_a_dilated_stage_and_no_other(name: str) -> None:
+    def dilations(**settings: bool) -> dict[str, int]:
+        with torch.device("meta"):
+            encoder = create_encoder(name, output_stride=8, **settings)
+        return {
+            key: m.dilation[0] for key, m in encoder.named_modules() if hasattr(m, "padding_mode")
+        }
+
+    plain, even = dilations(), dilations(even_dilation=True)
+    first = {"layer3.0.conv1": (1, 2), "layer4.0.conv1": (2, 4)}
+    if name == "resnet50":
+        first = {"layer3.0.conv2": (1, 2), "layer4.0.conv2": (2, 4)}
+    if name == "test_resnet":  # its third stage is of bottlenecks
+        first = {"layer3.0.conv2": (1, 2), "layer4.0.conv1": (2, 4)}
+    changed = {key: (plain[key], even[key]) for key in plain if plain[key] != even[key]}
+    assert changed == first
+
+
+def test_even_dilation_keeps_sizes_and_breaks_the_lattice_on_purpose() -> None:
+    torch.manual_seed(0)
+    coarse = create_encoder("resnet18").eval()
+    wake(coarse)
+    dense = create_encoder("resnet18", output_stride=8, even_dilation=True).eval()
+    dense.load_state_dict(coarse.state_dict())
+    images = torch.randn(1, 3, 65, 97)
+    stages = dense(images)
+    assert [stage.shape[-2:] for stage in stages[2:]] == [(9, 13)] * 3
+    assert not torch.allclose(stages[-1][..., ::4, ::4], coarse(images)[-1], atol=1e-2)
+
+
+def test_even_dilation_changes_nothing_where_nothing_is_dilated() -> None:
+    with torch.device("meta"):
+        plain, even = (create_encoder("resnet18", even_dilation=on) for on in (False, True))
+    assert repr(plain) == repr(even)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2_035", "convnext_atto"])
+def test_even_dilation_is_refused_where_there_are_no_such_stages(name: str) -> None:
+    with torch.device("meta"), pytest.raises(InputError, match=f"{name} has no even_dilation=True"):
+        create_encoder(name, even_dilation=True)
 
 
 def test_a_513_image_gives_the_sizes_of_the_paper() -> None:

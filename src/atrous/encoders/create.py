@@ -7,7 +7,7 @@ from torch import nn
 
 from atrous.encoders.encoder import Encoder, Padding
 from atrous.encoders.mobilenet_v2 import MobileNetV2
-from atrous.encoders.timm_pyramid import timm_names, timm_pyramid
+from atrous.encoders.timm_pyramid import dilate_evenly, timm_names, timm_pyramid
 from atrous.encoders.vgg import VGG16
 from atrous.errors import InputError, unknown
 
@@ -33,6 +33,7 @@ def create_encoder(
     in_channels: int = 3,
     output_stride: int = 32,
     padding: Padding = "symmetric",
+    even_dilation: bool = False,
 ) -> Encoder:
     """Build an encoder with random weights.
 
@@ -41,6 +42,7 @@ def create_encoder(
         in_channels: Channels of the images.
         output_stride: 32, 16 or 8; below 32 the last stages are dilated instead of strided.
         padding: "same" pads strided convolutions as TensorFlow does (MobileNetV2 only).
+        even_dilation: Dilate the first unit of a dilated stage too (ResNets only).
 
     Raises:
         InputError: An unknown name, or something that this encoder cannot do.
@@ -57,6 +59,8 @@ def create_encoder(
         settings["padding"] = padding
     encoder = build(**settings)
     assert isinstance(encoder, nn.Module)
+    if even_dilation and not dilate_evenly(encoder):
+        raise InputError(f"encoder {name} has no even_dilation=True; leave it out")
     return encoder
 
 

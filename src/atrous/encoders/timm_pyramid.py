@@ -2,7 +2,9 @@
 
 The encoder is timm's own module, so its keys are timm's (a ResNet's are torchvision's too) and
 public checkpoints load. Below output stride 32 timm dilates at construction, with the convention
-that the first unit of a dilated stage keeps the dilation before it (as torchvision).
+that the first unit of a dilated stage keeps the dilation before it (as torchvision), so that the
+dilated network computes the very features of the strided one, denser; `dilate_evenly` is for
+networks whose weights were trained otherwise.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +17,7 @@ from atrous.encoders.encoder import Encoder
 from atrous.errors import InputError
 from atrous.ops import Normalization
 
-__all__ = ["PatchPyramid", "timm_names", "timm_pyramid"]
+__all__ = ["PatchPyramid", "dilate_evenly", "timm_names", "timm_pyramid"]
 
 
 def timm_pyramid(name: str, in_channels: int, output_stride: int) -> Encoder:
@@ -46,6 +48,24 @@ def timm_pyramid(name: str, in_channels: int, output_stride: int) -> Encoder:
     encoder.output_stride = output_stride
     encoder.normalization = _normalization(pyramid, in_channels)
     return encoder
+
+
+def dilate_evenly(encoder: nn.Module) -> bool:
+    """Give the first unit of a ResNet's dilated stages the dilation of the others (PSPNet).
+
+    timm has no such choice, so it is made here, before anybody sees the network.
+
+    Returns:
+        False if this is none of timm's ResNets, which stays as it is.
+    """
+    stages: list[Any] = [getattr(encoder, name, None) for name in ("layer3", "layer4")]
+    if not all(isinstance(s, nn.Sequential) and hasattr(s[-1], "dilation") for s in stages):
+        return False
+    for first, dilation in ((stage[0], stage[-1].dilation) for stage in stages):
+        for layer in first.modules():
+            if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
+                layer.dilation = layer.padding = (dilation, dilation)
+    return True
 
 
 def timm_names() -> list[str]:
