@@ -11,6 +11,7 @@ from atrous.models import MODELS, Option, Scores, SegmentationModel, build_model
 SMALL: dict[str, tuple[str | None, dict[str, Option]]] = {
     "deeplab_v3_plus": ("mobilenet_v2_035", {"aspp_channels": 8, "decoder_channels": 8}),
     "fcn8s": ("vgg16", {"fc_channels": 8, "padding": "same"}),
+    "pspnet": ("test_resnet", {"channels": 8}),
     "refinenet": ("test_resnet", {"channels": 16}),
     "refinenet_light": ("test_resnet", {"channels": 16}),
     "unet": (None, {"base_channels": 4, "padding": "same"}),
@@ -19,6 +20,8 @@ FURTHER: list[tuple[str, str | None, dict[str, Option]]] = [
     ("deeplab_v3_plus", "resnet18", {"aspp_channels": 8, "output_stride": 8}),
     ("deeplab_v3_plus", "mobilenet_v2_035", {"aspp_channels": 8, "padding": "same"}),
     ("deeplab_v3_plus", "convnext_atto", {"aspp_channels": 8, "output_stride": 32}),
+    ("pspnet", "resnet18", {"channels": 8, "reduce": False, "pool": "max", "align_corners": True}),
+    ("pspnet", "mobilenet_v2_035", {"channels": 8, "output_stride": 16, "bins": "B1"}),
     ("refinenet", "test_resnet", {"channels": 16, "variant": "single", "conv_first": True}),
     ("refinenet", "test_resnet", {"channels": 16, "variant": "2-cascaded", "input_scale": 1.0}),
     ("refinenet", "test_resnet", {"channels": 16, "variant": "4-cascaded 2-scale"}),
@@ -71,7 +74,8 @@ def test_a_batch_of_one_trains_every_parameter(
 ) -> None:
     model = made(name, encoder, options).train()
     disturb(model)
-    model(torch.randn(1, 3, 65, 79)).square().mean().backward()
+    scores = model.score(torch.randn(1, 3, 65, 79))
+    sum(score.square().mean() for score in (scores.main, *scores.auxiliary)).backward()
     still = [
         key
         for key, parameter in model.named_parameters()

@@ -11,6 +11,7 @@ from atrous.errors import InputError, unknown
 from atrous.labels import LabelSet
 from atrous.models.deeplab_v3_plus import deeplab_v3_plus
 from atrous.models.fcn import fcn8s
+from atrous.models.pspnet import pspnet
 from atrous.models.refinenet import refinenet
 from atrous.models.refinenet_light import refinenet_light
 from atrous.models.segmentation_model import ModelSpec, Option, SegmentationModel
@@ -40,6 +41,7 @@ MODELS: dict[str, ModelEntry] = {
         build=deeplab_v3_plus, paper="Chen et al., ECCV 2018", encoder="mobilenet_v2"
     ),
     "fcn8s": ModelEntry(build=fcn8s, paper="Long, Shelhamer, Darrell, CVPR 2015", encoder="vgg16"),
+    "pspnet": ModelEntry(build=pspnet, paper="Zhao et al., CVPR 2017", encoder="resnet50s"),
     "refinenet": ModelEntry(build=refinenet, paper="Lin et al., CVPR 2017", encoder="resnet50"),
     "refinenet_light": ModelEntry(
         build=refinenet_light, paper="Nekrasov, Shen, Reid, BMVC 2018", encoder="resnet50"
