@@ -1,5 +1,6 @@
 """What holds for every network of `MODELS`, checked on small versions of them."""
 
+import copy
 import io
 
 import pytest
@@ -30,6 +31,8 @@ FURTHER: list[tuple[str, str | None, dict[str, Option]]] = [
     ("unet", "mobilenet_v2_035", {"base_channels": 4}),
 ]
 ALL = [(name, *small) for name, small in SMALL.items()] + FURTHER
+TRACED = [pytest.param(*row, marks=[pytest.mark.slow] * (row in FURTHER)) for row in ALL]
+"""Tracing takes seconds a network: the further ones are left to the slow set."""
 
 
 def made(
@@ -119,3 +122,50 @@ def test_images_of_a_batch_do_not_see_each_other_in_prediction(
     with torch.no_grad():
         together = model(images)
         torch.testing.assert_close(model(images[1:]), together[1:], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "encoder", "options"), ALL)
+def test_float32_agrees_with_float64(
+    name: str, encoder: str | None, options: dict[str, Option]
+) -> None:
+    model = made(name, encoder, options).eval()
+    disturb(model)
+    images = torch.randn(1, 3, 65, 79)
+    with torch.no_grad():
+        exact = copy.deepcopy(model).double()(images.double())
+        error = (model(images).double() - exact).abs().max() / exact.abs().max()
+    assert exact.any()
+    assert error < 1e-4
+
+
+@pytest.mark.parametrize(("name", "encoder", "options"), TRACED)
+def test_exporting_saving_and_loading_keep_the_logits(
+    name: str, encoder: str | None, options: dict[str, Option]
+) -> None:
+    model = made(name, encoder, options).eval()
+    disturb(model)
+    images, file = torch.randn(1, 3, 33, 47), io.BytesIO()
+    with torch.no_grad():
+        torch.export.save(torch.export.export(model, (images,)), file)
+        file.seek(0)
+        loaded = torch.export.load(file).module()
+        torch.testing.assert_close(loaded(images), model(images))
+
+
+@pytest.mark.parametrize(("name", "encoder", "options"), TRACED)
+def test_the_network_is_one_graph_to_the_compiler(
+    name: str, encoder: str | None, options: dict[str, Option]
+) -> None:
+    torch.compiler.reset()
+    model = made(name, encoder, options)
+    disturb(model)
+    images = torch.randn(2, 3, 33, 47)
+    for mode in (True, False):
+        model.train(mode)
+        compiled = torch.compile(model.score, fullgraph=True, backend="eager")
+        with torch.random.fork_rng(), torch.no_grad():
+            found = compiled(images)
+        with torch.random.fork_rng(), torch.no_grad():
+            expected = model.score(images)
+        assert len(found.auxiliary) == len(expected.auxiliary)
+        torch.testing.assert_close(found.main, expected.main)
