@@ -62,6 +62,7 @@ def test_auxiliary_scores_of_torchvision_are_kept_for_training():
     model = adapt(Foreign(torchvision_way), LABELS, Normalization.imagenet())
     scores = model.score(torch.rand(1, 3, 16, 16))
     assert torch.equal(scores.auxiliary[0], scores.main * 2)
+    assert model.auxiliary_weight == 0.5  # torchvision's reference training
 
 
 def test_the_parameters_stay_trainable():

@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 import torch
@@ -56,6 +57,11 @@ def test_a_network_with_a_normalisation_of_its_own_keeps_it() -> None:
         ("fcn8s", None, {"fc_channels": True}, "fc_channels of fcn8s is True"),
         ("fcn8s", None, {"padding": 3}, "padding of fcn8s is 3; give 'release' or 'same' or noth"),
         ("fcn32s", None, {"scaling": "staged"}, "unknown option of fcn32s 'scaling'"),
+        ("refinenet", None, {"channels": 2.5}, "channels of refinenet is 2.5; give a whole number"),
+        ("refinenet", None, {"enlargement": 0.0}, "enlargement of refinenet is 0.0; give a number"),
+        ("refinenet", None, {"enlargement": math.inf}, "is inf; give a number above 0"),
+        ("refinenet", None, {"enlargement": True}, "is True; give a number above 0"),
+        ("refinenet", None, {"enlargement": "1.2"}, "is '1.2'; give a number above 0"),
         ("deeplab_v3_plus", None, {"separable": "yes"}, "is 'yes'; give true or false or nothing"),
         ("deeplab_v3_plus", None, {"output_stride": 4}, "output_stride is 4; choose 8, 16 or 32"),
     ],
@@ -65,6 +71,11 @@ def test_what_is_misspelt_is_answered_with_the_closest(
 ) -> None:
     with pytest.raises(InputError, match=message):
         build_model(name, encoder_name=encoder, options=options)
+
+
+def test_a_whole_number_is_a_number() -> None:
+    model = build_model("refinenet", encoder_name="resnet18", options={"enlargement": 1})
+    assert model.score(torch.empty(1, 3, 64, 64)).main.shape[-2:] == (16, 16)
 
 
 def test_counts_that_no_network_has_are_refused() -> None:

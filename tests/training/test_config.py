@@ -19,6 +19,7 @@ DATA = Path("data")
         ({"data": DATA, "val_every": -1}, "--val-every is -1, but must be above 0"),
         ({"data": DATA, "batch_size": 0}, "--batch-size is 0, but must be at least 1"),
         ({"data": DATA, "workers": -1}, "--workers is -1, but must be 0 or more"),
+        ({"data": DATA, "auxiliary_weight": -0.4}, "--auxiliary-weight is -0.4, but must be 0 or"),
         ({"data": DATA, "seed": -1}, "--seed is -1, but must lie in 0..4294967295"),
         ({"data": DATA, "jitter": 2.0}, "--jitter is 2.0, but must lie in 0..1"),
         ({"data": DATA, "elastic": -1.0}, "--elastic is -1.0, but must lie in 0..1000"),

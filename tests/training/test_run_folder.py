@@ -180,3 +180,12 @@ def test_without_a_connection_training_starts_from_scratch_and_says_so(
     ]
     with pytest.raises(WeightsUnreachable):
         seeded_model(dataclasses.replace(config, weights="imagenet"), open_data(scenes), Noting())
+
+
+@pytest.mark.parametrize(("given", "weight"), [(None, 0.4), (0.2, 0.2), (0.0, 0.0)])
+def test_the_weight_of_auxiliary_losses_is_the_papers_or_the_users(
+    scenes: Path, tiny: dict[str, object], given: float | None, weight: float
+) -> None:
+    network = {"model": "pspnet", "encoder": "test_resnet", "options": {"channels": 8}}
+    config = TrainConfig(**{**tiny, **network, "data": scenes, "auxiliary_weight": given})  # type: ignore[arg-type]
+    assert seeded_model(config, open_data(scenes), Silent()).auxiliary_weight == weight

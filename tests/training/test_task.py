@@ -87,6 +87,38 @@ def test_accumulated_gradient_equals_that_of_the_whole_batch(micro_batch: int) -
     torch.testing.assert_close(accumulated, model.conv.weight.grad, rtol=1e-5, atol=1e-7)
 
 
+class Twice(Plain):
+    """A network with two auxiliary scores, one of them coarser."""
+
+    def score(self, images: Tensor) -> Scores:
+        main = self.conv(images)
+        return Scores(main, (2 * main, main[..., ::2, ::2]))
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.4, 0.0])
+def test_auxiliary_losses_count_with_the_networks_weight(weight: float) -> None:
+    rng = np.random.default_rng(2)
+    images = torch.from_numpy(rng.integers(0, 256, (2, 3, 16, 24)).astype(np.uint8))
+    labels = torch.from_numpy(rng.integers(0, 4, (2, 16, 24)).astype(np.uint8))
+    labels[0, 3] = 255
+    model = Twice()
+    model.auxiliary_weight = weight
+    task = SegmentationTask(
+        model, optimizer="sgd", lr=0.1, weight_decay=0.0, iterations=1, micro_batch=2
+    )
+    scores = model.score((images / 255 - MEAN) / STD)
+    losses = [
+        slow_cross_entropy(
+            nn.functional.interpolate(y, (16, 24), mode="bilinear").detach().numpy(),
+            labels.numpy(),
+            255,
+        )
+        for y in (scores.main, *scores.auxiliary)
+    ]
+    expected = losses[0] + weight * (losses[1] + losses[2])
+    assert task.loss_sum(images, labels).item() == pytest.approx(expected, rel=1e-5)
+
+
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 

@@ -27,6 +27,20 @@ def test_encoder_weights_arrive_and_the_rest_is_random(tmp_path):
     assert model(torch.zeros(1, 3, 33, 47)).shape == (1, 4, 33, 47)
 
 
+def test_both_encoders_of_two_scales_are_filled(tmp_path):
+    path = weights_file(tmp_path / "w.safetensors")
+    model = atrous.create_model(
+        "refinenet",
+        encoder_name="mobilenet_v2_035",
+        encoder_weights=path,
+        variant="4-cascaded 2-scale",
+        channels=4,
+    )
+    full, half = (encoder.state_dict() for encoder in model.encoders)
+    assert full.keys() == half.keys()
+    assert all(torch.equal(full[key], half[key]) for key in full)
+
+
 def test_without_weights_it_is_what_build_model_builds():
     torch.manual_seed(3)
     created = atrous.create_model("unet", base_channels=2, classes=2, in_channels=1)

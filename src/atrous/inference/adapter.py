@@ -53,6 +53,8 @@ def adapt(
 class AdaptedModel(SegmentationModel):
     """A foreign network behind our interface; its parameters lie under `module.`."""
 
+    auxiliary_weight = 0.5  # of torchvision's reference training
+
     def __init__(
         self,
         module: nn.Module,

@@ -1,6 +1,7 @@
 """Networks by name, without disk and network: the literal dict of models and what builds them."""
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import NoneType, UnionType
@@ -14,6 +15,9 @@ from atrous.models.deeplab_v2 import deeplab_v2
 from atrous.models.deeplab_v3 import deeplab_v3
 from atrous.models.deeplab_v3_plus import deeplab_v3_plus
 from atrous.models.fcn import fcn8s, fcn16s, fcn32s
+from atrous.models.pspnet import pspnet
+from atrous.models.refinenet import refinenet
+from atrous.models.refinenet_light import refinenet_light
 from atrous.models.segmentation_model import ModelSpec, Option, SegmentationModel
 from atrous.models.segnet import segnet
 from atrous.models.segnet_basic import segnet_basic
@@ -62,6 +66,11 @@ MODELS: dict[str, ModelEntry] = {
     "fcn16s": ModelEntry(build=fcn16s, paper=_LONG, encoder="vgg16"),
     "fcn32s": ModelEntry(build=fcn32s, paper=_LONG, encoder="vgg16"),
     "fcn8s": ModelEntry(build=fcn8s, paper=_LONG, encoder="vgg16"),
+    "pspnet": ModelEntry(build=pspnet, paper="Zhao et al., CVPR 2017", encoder="resnet50s"),
+    "refinenet": ModelEntry(build=refinenet, paper="Lin et al., CVPR 2017", encoder="resnet50"),
+    "refinenet_light": ModelEntry(
+        build=refinenet_light, paper="Nekrasov, Shen, Reid, BMVC 2018", encoder="resnet50"
+    ),
     "segnet": ModelEntry(
         build=segnet, paper="Badrinarayanan, Kendall, Cipolla, TPAMI 2017", encoder="vgg16"
     ),
@@ -167,12 +176,20 @@ def _checked_options(architecture: str, options: Mapping[str, Option]) -> dict[s
         kinds = _alternatives(hints[name])
         if value in [kind for kind in kinds if isinstance(kind, str)]:
             continue
-        if type(value) not in kinds or (type(value) is int and value < 1):
+        if not _fits(value, kinds):
             raise InputError(
                 f"option {name} of {architecture} is {value!r}; "
                 f"give {' or '.join(_SAID.get(kind, repr(kind)) for kind in kinds)}"
             )
     return {**defaults, **options}
+
+
+def _fits(value: Option, kinds: tuple[object, ...]) -> bool:
+    """Tell whether a value is of one of the types; numbers are finite and above 0."""
+    if isinstance(value, float) or type(value) is int:
+        whole = type(value) is int and int in kinds
+        return (whole or float in kinds) and 0 < value < math.inf
+    return type(value) in kinds
 
 
 _SAID: dict[object, str] = {

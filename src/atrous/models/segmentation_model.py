@@ -43,7 +43,8 @@ class Scores(NamedTuple):
 
     Attributes:
         main: (N, K, h, w) logits at the network's own stride.
-        auxiliary: Further score maps that the paper supervises, each (N, K, h', w').
+        auxiliary: Further score maps that the paper supervises, each (N, K, h', w'). Where only
+            the loss needs them, they are there in training mode only.
         attention: (N, S, h, w) weights of S scales, or None.
         features: (N, F, h', w') what the last layer scored, over the whole image, or None: for
             networks that look at more than scores, as Attention to Scale does.
@@ -79,6 +80,15 @@ class SegmentationModel(nn.Module):
 
     feature_channels: int = 0
     """Channels F of `Scores.features`; 0 for a network that gives none."""
+
+    auxiliary_weight: float = 1.0
+    """Weight of each auxiliary loss beside the main one's 1: the paper's."""
+
+    @property
+    def encoders(self) -> tuple[nn.Module, ...]:
+        """The parts that an encoder's weights fill; none in a network of the paper's own."""
+        encoder = getattr(self, "encoder", None)
+        return (encoder,) if isinstance(encoder, nn.Module) else ()
 
     def score(self, images: Tensor) -> Scores:
         """Map normalised images (N, C, H, W) of any size to coarse logits (N, K, h, w).

@@ -85,6 +85,8 @@ class TrainConfig:
     """At the start; else sgd 0.02, adamw 0.001, less without batch norm."""
     weight_decay: float | None = None
     """Of weights, not of biases and norms; else sgd 0.0001, adamw 0.01."""
+    auxiliary_weight: float | None = None
+    """Of a network's auxiliary losses; else the paper's."""
     precision: Literal["auto", "fp32", "bf16-mixed"] = "auto"
     """auto takes bf16-mixed where the processor computes it natively."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -126,8 +128,10 @@ class TrainConfig:
             raise InputError(f"--input-scale is {self.input_scale}, but must lie in 0.25..4")
         if self.batch_size < 1:
             raise InputError(f"--batch-size is {self.batch_size}, but must be at least 1")
-        if self.workers is not None and self.workers < 0:
-            raise InputError(f"--workers is {self.workers}, but must be 0 or more")
+        for name in ("workers", "auxiliary_weight"):
+            if (getattr(self, name) or 0) < 0:
+                flag, value = name.replace("_", "-"), getattr(self, name)
+                raise InputError(f"--{flag} is {value}, but must be 0 or more")
         if self.crop is not None and min(self.crop_size or (0,)) < 16:
             raise InputError(f"--crop is {self.crop}, but must be at least 16 pixels")
         self._check_spans()

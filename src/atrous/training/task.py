@@ -98,7 +98,10 @@ class SegmentationTask(lightning.LightningModule):
         return total
 
     def loss_sum(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return the summed loss of a micro-batch: the main scores' and each auxiliary's."""
+        """Return the summed loss of a micro-batch: the main scores' and, weighed, the auxiliary's.
+
+        The weight is the model's `auxiliary_weight`.
+        """
         x = normalise(images, self.model.normalization)
         x = x.contiguous(memory_format=torch.channels_last)
         scores = self.model.score(x)
@@ -107,9 +110,8 @@ class SegmentationTask(lightning.LightningModule):
         weight = self.class_weights
         loss = cross_entropy_sum(scores.main, labels, ignore, weight, align_corners=corners)
         for auxiliary in scores.auxiliary:
-            loss = loss + cross_entropy_sum(
-                auxiliary, labels, ignore, weight, align_corners=corners
-            )
+            further = cross_entropy_sum(auxiliary, labels, ignore, weight, align_corners=corners)
+            loss = loss + self.model.auxiliary_weight * further
         return loss
 
     def _weight_of(self, labels: Tensor) -> Tensor:

@@ -55,12 +55,10 @@ def create_model(
     """
     model = _unfilled(name, encoder_name, encoder_weights, in_channels, classes, options)
     if encoder_weights is not None:
-        load_encoder_weights(
-            _encoder(model),
-            encoder_weights,
-            in_channels=in_channels,
-            name=str(model.spec.encoder_name),
-        )
+        for encoder in _encoders(model):
+            load_encoder_weights(
+                encoder, encoder_weights, in_channels=in_channels, name=str(model.spec.encoder_name)
+            )
     return model
 
 
@@ -93,7 +91,7 @@ def check_model(
     with blueprint():
         model = _unfilled(name, encoder_name, encoder_weights, 3, 2, options or {})
     if encoder_weights is not None:
-        _encoder(model)
+        _encoders(model)
     if str(encoder_weights) == "imagenet":
         check_published(str(model.spec.encoder_name))
     return model.spec
@@ -115,11 +113,10 @@ def _unfilled(
     )
 
 
-def _encoder(model: SegmentationModel) -> nn.Module:
-    """Return the part that encoder weights fill."""
-    encoder = getattr(model, "encoder", None)
-    if isinstance(encoder, nn.Module):
-        return encoder
+def _encoders(model: SegmentationModel) -> tuple[nn.Module, ...]:
+    """Return the parts that encoder weights fill."""
+    if model.encoders:
+        return model.encoders
     raise InputError(
         f"{model.spec.architecture} without encoder_name is the paper's own network, for which "
         "there are no encoder weights; name an encoder (all: atrous models) or leave "

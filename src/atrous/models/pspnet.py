@@ -1,0 +1,184 @@
+"""PSPNet: pyramid scene parsing network (Zhao et al., CVPR 2017, arXiv:1612.01105).
+
+Four averages of the last stage, over 1x1 to 6x6 parts of the image, tell every pixel the scene
+that it is part of (Sec. 3.2, Fig. 3). While training, a second classifier on stage 4 is
+supervised too (Sec. 4, Fig. 4).
+
+The paper's ResNets begin with three 3x3 convolutions (timm's resnet50s, 101s and 152s), and every
+3x3 convolution of their dilated stages is dilated, that of a stage's first unit included.
+
+Departures from the paper:
+- `align_corners=False`: the release resizes with aligned corners and therefore asks for sizes
+  8 k + 1; here any size is welcome. The option restores it.
+- Batch norm keeps torch's momentum of 0.1, as the authors' later PyTorch code does (the release's
+  0.95 is 0.05 here); a batch of one trains, because the level of one part then falls back on
+  running statistics.
+- The concatenation goes from coarse to fine; the release's Caffe network has it reversed.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from atrous.encoders import Encoder, create_encoder
+from atrous.layers import ConvNormAct
+from atrous.models.segmentation_model import Scores, SegmentationModel
+from atrous.ops import resize
+
+__all__ = ["PSPNet", "PyramidPooling", "pspnet"]
+
+_RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+_BINS = {"B1": (1,), "B1236": (1, 2, 3, 6)}  # as Table 1 names them
+
+
+class PSPNet(SegmentationModel):
+    """Pyramid pooling over the last stage, and an auxiliary classifier on the one before it.
+
+    Args:
+        encoder: Yields five stages, the last two at one stride: 8 in the paper (Sec. 3.3).
+        num_classes: Number of labels K, background included.
+        bins: Parts along each side of the image, one number a level.
+        pool: "average" or "max" of each part (Table 1).
+        reduce: Shrink each level to its share of the last stage's width (Table 1, "DR").
+        channels: Width of the convolution after the pyramid (512); the auxiliary's is half of it.
+        align_corners: Corner convention of every resizing.
+    """
+
+    auxiliary_weight = 0.4  # Sec. 4, Table 2
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        num_classes: int,
+        *,
+        bins: Sequence[int] = _BINS["B1236"],
+        pool: Literal["average", "max"] = "average",
+        reduce: bool = True,
+        channels: int = 512,
+        align_corners: bool = False,
+    ) -> None:
+        super().__init__()
+        self.align_corners = align_corners
+        self.encoder = encoder
+        self.pyramid = PyramidPooling(
+            encoder.channels[-1], bins, pool=pool, reduce=reduce, align_corners=align_corners
+        )
+        self.head = _classifier(self.pyramid.channels, channels, num_classes)
+        self.auxiliary = _classifier(encoder.channels[-2], max(channels // 2, 1), num_classes)
+
+    def score(self, images: Tensor) -> Scores:
+        """Map normalised images (N, C, H, W) of any size to logits (N, K, H/8, W/8).
+
+        The auxiliary scores, of the same size, are there in training mode only: nothing else needs
+        them, and they cost a 3x3 convolution over 1024 channels.
+        """
+        *_, c4, c5 = self.encoder(images)
+        auxiliary = (self.auxiliary(c4),) if self.training else ()
+        return Scores(self.head(self.pyramid(c5)), auxiliary)
+
+
+class PyramidPooling(nn.Module):
+    """A map beside what its parts hold on average, at several scales (Sec. 3.2, Fig. 3c).
+
+    Args:
+        in_channels: Channels that come.
+        bins: Parts along each side, one number a level.
+        pool: "average" or "max" of each part.
+        reduce: 1x1 convolution of each level to in_channels / number of levels.
+        align_corners: Corner convention of the resizing.
+
+    Attributes:
+        channels: Channels that leave: the map's and all levels'.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        bins: Sequence[int],
+        *,
+        pool: Literal["average", "max"] = "average",
+        reduce: bool = True,
+        align_corners: bool = False,
+    ) -> None:
+        super().__init__()
+        width = in_channels // len(bins) if reduce else in_channels
+        pooling = nn.AdaptiveAvgPool2d if pool == "average" else nn.AdaptiveMaxPool2d
+        self.channels = in_channels + len(bins) * width
+        self.align_corners = align_corners
+        self.levels = nn.ModuleList(
+            nn.Sequential(
+                pooling(parts),
+                ConvNormAct(in_channels, width, kernel_size=1) if reduce else nn.Identity(),
+            )
+            for parts in bins
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, h, w) to (N, channels, h, w)."""
+        height, width = x.shape[-2:]
+        levels = [
+            resize(level(x), (height, width), align_corners=self.align_corners)
+            for level in self.levels
+        ]
+        return torch.cat([x, *levels], dim=1)
+
+
+def pspnet(  # noqa: PLR0913 - every keyword is one option of the network
+    encoder_name: str,
+    in_channels: int,
+    num_classes: int,
+    *,
+    output_stride: int = 8,
+    even_dilation: bool | None = None,
+    bins: Literal["B1", "B1236"] = "B1236",
+    pool: Literal["average", "max"] = "average",
+    reduce: bool = True,
+    channels: int = 512,
+    align_corners: bool = False,
+) -> PSPNet:
+    """Build PSPNet on an encoder by name.
+
+    Args:
+        encoder_name: See `atrous.encoders.create_encoder`.
+        in_channels: Channels of the images.
+        num_classes: Number of labels K.
+        output_stride: 8 (the paper's), 16 or 32.
+        even_dilation: Dilate the first unit of a dilated stage too; None: on the ResNets of
+            He et al. and their deep-stem forms, as the paper does.
+        bins: Parts of the pyramid, as Table 1 names them.
+        pool: See `PSPNet`, as for all that follow.
+        reduce: Shrink each level.
+        channels: Width of the convolution after the pyramid.
+        align_corners: Corner convention of every resizing.
+    """
+    if even_dilation is None:
+        even_dilation = encoder_name.rstrip("s") in _RESNETS
+    encoder = create_encoder(
+        encoder_name,
+        in_channels=in_channels,
+        output_stride=output_stride,
+        even_dilation=even_dilation,
+    )
+    return PSPNet(
+        encoder,
+        num_classes,
+        bins=_BINS[bins],
+        pool=pool,
+        reduce=reduce,
+        channels=channels,
+        align_corners=align_corners,
+    )
+
+
+def _classifier(in_channels: int, channels: int, num_classes: int) -> nn.Sequential:
+    """Return a 3x3 convolution, dropout (release) and the scores of the classes."""
+    return nn.Sequential(
+        OrderedDict(
+            conv=ConvNormAct(in_channels, channels),
+            dropout=nn.Dropout(0.1),
+            score=nn.Conv2d(channels, num_classes, 1),
+        )
+    )
