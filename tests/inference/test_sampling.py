@@ -81,7 +81,7 @@ def test_one_sample_has_no_variance(model, images):
 
 def test_the_model_and_torchs_generator_are_left_as_they_were(model, images):
     model.train()
-    model.encoders[0].eval()  # a frozen part
+    model.encoding[0].eval()  # a frozen part
     modes = [module.training for module in model.modules()]
     state = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     before = torch.get_rng_state()

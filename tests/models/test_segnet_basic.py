@@ -60,7 +60,7 @@ def by_the_paper(model, images, decoder):
                           for c in range(images.shape[1])], 1)  # fmt: skip
     x = images / (1 + 1e-4 / 5 * square) ** 0.75
     before, after, indices = [], [], []
-    for encode in model.encoders:
+    for encode in model.encoding:
         x = encode.norm(encode.conv(x)).relu()
         before.append(x)
         x, index = pooled(x)
@@ -69,7 +69,7 @@ def by_the_paper(model, images, decoder):
     is_fcn, reduced = decoder.startswith("fcn"), decoder in ("bilinear", "fcn", "fcn_no_addition")
     if reduced:
         x = model.reduce(x)
-    for number, decode in enumerate(model.decoders):
+    for number, decode in enumerate(model.decoding):
         stage = 3 - number
         size = before[stage].shape[-2:]
         if is_fcn:
@@ -104,7 +104,7 @@ def test_a_camvid_image_gives_the_sizes_of_the_release():
     found = []
     with torch.device("meta"):
         model = build_model("segnet_basic", classes=11)
-        for decode in model.decoders:
+        for decode in model.decoding:
             decode.register_forward_hook(lambda _, __, y: found.append(tuple(y.shape[2:])))
         assert model.score(torch.empty(1, 3, 360, 480)).main.shape == (1, 11, 360, 480)
     assert found == [(45, 60), (90, 120), (180, 240), (360, 480)]
@@ -117,14 +117,14 @@ def test_a_cell_behind_the_encoders_sees_106_pixels():
     images[torch.arange(160), :, torch.arange(160)] = torch.nan
     x = images
     with torch.no_grad():
-        for encode in model.encoders:
+        for encode in model.encoding:
             x = pooled(encode(x))[0]
     assert int(x[:, 0, 5, 0].isnan().sum()) == 106
 
 
 @pytest.mark.parametrize("decoder", ["fcn", "fcn_no_dim_reduction"])
 def test_learned_upsampling_begins_as_bilinear_interpolation(decoder):
-    upsample = small(decoder).decoders[0].upsample
+    upsample = small(decoder).decoding[0].upsample
     assert upsample.weight.requires_grad
     x = torch.randn(1, upsample.in_channels, 6, 7)
     expected = functional.interpolate(x, scale_factor=2, mode="bilinear")
@@ -148,8 +148,8 @@ def test_only_what_a_variant_adds_is_kept():
 
 def test_there_is_no_relu_in_the_decoder():
     model = small()
-    assert not [m for m in model.decoders.modules() if isinstance(m, nn.ReLU)]
-    assert len([m for m in model.encoders.modules() if isinstance(m, nn.ReLU)]) == 4
+    assert not [m for m in model.decoding.modules() if isinstance(m, nn.ReLU)]
+    assert len([m for m in model.encoding.modules() if isinstance(m, nn.ReLU)]) == 4
 
 
 def test_bayesian_segnet_basic_drops_in_the_central_four_units():

@@ -105,7 +105,7 @@ def _model(config: ExplainConfig) -> "SegmentationModel":
 
 def _table(rows: Sequence["Layer"], seconds: float) -> str:
     heading = ("layer", "", "output", "stride", "sees", "parameters", "GFLOPs", "time")
-    cells = [heading]
+    cells: list[tuple[str, ...]] = [heading]
     for row in rows:
         share = f"{row.seconds / seconds:.0%}".replace("%", " %") if seconds else ""
         cells.append(

@@ -168,8 +168,8 @@ def _as_yaml(option: Option, text: str) -> str:
     """Write '0.5,2', '360x480', 'a=1,b=2' and 'rates=6,12,b=2' the way YAML would."""
     if option.is_mapping and "=" in text and "{" not in text:
         pairs = (pair.partition("=") for pair in re.split(r",(?=\s*\w+\s*=)", text))
-        entries = (f"{k}: {json.dumps(v) if ',' in v else v}" for k, _, v in pairs)
-        return "{" + ", ".join(entries) + "}"
+        written = (f"{k}: {json.dumps(v) if ',' in v else v}" for k, _, v in pairs)
+        return "{" + ", ".join(written) + "}"
     element = option.element
     if element is None or text.startswith("[") or text == "null":
         return text

@@ -123,8 +123,12 @@ def warp(
     """Call OpenCV's warp with what leads from the result to the image: a matrix or places."""
     constant, value = cv2.BORDER_CONSTANT, tuple(fill)
     if where.ndim == 3:
-        return cv2.remap(image, where, None, interpolation, borderMode=constant, borderValue=value)
+        bent: np.ndarray = cv2.remap(  # type: ignore[call-overload]  # the stubs know no None
+            image, where, None, interpolation, borderMode=constant, borderValue=value
+        )
+        return bent
     flags = interpolation | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(
+    warped: np.ndarray = cv2.warpAffine(
         image, where, size[::-1], flags=flags, borderMode=constant, borderValue=value
     )
+    return warped

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from atrous.explain.effective import effective_receptive_field, side_that_holds
 from atrous.explain.layer_table import Layer
-from atrous.explain.sampling import sampling_patterns
+from atrous.explain.sampling import Pattern, sampling_patterns
 from atrous.models import SegmentationModel
 from atrous.ops import normalise, resize
 
@@ -91,7 +91,10 @@ def _growth_panel(axes: "Axes", rows: Sequence[Layer]) -> None:
     ]
     axes.plot(*zip(*finite, strict=True), ".", color=SEQUENCE[1], label="receptive field")
     axes.step(
-        [n for n, _ in seen], [row.stride for _, row in seen], color=SEQUENCE[0], label="stride"
+        [n for n, _ in seen],
+        [row.stride or 1 for _, row in seen],
+        color=SEQUENCE[0],
+        label="stride",
     )
     axes.set_yscale("log", base=2)
     axes.set_xlabel("layer")
@@ -100,7 +103,7 @@ def _growth_panel(axes: "Axes", rows: Sequence[Layer]) -> None:
     axes.set_title("layer by layer", size=9)
 
 
-def _sampling_panel(axes: "Axes", patterns: Sequence, image: np.ndarray) -> None:
+def _sampling_panel(axes: "Axes", patterns: Sequence[Pattern], image: np.ndarray) -> None:
     """Mark the taps of each rate around the middle."""
     height, width = image.shape[:2]
     axes.imshow(

@@ -59,11 +59,11 @@ def listen(network: nn.Module, images: Tensor) -> list[Operation]:
     return ear.operations
 
 
-class _Ear(TorchDispatchMode):
+class _Ear(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
     """Keeps the span of every map that came from the image."""
 
     def __init__(self, images: Tensor) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # as above
         self.operations: list[Operation] = []
         self.owner: list[str] = [""]
         self.device = images.device

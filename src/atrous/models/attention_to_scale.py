@@ -144,13 +144,9 @@ def _parsed(scales: str) -> tuple[float, ...]:
 
 def _attention(in_channels: int, channels: int, num_scales: int) -> nn.Sequential:
     """Return the two layers of the attention (Sec. 3.2): 3x3, ReLU, dropout, 1x1."""
-    layers = nn.Sequential(
-        nn.Conv2d(in_channels, channels, 3, padding=1),
-        nn.ReLU(inplace=True),
-        nn.Dropout(0.5),
-        nn.Conv2d(channels, num_scales, 1),
-    )
-    for layer, std in ((layers[0], 0.01), (layers[3], 0.0)):
+    first, last = nn.Conv2d(in_channels, channels, 3, padding=1), nn.Conv2d(channels, num_scales, 1)
+    for layer, std in ((first, 0.01), (last, 0.0)):
         nn.init.normal_(layer.weight, std=std)
+        assert layer.bias is not None
         nn.init.zeros_(layer.bias)
-    return layers
+    return nn.Sequential(first, nn.ReLU(inplace=True), nn.Dropout(0.5), last)

@@ -110,13 +110,13 @@ class SegNetBasic(SegmentationModel):
         self.normalization = Normalization((0.0,) * in_channels, (1 / 255,) * in_channels)
         self.added = decoder.added
         self.normalise_response = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75)  # the release's
-        self.encoders = nn.ModuleList(
+        self.encoding = nn.ModuleList(
             ConvNormAct(before, channels, 7, bias=bias)
             for before in (in_channels, channels, channels, channels)
         )
-        self.pooled_dropout, self.decoded_dropout = dropout_units(dropout, len(self.encoders))
+        self.pooled_dropout, self.decoded_dropout = dropout_units(dropout, len(self.encoding))
         self.reduce = score_layer(decoder.reduced)
-        self.decoders = nn.ModuleList(_stage(decoder, width, bias) for _ in self.encoders)
+        self.decoding = nn.ModuleList(_stage(decoder, width, bias) for _ in self.encoding)
         self.skips = nn.ModuleList(
             score_layer(decoder.reduced) for _ in range(_SKIPS[decoder.added])
         )
@@ -128,7 +128,7 @@ class SegNetBasic(SegmentationModel):
         x = self.normalise_response(images)
         poolings: list[tuple[Tensor, tuple[int, int]]] = []
         maps: list[Tensor] = []
-        for encode, dropout in zip(self.encoders, self.pooled_dropout, strict=True):
+        for encode, dropout in zip(self.encoding, self.pooled_dropout, strict=True):
             x = encode(x)
             if self.added == "before pooling":
                 maps.append(x)
@@ -140,7 +140,7 @@ class SegNetBasic(SegmentationModel):
             poolings.append((codes, (height, width)))
         added = [skip(x) for skip, x in zip(self.skips, maps, strict=False)]  # outermost first
         x = self.reduce(x)
-        for decode, dropout in zip(self.decoders, self.decoded_dropout, strict=True):
+        for decode, dropout in zip(self.decoding, self.decoded_dropout, strict=True):
             x = decode(x, *poolings.pop())
             if added:
                 x = x + added.pop()

@@ -139,7 +139,7 @@ def _pool(x: Tensor, ceil_mode: bool) -> tuple[Tensor, Tensor]:
 def _spread(x: Tensor, codes: Tensor, height: int, width: int) -> Tensor:
     """Return zeros (N, C, height, width) with each value of `x` in its place."""
     layout, x = _layout(x), x.detach()
-    y = _spread_fake(x, codes, height, width)
+    y: Tensor = _spread_fake(x, codes, height, width)
     if not _has_kernel(y):
         return spread_with_torch(x, codes, height, width).contiguous(memory_format=layout)
     from atrous.ops.max_pool_2bit_kernel import spread_lines
@@ -159,7 +159,7 @@ def _pick(y: Tensor, codes: Tensor, width: int) -> Tensor:
     from atrous.ops.max_pool_2bit_kernel import pick_lines
 
     bits = BITS[y.itemsize]
-    x = _pick_fake(y, codes, width)
+    x: Tensor = _pick_fake(y, codes, width)
     parts = [y.contiguous(memory_format=layout).view(bits), x.view(bits)]
     _in_threads(pick_lines, [*parts, codes.contiguous(memory_format=layout)], layout)
     return x

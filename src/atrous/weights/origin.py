@@ -24,8 +24,11 @@ def weights_origin(source: str | Path | None, encoder_name: str | None) -> dict[
     if source is None:
         return None
     if Path(source).is_dir():
-        file = Path(source) / WEIGHTS_FILE
-        return {"source": "model", "name": file.name, "sha256": _sha256(file)}
+        return {
+            "source": "model",
+            "name": WEIGHTS_FILE,
+            "sha256": _sha256(Path(source) / WEIGHTS_FILE),
+        }
     if str(source) != "imagenet":
         return {"source": "file", "name": Path(source).name, "sha256": _sha256(Path(source))}
     name, file = cached_file(str(encoder_name))
