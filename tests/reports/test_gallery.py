@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from atrous.labels import VOID, LabelSet
-from atrous.reports.pictures import WRONG, display_rgb, error_picture, view
+from atrous.reports.pictures import WRONG, error_picture, view
 
 STREET = LabelSet(("sky", "road", "car"))
 
@@ -89,9 +89,3 @@ def test_pictures_are_never_enlarged() -> None:
     small = np.zeros((5, 9), np.uint8)
 
     assert view(np.zeros((5, 9, 3), np.uint8), small, small, VOID).shrunk(560).size == (5, 9)
-
-
-def test_eight_bits_are_shown_as_they_are() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (4, 5, 3)).astype(np.uint8)
-
-    assert np.array_equal(display_rgb(image), image)

@@ -20,6 +20,7 @@ from atrous.encoders import create_encoder
 from atrous.errors import InputError
 from atrous.evaluation import evaluate
 from atrous.inference import Predictor, tiling
+from atrous.ops import Normalization
 from atrous.training import TrainConfig, fit
 from atrous.training import checkpoints as checkpoints_module
 from atrous.weights import load
@@ -167,6 +168,18 @@ def test_validation_evaluation_and_saved_model_agree_also_where_images_are_cut(
     scores = [line["mean_iou"] for line in journal(run) if line["split"] == "val"]
     assert result.evaluation.mean_iou == max(scores)
     again = evaluate(Predictor(load(run / "model"), device="cpu"), result.spec)
+    assert (again.matrix == result.evaluation.matrix).all()
+
+
+def test_twelve_bit_images_are_seen_alike_in_training_and_by_the_saved_model(
+    deep_scenes: Path, tmp_path: Path, tiny: dict[str, Any]
+) -> None:
+    run = tmp_path / "run"
+    result = fit(TrainConfig(**{**tiny, "data": deep_scenes, "out": run, "iterations": 1}))
+    model = load(run / "model")
+    assert model.normalization == Normalization.imagenet().with_white_at(4095 / 65535)
+    assert result.evaluation is not None
+    again = evaluate(Predictor(model, device="cpu"), result.spec)
     assert (again.matrix == result.evaluation.matrix).all()
 
 

@@ -6,6 +6,10 @@ import numpy as np
 import torch
 
 from atrous.data import JointTransform, open_data
+from atrous.ops import normalise
+from atrous.training import Silent, TrainConfig
+from atrous.training.loop import samples
+from atrous.training.run import seeded_model
 from atrous.training.samples import BatchOrder, TrainingSamples, collate, image_tensor
 
 
@@ -30,6 +34,20 @@ def test_a_sample_does_not_depend_on_what_was_read_before(scenes: Path) -> None:
     image_again, labels_again = other[13]
     assert torch.equal(image, image_again)
     assert torch.equal(labels, labels_again)
+
+
+def test_the_padding_of_twelve_bit_images_is_the_mean_that_the_network_takes_off(
+    deep_scenes: Path,
+) -> None:
+    spec = open_data(deep_scenes)
+    config = TrainConfig(data=deep_scenes, weights="none", scale_range=(0.5, 0.5), rotation=0)
+    model = seeded_model(config, spec, Silent())
+    image, labels = samples(config, (128, 128), spec)[0]
+    x = normalise(image[None], model.normalization)[0]
+    padded = x[:, labels == 255].abs()
+    assert (labels == 255).float().mean() > 0.8  # a scene of 24 x 32 pixels amid 128 x 128
+    assert padded.median() < 1e-3
+    assert x[:, labels != 255].std() > 0.3  # eight bits would give about 1; undivided 0.06
 
 
 def test_another_seed_gives_another_order(scenes: Path) -> None:

@@ -19,6 +19,7 @@ from atrous.errors import InputError, is_out_of_memory
 from atrous.evaluation import Evaluation
 from atrous.inference import Predictor
 from atrous.models import SegmentationModel
+from atrous.ops import Normalization
 from atrous.training.checkpoints import KeepLast, WholeFileIO
 from atrous.training.config import TrainConfig
 from atrous.training.plan import Plan
@@ -120,6 +121,7 @@ def loader(
 
 def samples(config: TrainConfig, crop: tuple[int, int], spec: DataSpec) -> TrainingSamples:
     """Return the training samples of the run."""
+    mean = Normalization.for_channels(spec.channels).with_white_at(spec.white).mean
     transform = JointTransform(
         crop,
         scale_range=config.scale_range,
@@ -128,6 +130,8 @@ def samples(config: TrainConfig, crop: tuple[int, int], spec: DataSpec) -> Train
         brightness=config.jitter,
         contrast=config.jitter,
         saturation=config.jitter,
+        # None takes the mean in each image's own depth; all have 16 bits where white is lower.
+        fill=None if spec.white == 1 else tuple(round(65535 * value) for value in mean),
         ignore_index=spec.label_set.ignore_index,
     )
     return TrainingSamples(spec, spec.splits["train"], transform, config.seed)

@@ -116,6 +116,7 @@ def seeded_model(config: TrainConfig, spec: DataSpec, reporter: Reporter) -> Seg
             **config.options,
         )
         model.label_set = spec.label_set
+        model.normalization = model.normalization.with_white_at(spec.white)
         return model
 
     names_encoder = config.encoder or (config.model in MODELS and MODELS[config.model].encoder)
