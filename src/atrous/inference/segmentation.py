@@ -100,7 +100,8 @@ def to_rgb(image: np.ndarray) -> NDArray[np.uint8]:
 
 def uncertainty(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the entropy of probabilities (K, H, W), divided by log K: (H, W) in [0, 1]."""
-    surprise = -np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
-    entropy = np.einsum("khw,khw->hw", probabilities, surprise)
+    entropy = np.zeros(probabilities.shape[1:], np.float32)
+    for p in probabilities:  # one class at a time: 20 megapixels of 21 classes are 1.7 GB
+        entropy -= p * np.log(np.maximum(p, np.finfo(np.float32).tiny))
     scaled: NDArray[np.float32] = np.clip(entropy / np.float32(np.log(len(probabilities))), 0, 1)
     return scaled
