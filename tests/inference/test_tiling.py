@@ -297,4 +297,4 @@ def test_twenty_megapixels_take_little_more_memory_than_a_window():
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
     )
-    assert int(done.stdout) < 1.2e9, done.stdout
+    assert int(done.stdout) < 1e9, done.stdout  # 0.70e9 when it was written
