@@ -30,7 +30,7 @@ def used_white(pairs: Sequence[ScannedPair]) -> float:
     bits = max(8, max(known, default=0).bit_length())
     if not known or len(known) < len(highest) or bits > MOST_BITS:
         return 1.0
-    return float(2**bits - 1) / FULL
+    return ((1 << bits) - 1) / FULL
 
 
 def depth_notes(pairs: Sequence[ScannedPair]) -> list[str]:

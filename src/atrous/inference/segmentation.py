@@ -103,5 +103,5 @@ def uncertainty(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
     entropy = np.zeros(probabilities.shape[1:], np.float32)
     for p in probabilities:  # one class at a time: 20 megapixels of 21 classes are 1.7 GB
         entropy -= p * np.log(np.maximum(p, np.finfo(np.float32).tiny))
-    share: NDArray[np.float32] = np.clip(entropy / np.float32(np.log(len(probabilities))), 0, 1)
-    return share
+    scaled: NDArray[np.float32] = np.clip(entropy / np.float32(np.log(len(probabilities))), 0, 1)
+    return scaled
