@@ -47,7 +47,13 @@ def edit(folder, **changes):
 
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_a_loaded_model_computes_the_same_bits(name, tmp_path):
-    small = {"fcn8s": {"fc_channels": 8, "padding": "same"}, "unet": {"base_channels": 4}}
+    small = {
+        "attention_to_scale": {"fc_channels": 8, "attention_channels": 8},
+        "deeplab_v1": {"fc_channels": 8},
+        "deeplab_v2": {"encoder_name": "resnet18"},
+        "fcn8s": {"fc_channels": 8, "padding": "same"},
+        "unet": {"base_channels": 4},
+    }
     model = create_model(name, classes=5, **small.get(name, {})).eval()
     images = torch.rand(1, 3, 33, 48)
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from atrous.errors import InputError
+from atrous.models.deeplab_v1 import gaussian
 from atrous.models.segmentation_model import Scores, SegmentationModel
 from atrous.ops import resize
 
@@ -144,13 +145,9 @@ def _parsed(scales: str) -> tuple[float, ...]:
 
 def _attention(in_channels: int, channels: int, num_scales: int) -> nn.Sequential:
     """Return the two layers of the attention (Sec. 3.2): 3x3, ReLU, dropout, 1x1."""
-    layers = nn.Sequential(
-        nn.Conv2d(in_channels, channels, 3, padding=1),
+    return nn.Sequential(
+        gaussian(nn.Conv2d(in_channels, channels, 3, padding=1), 0.01),
         nn.ReLU(inplace=True),
         nn.Dropout(0.5),
-        nn.Conv2d(channels, num_scales, 1),
+        gaussian(nn.Conv2d(channels, num_scales, 1), 0.0),
     )
-    for layer, std in ((layers[0], 0.01), (layers[3], 0.0)):
-        nn.init.normal_(layer.weight, std=std)
-        nn.init.zeros_(layer.bias)
-    return layers
