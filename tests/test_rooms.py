@@ -25,6 +25,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "data": ("ops", "labels"),
     "encoders": ("layers", "ops"),
     "models": ("encoders", "layers", "ops", "labels"),
+    "explain": ("models", "encoders", "layers", "ops"),
     "weights": ("models", "encoders", "labels", "ops"),
     # data: reading images only, so that predict reads them exactly as training does
     "inference": ("weights", "models", "data", "labels", "ops"),
@@ -46,7 +47,7 @@ ANY_ROOM = {"cli", "__init__", "__main__"}  # the door, and the names that it of
 
 HEAVY: dict[str, tuple[str, ...]] = {  # libraries that stay in few rooms
     "lightning": ("training",),
-    "matplotlib": ("reports", "cli"),
+    "matplotlib": ("explain",),
     "jsonargparse": ("cli",),
     "rich": ("cli",),
     "jinja2": ("reports",),

@@ -14,6 +14,9 @@ VOID = 255
 
 Colour = tuple[int, int, int]
 
+BRIGHT: Colour = (255, 225, 0)
+"""Yellow: the lightest of the strong colours, and rare in photos."""
+
 
 @dataclass(frozen=True)
 class LabelSet:
@@ -22,7 +25,8 @@ class LabelSet:
     Attributes:
         names: One name per class, index = label; distinct.
         colours: One RGB colour per class, 0..255.
-        ignore_index: Label of void pixels (255).
+        ignore_index: Label of void pixels: 255, which palette PNGs, warping and scoring share. The
+            field is there for readers of a model's `config.json`.
     """
 
     names: tuple[str, ...]
@@ -33,7 +37,8 @@ class LabelSet:
         """Check the names and give colours where none came.
 
         Raises:
-            InputError: Fewer than two or more than 255 classes, repeated names, wrong colours.
+            InputError: Fewer than two or more than 255 classes, repeated names, wrong colours,
+                another label for void.
         """
         count = len(self.names)
         if not 2 <= count <= VOID:
@@ -43,10 +48,10 @@ class LabelSet:
         repeated = sorted({name for name in self.names if self.names.count(name) > 1})
         if repeated:
             raise InputError(f"class name {repeated[0]!r} occurs twice; rename one of them")
-        if self.ignore_index < count or self.ignore_index > VOID:
+        if self.ignore_index != VOID:
             raise InputError(
-                f"ignore_index is {self.ignore_index}, but must lie in {count}..{VOID}, "
-                "outside the classes"
+                f"ignore_index is {self.ignore_index}, but void is {VOID} in every label set; "
+                "if your masks mark it otherwise, say so with ignore_index in their data.yaml"
             )
         if not self.colours:
             object.__setattr__(self, "colours", default_colours(count))
@@ -93,10 +98,15 @@ class LabelSet:
 def default_colours(count: int) -> tuple[Colour, ...]:
     """Return the PASCAL VOC palette: bit b of a label goes to bit 7 - b / 3 of channel b % 3.
 
+    Two classes are black and `BRIGHT` instead: the one thing that is looked for is often thin (a
+    crack, a vessel, a wire), and VOC's dark red hardly shows on black or on a photo.
+
     Example:
         >>> default_colours(3)
         ((0, 0, 0), (128, 0, 0), (0, 128, 0))
     """
+    if count == 2:
+        return (0, 0, 0), BRIGHT
     colours = []
     for label in range(count):
         channels = [0, 0, 0]

@@ -66,9 +66,8 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, capsys, monkeypatch):
 
     def interrupted(config, **_):
         return RunResult(
-            config.out, config.out / "model", step=1, plan=None, evaluation=None, spec=None,
-            predictor=None,
-        )  # fmt: skip
+            config.out, config.out / "model", step=1, evaluation=None, spec=None, predictor=None
+        )
 
     monkeypatch.setattr(atrous.training, "fit", interrupted)
     assert run(DemoConfig(out=tmp_path / "demo", iterations=2, images=2)) == 130

@@ -128,6 +128,7 @@ def test_the_exit_code_is_that_of_the_command(greet: types.SimpleNamespace) -> N
     [
         (InputError("no such folder:\n x"), 1, "error: no such folder: x"),
         (KeyboardInterrupt(), 130, "interrupted"),
+        (KeyboardInterrupt("interrupted.   Go on: x"), 130, "interrupted.   Go on: x"),
         (MemoryError(), 1, "error: out of memory; lower --voice"),
         (
             RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8"),

@@ -57,6 +57,25 @@ def test_nothing_given_leaves_the_defaults() -> None:
     assert parsed("unet") == Config(model="unet")
 
 
+def test_a_field_may_be_told_what_was_typed_and_is_no_option_itself(tmp_path: Path) -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Curious:
+        size: int = 1
+        depth: int = 2
+        width: int = 3
+        given: frozenset[str] = field(default=frozenset(), metadata={"typed_names": True})
+
+    file = tmp_path / "c.yaml"
+    file.write_text("depth: 2")
+
+    config = parse("try", Curious, ["--size", "1", "--config", str(file)])
+
+    assert config.given == {"size", "depth"}
+    assert "given" not in resolved_yaml("try", Curious, [])
+    with pytest.raises(UsageError, match="unknown option --given"):
+        parse("try", Curious, ["--given", "x"])
+
+
 @pytest.mark.parametrize("flag", ["--batch-size", "--batch_size"])
 @pytest.mark.parametrize("joined", [True, False])
 def test_flags_take_dashes_or_underscores_and_an_equals_sign_or_a_space(

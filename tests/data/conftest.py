@@ -208,6 +208,34 @@ def make() -> type[Make]:
     return Make
 
 
+def _errors(spec):
+    return [finding for finding in spec.findings if finding.severity == "error"]
+
+
+@pytest.fixture
+def errors():
+    """The errors among the findings of a data set."""
+    return _errors
+
+
+@pytest.fixture
+def warnings():
+    """The warnings among them."""
+    return lambda spec: [finding for finding in spec.findings if finding.severity == "warning"]
+
+
+@pytest.fixture
+def the_error():
+    """The only error of a data set, told in one line."""
+
+    def only(spec):
+        (finding,) = _errors(spec)
+        assert "\n" not in str(finding)
+        return finding
+
+    return only
+
+
 @pytest.fixture
 def put(tmp_path: Path) -> Callable[[str, bytes], Path]:
     """Write bytes to a file and return its path."""

@@ -48,21 +48,20 @@ def test_images_and_masks_alone_are_held_out_at_the_end_and_that_is_said(folder)
         folder.pair(f"{number:02d}", split="")
     pairs, _ = pair_files("whole", folder_splits(folder.root)["whole"])
 
-    splits, note = hold_out(pairs)
+    splits, note = hold_out(pairs, "train and val folders")
 
     assert [pair.image.stem for pair in splits["val"]] == ["09", "10"]
     assert len(splits["train"]) == 9
-    assert "the last 2 of 11 pairs by name are held out as val" in note
+    assert "no train and val folders: the last 2 of 11 pairs by name are held out as val" in note
 
 
-def test_without_val_the_remedy_is_told(folder):
+def test_two_pairs_give_one_to_val_and_a_single_one_stays_in_train(folder):
     folder.pair("a")
+    folder.pair("b")
+    pairs, _ = pairs_and_findings(folder)
 
-    (finding,) = split_findings(folder.root, folder_splits(folder.root))
-
-    assert finding.severity == "warning"
-    assert "no val split" in finding.what
-    assert "val/images and val/masks" in finding.remedy
+    assert hold_out(pairs, "val split")[0] == {"train": pairs[:1], "val": pairs[1:]}
+    assert hold_out(pairs[:1], "val split")[0] == {"train": pairs[:1], "val": ()}
 
 
 def test_a_validation_folder_of_another_name_is_recognised(folder):
@@ -71,7 +70,7 @@ def test_a_validation_folder_of_another_name_is_recognised(folder):
 
     (finding,) = split_findings(folder.root, folder_splits(folder.root))
 
-    assert finding.remedy == "rename the folder valid to val"
+    assert str(finding).endswith("valid is not read as the val split -> rename it to val")
 
 
 def test_image_without_mask_and_mask_without_image(small):

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atrous.data.transforms import JointTransform, random_matrix
+from atrous.data.colour_jitter import random_colours
+from atrous.data.elastic import bent, interpolated, random_displacements
+from atrous.data.transforms import JointTransform, fill_values, random_matrix
+from atrous.data.warp import smooth_before_warp, warp_image, warp_labels
 from atrous.errors import InputError
 from atrous.ops import Normalization
 
@@ -258,6 +261,54 @@ def test_the_crop_turns_about_its_own_centre():
     assert not np.allclose(draws[0], draws[1])
 
 
+@pytest.mark.parametrize("elastic", [3.0, 10.0])
+def test_bent_labels_stay_labels_and_aligned_with_the_image(elastic):
+    image, labels = blocks(150, 200)
+    transform = still((128, 128), rotation=20.0, elastic=elastic, fill=0)
+    colours = np.vstack([PALETTE, np.zeros((251, 3), np.uint8)])
+    changed = 0
+    for seed in range(5):
+        moved, moved_labels = transform(image, labels, np.random.default_rng(seed))
+        assert set(np.unique(moved_labels)) <= {0, 1, 2, 3, 4, 255}
+        padded = np.pad(moved_labels, 2, constant_values=254)
+        around = np.lib.stride_tricks.sliding_window_view(padded, (5, 5))
+        inner = (around == moved_labels[..., None, None]).all(axis=(2, 3))
+        assert inner.mean() > 0.1
+        assert np.abs(moved.astype(int) - colours[moved_labels])[inner].max() <= 1
+        plain = dataclasses.replace(transform, elastic=0.0)
+        changed += (plain(image, labels, np.random.default_rng(seed))[1] != moved_labels).sum()
+    assert changed > 1000
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 2.0])
+def test_the_part_that_is_warped_holds_all_that_a_deformation_shows(scale):
+    image, labels = noise(300, 300, 3), noise(300, 300, seed=1)
+    transform = still((40, 50), scale_range=(scale, scale), rotation=30.0, elastic=10.0)
+    for seed in range(10):
+        found, found_labels = transform(image, labels, np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        matrix = random_matrix(
+            rng, (300, 300), (40, 50), scale_range=(scale, scale), rotation=30.0, flip=0.0
+        )
+        random_colours(rng, brightness=0, contrast=0, saturation=0)
+        nodes = random_displacements(rng, 10.0) @ matrix[:, :2].T
+        where = bent(matrix, interpolated(nodes, (40, 50)))
+        whole = smooth_before_warp(image, matrix)
+        expected = warp_image(whole, where, (40, 50), fill=fill_values(None, image))
+        assert np.abs(found.astype(int) - expected)[2:-2, 2:-2].max() <= 2
+        assert (found_labels == warp_labels(labels, where, (40, 50))).mean() > 0.99
+
+
+def test_a_deformation_does_not_change_what_else_is_drawn():
+    image, labels = blocks(90, 90)
+    plain, hardly = (
+        JointTransform((64, 64), elastic=elastic)(image, labels, np.random.default_rng(4))
+        for elastic in (0.0, 1e-6)
+    )
+    assert (plain[1] == hardly[1]).mean() > 0.99
+    assert (np.abs(plain[0].astype(int) - hardly[0]) <= 1).mean() > 0.99
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -272,6 +323,7 @@ def test_the_crop_turns_about_its_own_centre():
         ({"contrast": math.nan}, "contrast is nan"),
         ({"hue": 0.6}, r"hue is 0.6, but must lie in 0..0.5"),
         ({"ignore_index": 256}, "ignore_index is 256"),
+        ({"elastic": -1.0}, r"elastic is -1.0, but must lie in 0..1000"),
     ],
 )
 def test_wrong_settings_are_refused(change, says):

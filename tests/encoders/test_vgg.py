@@ -1,9 +1,11 @@
+from collections.abc import Callable
+
 import pytest
 import torch
-from torchvision.models import vgg16
+from torchvision.models import vgg16, vgg16_bn, vgg19
 from torchvision.models.vgg import make_layers
 
-from atrous.encoders.vgg import VGG16, DensePool, fully_convolutional
+from atrous.encoders.vgg import VGG, VGG16, VGG19, DensePool, fully_convolutional
 
 
 def narrow(output_stride: int) -> VGG16:
@@ -18,12 +20,35 @@ def narrow(output_stride: int) -> VGG16:
     return encoder.eval()
 
 
-def test_parameters_keys_and_shapes_are_torchvisions() -> None:
+@pytest.mark.parametrize(
+    ("build", "peer", "parameters"), [(VGG16, vgg16, 14_714_688), (VGG19, vgg19, 20_024_384)]
+)
+def test_parameters_keys_and_shapes_are_torchvisions(
+    build: type[VGG], peer: Callable[[], torch.nn.Module], parameters: int
+) -> None:
     with torch.device("meta"):
-        ours = VGG16().state_dict()
-        theirs = vgg16().features.state_dict(prefix="features.")
+        ours = build().state_dict()
+        theirs = peer().get_submodule("features").state_dict(prefix="features.")
     assert {k: v.shape for k, v in ours.items()} == {k: v.shape for k, v in theirs.items()}
-    assert sum(tensor.numel() for tensor in ours.values()) == 14_714_688
+    assert sum(tensor.numel() for tensor in ours.values()) == parameters
+
+
+def test_with_batch_norm_keys_and_shapes_are_torchvisions_too() -> None:
+    with torch.device("meta"):
+        encoder = VGG16(batch_norm=True)
+        theirs = vgg16_bn().features.state_dict(prefix="features.")
+    assert {k: v.shape for k, v in encoder.state_dict().items()} == {
+        k: v.shape for k, v in theirs.items()
+    }
+    assert sum(tensor.numel() for tensor in encoder.parameters()) == 14_714_688 + 2 * 4_224
+
+
+def test_a_narrow_one_has_the_same_shape() -> None:
+    with torch.device("meta"):
+        encoder = VGG16(base_channels=8, batch_norm=True)
+        stages = encoder(torch.empty(1, 3, 64, 96))
+    assert encoder.channels == (8, 16, 32, 64, 64)
+    assert tuple(stage.shape[1] for stage in stages) == encoder.channels
 
 
 def test_the_fully_connected_layers_are_torchvisions_reshaped() -> None:

@@ -44,6 +44,17 @@ def test_json_holds_no_nan_and_survives_a_round_trip():
     assert content["per_image"][0] == {"image": "x.png", "mean_iou": None, "pixel_accuracy": None}
 
 
+def test_an_image_is_kept_as_three_counts_per_class_and_scores_as_its_matrix():
+    matrix = np.random.default_rng(0).integers(0, 50, (3, 3))
+    matrix[1] = 0
+    score = ImageScore.of(Path("a/x.png"), matrix)
+    union = score.truth + score.predicted - score.hits
+    assert score.mean_iou == pytest.approx((score.hits / union)[[0, 2]].mean(), rel=1e-15)
+    assert score.pixel_accuracy == score.hits.sum() / score.truth.sum()
+    kept = (score.hits, score.truth, score.predicted)
+    assert all(counts.shape == (3,) and counts.base is None for counts in kept)  # no view of it
+
+
 def test_the_baseline_names_its_class():
     content = evaluation([[10, 0, 0], [0, 70, 0], [0, 0, 20]]).to_json()
     assert content["baseline_class"] == "car"

@@ -7,10 +7,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 import atrous
+from atrous.data import open_data, write_scenes
 from atrous.errors import InputError
 from atrous.evaluation import confusion_matrix, evaluate
 from atrous.evaluation.loop import common_classes
-from atrous.inference import Predictor
+from atrous.inference import Predictor, tiling
 from atrous.labels import LabelSet
 from atrous.models.segmentation_model import Scores, SegmentationModel
 from atrous.ops import Normalization
@@ -49,12 +50,14 @@ def test_the_matrix_is_that_of_the_shipped_predictor_on_every_pair(predictor, sp
         predictor.model.head.bias += torch.tensor([0.0, 1.5, 0.0])  # now it errs
     result = evaluate(predictor, spec)
     expected = np.zeros((3, 3), int)
-    for pair, image in zip(spec.splits["val"], result.per_image, strict=True):
+    for pair, score in zip(spec.splits["val"], result.per_image, strict=True):
         with Image.open(pair.mask) as mask:
             labels = np.asarray(mask)
         matrix = confusion_matrix(predictor(pair.image).labels, labels, 3)
-        np.testing.assert_array_equal(image.matrix, matrix)
-        assert image.path == pair.image
+        np.testing.assert_array_equal(score.hits, np.diag(matrix))
+        np.testing.assert_array_equal(score.truth, matrix.sum(1))
+        np.testing.assert_array_equal(score.predicted, matrix.sum(0))
+        assert score.path == pair.image
         expected += matrix
     np.testing.assert_array_equal(result.matrix, expected)
     assert 0 < result.mean_iou < 1
@@ -88,6 +91,39 @@ def test_training_evaluate_and_the_saved_model_give_one_number(spec, tmp_path):
     one = live(images, probabilities=True).probabilities
     two = Predictor(atrous.load(tmp_path / "model"), device="cpu")(images, probabilities=True)
     np.testing.assert_array_equal(one, two.probabilities)
+
+
+def test_one_number_also_where_images_are_cut_without_being_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr(tiling, "WHOLE_PIXELS", 64 * 64)
+    monkeypatch.setattr(tiling, "TILE", 64)
+    write_scenes(tmp_path / "data", {"val": 2}, size=(70, 90), seed=0)
+    spec = open_data(tmp_path / "data")
+    torch.manual_seed(0)
+    model = atrous.create_model(
+        "deeplab_v3_plus", encoder_name="mobilenet_v2_035", encoder_weights=None, classes=9
+    )
+    live = Predictor(model, device="cpu")
+    model.train()
+    model.score(torch.rand(2, 3, 64, 64))
+    sizes = []
+    model.encoder.register_forward_pre_hook(lambda _, args: sizes.append(args[0].shape[-2:]))
+    during = evaluate(live, spec)
+    assert len(sizes) == 2 * 2 * 2
+    assert max(max(size) for size in sizes) == 64
+    assert during.protocol["tile"] == [64, 64]
+    assert during.protocol["whole_pixels"] == 64 * 64
+    atrous.save(model, tmp_path / "model")
+    after = evaluate(Predictor(atrous.load(tmp_path / "model"), device="cpu"), spec)
+    np.testing.assert_array_equal(during.matrix, after.matrix)
+
+
+def test_out_of_memory_names_the_image_and_the_tile_to_try(predictor, spec):
+    def fail(_module, _arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    predictor.model.norm.register_forward_pre_hook(fail)
+    with pytest.raises(InputError, match=r"v0\.png: an image of 56x40 does not fit into memory"):
+        evaluate(predictor, spec)
 
 
 def test_progress_and_protocol_are_told(predictor, spec):

@@ -52,6 +52,13 @@ def test_palette_and_16_bit_masks_are_read_as_numbers(spec, masks):
     np.testing.assert_array_equal(evaluate_predictions(masks, spec).matrix, expected)
 
 
+def test_masks_larger_than_pillow_likes_are_read_without_a_word(spec, masks, monkeypatch):
+    """Pillow warns from 89 million pixels on and refuses twice as many; we read 268 million."""
+    expected = evaluate_predictions(masks, spec).matrix
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # the masks have a thousand and more
+    np.testing.assert_array_equal(evaluate_predictions(masks, spec).matrix, expected)
+
+
 def test_our_own_extra_files_are_no_masks(spec, masks):
     (masks / "predictions.json").write_text("{}")
     (masks / "v0-overlay.jpg").touch()
@@ -91,7 +98,7 @@ def test_a_value_that_is_no_class_is_told_with_its_count(spec, masks):
 
 def test_a_coloured_mask_is_refused(spec, masks):
     Image.new("RGB", (48, 32)).save(masks / "v2.png")
-    with pytest.raises(InputError, match=r"v2\.png is a RGB image"):
+    with pytest.raises(InputError, match=r"v2\.png is a picture in colour"):
         evaluate_predictions(masks, spec)
 
 

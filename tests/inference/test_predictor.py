@@ -65,6 +65,18 @@ def test_probabilities_are_averaged_over_scales_and_mirror_images(model, photo, 
     assert (labels == result.labels).mean() > 0.999
 
 
+@pytest.mark.parametrize(("scales", "flip"), [((1.0,), False), ((0.5, 1.0), True)])
+def test_a_model_sees_images_at_its_own_scale_times_those_asked_for(model, photo, scales, flip):
+    model.input_scale = 1.5
+    predictor = Predictor(model, scales=scales, flip=flip, device="cpu")
+    expected = slow_probabilities(model, photo, scales=[1.5 * scale for scale in scales], flip=flip)
+    result = predictor(photo, probabilities=True)
+    np.testing.assert_allclose(result.probabilities, expected, atol=1e-5)
+    labels = predictor(photo).labels  # one scale: the short way resizes logits, not probabilities
+    assert labels.shape == photo.shape[:2]
+    assert (labels == expected.argmax(0)).mean() > 0.99
+
+
 def test_a_symmetric_view_makes_the_flipped_prediction_symmetric(model):
     half = np.random.default_rng(1).integers(0, 256, (32, 40, 3), dtype=np.uint8)
     photo = np.concatenate([half, half[:, ::-1]], axis=1)
@@ -168,7 +180,8 @@ def test_images_of_a_few_pixels_get_a_mask_of_their_size(model, size):
         ({"precision": "fp16"}, "unknown precision 'fp16'"),
         ({"scales": ()}, "scales are"),
         ({"scales": (0.0,)}, "above 0"),
-        ({"tile": 16}, "at least 64"),
+        ({"tile": 16}, "at least 64 pixels a side; 0 takes every image whole"),
+        ({"tile": -1}, "at least 64"),
         ({"tile": (256, 0)}, "at least 64"),
         ({"device": "cuda:99"}, "not usable here"),
         ({"device": "abacus"}, "not usable here"),

@@ -77,25 +77,35 @@ def test_a_file_that_may_not_be_read_is_listed(predictor, photos, tmp_path, monk
     assert "1.png cannot be read (Permission denied)" in result.failures[0].message
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        MemoryError(),
-        torch.OutOfMemoryError("CUDA out of memory"),
-        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ..."),
-    ],
-)
-@pytest.mark.parametrize(("tile", "advice"), [(None, "--tile 1024"), (512, "from 512 to 256")])
-def test_out_of_memory_names_the_option_to_lower(model, photos, tmp_path, error, tile, advice):
+def test_an_image_that_does_not_fit_into_memory_is_listed_with_the_tile_to_try(model, tmp_path):
     def fail(_module, arguments):
-        if arguments[0].shape[-2] == 50:
-            raise error
+        if arguments[0].shape[-2] > 150:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ...")
 
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name, side in (("large", 300), ("small", 100)):
+        Image.new("RGB", (side, side)).save(photos / f"{name}.png")
     model.stem.register_forward_pre_hook(fail)
-    result = batch(Predictor(model, tile=tile, device="cpu"), photos, tmp_path / "out")
-    assert len(result.written) == 3
+    result = batch(Predictor(model, device="cpu"), photos, tmp_path / "out")
+    assert masks(tmp_path / "out") == ["small.png"]
     (failure,) = result.failures
-    assert advice in failure.message
+    assert failure.message.startswith(str(photos / "large.png"))
+    assert failure.message.endswith("with --tile 128")
+    taken = batch(Predictor(model, tile=128, device="cpu"), photos, tmp_path / "again")
+    assert not taken.failures
+
+
+def test_an_image_too_large_to_be_read_is_listed(predictor, photos, tmp_path, monkeypatch):
+    def read(path):
+        if path.name == "1.png":
+            raise MemoryError
+        return Predictor.read(predictor, path)
+
+    monkeypatch.setattr(predictor, "read", read)
+    result = batch(predictor, photos, tmp_path / "out")
+    assert len(result.written) == 3
+    assert "1.png does not fit into memory when it is read; cut it" in result.failures[0].message
 
 
 def test_a_defect_of_the_network_is_not_taken_for_a_bad_image(model, predictor, photos, tmp_path):

@@ -35,12 +35,17 @@ def test_normalisation_follows_the_encoder() -> None:
     assert build_model("unet").normalization == Normalization.imagenet()
 
 
+def test_a_network_with_a_normalisation_of_its_own_keeps_it() -> None:
+    model = build_model("segnet_basic", in_channels=2)
+    assert model.normalization == Normalization((0.0, 0.0), (1 / 255, 1 / 255))
+
+
 @pytest.mark.parametrize(
     ("name", "encoder", "options", "message"),
     [
-        ("unett", None, {}, r"unknown model 'unett'; did you mean unet\? \(all: atrous models\)"),
+        ("unett", None, {}, r"unknown model 'unett'; did you mean unet\b.*all: atrous models"),
         ("deeplabv3+", None, {}, "unknown model 'deeplabv3.'; did you mean deeplab_v3_plus"),
-        ("fcn8s", "resnet18", {}, "unknown encoder of fcn8s 'resnet18'; did you mean vgg16"),
+        ("fcn8s", "vgg11", {}, "unknown encoder of fcn8s 'vgg11'; did you mean vgg1"),
         ("unet", "resnet3", {}, "unknown encoder 'resnet3'; did you mean resnet34"),
         ("unet", None, {"base_chanels": 8}, "unknown option of unet .*did you mean base_channels"),
         ("unet", None, {"padding": "valit"}, "padding of unet is 'valit'; give 'valid' or 'same'"),
@@ -49,7 +54,8 @@ def test_normalisation_follows_the_encoder() -> None:
         ("unet", "resnet18", {"padding": "valid"}, "belongs to the paper's own path"),
         ("fcn8s", None, {"fc_channels": 0}, "fc_channels of fcn8s is 0; give a whole number above"),
         ("fcn8s", None, {"fc_channels": True}, "fc_channels of fcn8s is True"),
-        ("fcn8s", None, {"padding": None}, "padding of fcn8s is None; give 'release' or 'same'"),
+        ("fcn8s", None, {"padding": 3}, "padding of fcn8s is 3; give 'release' or 'same' or noth"),
+        ("fcn32s", None, {"scaling": "staged"}, "unknown option of fcn32s 'scaling'"),
         ("deeplab_v3_plus", None, {"separable": "yes"}, "is 'yes'; give true or false or nothing"),
         ("deeplab_v3_plus", None, {"output_stride": 4}, "output_stride is 4; choose 8, 16 or 32"),
     ],

@@ -13,7 +13,11 @@ SMALL: dict[str, tuple[str | None, dict[str, Option]]] = {
     "deeplab_v1": ("vgg16", {"fc_channels": 8}),
     "deeplab_v2": ("vgg16", {"fc_channels": 8}),
     "deeplab_v3_plus": ("mobilenet_v2_035", {"aspp_channels": 8, "decoder_channels": 8}),
+    "fcn16s": ("googlenet", {"deconvolution": "learned"}),
+    "fcn32s": ("alexnet", {"fc_channels": 8, "padding": "same"}),
     "fcn8s": ("vgg16", {"fc_channels": 8, "padding": "same"}),
+    "segnet": ("vgg16", {"base_channels": 4}),
+    "segnet_basic": (None, {"channels": 4}),
     "unet": (None, {"base_channels": 4, "padding": "same"}),
 }
 FURTHER: list[tuple[str, str | None, dict[str, Option]]] = [
@@ -33,7 +37,18 @@ FURTHER: list[tuple[str, str | None, dict[str, Option]]] = [
     ("deeplab_v3_plus", "resnet18", {"aspp_channels": 8, "output_stride": 8}),
     ("deeplab_v3_plus", "mobilenet_v2_035", {"aspp_channels": 8, "padding": "same"}),
     ("deeplab_v3_plus", "convnext_atto", {"aspp_channels": 8, "output_stride": 32}),
+    ("fcn32s", "caffenet", {"fc_channels": 8}),
+    ("fcn8s", "alexnet", {"fc_channels": 8, "padding": "same", "scaling": "at_once"}),
+    ("fcn8s", "bvlc_googlenet", {}),
+    ("fcn8s", "resnet18", {}),
+    ("segnet", "vgg16_bn", {"base_channels": 4, "dropout": "encoder_decoder"}),
+    ("segnet_basic", None, {"channels": 4, "decoder": "encoder_addition_before_pooling"}),
+    ("segnet_basic", None, {"channels": 4, "decoder": "single_channel", "bias": True}),
+    ("segnet_basic", None, {"channels": 4, "decoder": "bilinear"}),
+    ("segnet_basic", None, {"channels": 4, "decoder": "fcn"}),
+    ("segnet_basic", None, {"channels": 4, "decoder": "fcn_no_dim_reduction"}),
     ("unet", None, {"base_channels": 4}),
+    ("unet", "googlenet", {"base_channels": 4}),
     ("unet", "mobilenet_v2_035", {"base_channels": 4}),
 ]
 ALL = [(name, *small) for name, small in SMALL.items()] + FURTHER

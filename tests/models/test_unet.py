@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from atrous.errors import InputError
 from atrous.models import build_model
 from atrous.models.unet import UNet, mirror
 
@@ -68,6 +69,48 @@ def test_valid_scores_equal_those_of_one_large_tile_of_a_mirrored_image() -> Non
         centre = tile[..., 92:112, 92:112]
         mirrored = mirror(centre, 92, (204, 204))
         torch.testing.assert_close(model.score(centre).main, unpadded(model, mirrored))
+
+
+@pytest.mark.parametrize(("tile", "size"), [(572, (500, 390)), (204, (50, 33)), (236, (16, 101))])
+def test_tiles_of_a_mirrored_image_give_the_whole_images_scores(
+    tile: int, size: tuple[int, int]
+) -> None:
+    torch.manual_seed(0)
+    model = UNet(1, 2, base_channels=2).eval()
+    image = torch.randn(1, 1, *size)
+    step = {572: 384, 204: 16, 236: 48}[tile]
+    mirrored = mirror(image, 92, (size[0] + 92 + tile, size[1] + 92 + tile))
+    expected = torch.empty(1, 2, *size)
+    with torch.no_grad():
+        for row in range(0, size[0], step):  # Fig. 2, a tile at a time
+            for column in range(0, size[1], step):
+                window = mirrored[..., row : row + tile, column : column + tile]
+                part = expected[..., row : row + step, column : column + step]
+                part[:] = unpadded(model, window)[..., : part.shape[-2], : part.shape[-1]]
+        assert expected.std() > 0.01
+        torch.testing.assert_close(model.score(image).main, expected)
+        torch.testing.assert_close(model.score_in_tiles(image, tile).main, expected)
+
+
+def test_tiles_that_step_by_388_are_not_in_step_with_the_poolings() -> None:
+    torch.manual_seed(0)
+    model = UNet(1, 2, base_channels=2).eval()
+    image = torch.randn(1, 1, 776, 40)
+    mirrored = mirror(image, 92, (776 + 184, 572))
+    with torch.no_grad():
+        whole = model.score(image).main
+        second = unpadded(model, mirrored[..., 388:, :])[..., :40]
+    assert second.shape[-2:] == (388, 40)
+    assert not torch.allclose(whole[..., 388:, :], second, rtol=1e-2)
+
+
+@pytest.mark.parametrize(("tile", "valid"), [(188, True), (570, True), (572, False)])
+def test_tiles_of_another_size_or_for_padded_convolutions_are_refused(
+    tile: int, valid: bool
+) -> None:
+    model = UNet(1, 2, base_channels=1, valid=valid)
+    with pytest.raises(InputError, match=rf"tile is {tile}; give 16 k \+ 60 pixels, at least 204"):
+        model.score_in_tiles(torch.zeros(1, 1, 33, 47), tile)
 
 
 def unpadded(model: UNet, x: torch.Tensor) -> torch.Tensor:

@@ -39,6 +39,14 @@ def test_three_channels_get_imagenet_figures_and_others_neutral_ones():
     assert Normalization.for_channels(5) == Normalization((0.5,) * 5, (0.25,) * 5)
 
 
+def test_white_may_lie_elsewhere_than_at_one():
+    image = torch.rand(1, 2, 4, 5)
+    figures = Normalization((0.3, 0.6), (0.2, 0.5))
+    dimmed = normalise(image / 16, figures.with_white_at(1 / 16))
+    torch.testing.assert_close(dimmed, normalise(image, figures), atol=1e-5, rtol=0)
+    assert figures.with_white_at(1.0) == figures
+
+
 def test_figures_survive_json():
     figures = Normalization((0.25, 0.125), (0.5, 0.75))
     assert Normalization.from_json(figures.to_json()) == figures

@@ -81,6 +81,7 @@ def count_classes(labels: Sequence[np.ndarray], label_set: LabelSet) -> SplitSta
         pixels=tuple(sum(int((x == k).sum()) for x in labels) for k in classes),
         void=sum(int((x == label_set.ignore_index).sum()) for x in labels),
         images_with=tuple(sum(bool((x == k).any()) for x in labels) for k in classes),
+        area_with=tuple(sum(x.size for x in labels if (x == k).any()) for k in classes),
         sizes={x.shape: 1 for x in labels},
     )
 
@@ -181,7 +182,9 @@ def spoil(rng: np.random.Generator, labels: np.ndarray, num_classes: int, share:
     return np.where((rng.random(labels.shape) < share) | (labels == VOID), other, labels)
 
 
-def write_run(folder: Path, *, val: bool = True, classes: int = 3, steps: int = 100) -> None:
+def write_run(
+    folder: Path, *, val: bool = True, classes: int = 3, steps: int = 100, tile: int | None = None
+) -> None:
     """A run folder as `fit` leaves it."""
     folder.mkdir(parents=True, exist_ok=True)
     lines: list[dict[str, object]] = []
@@ -193,7 +196,7 @@ def write_run(folder: Path, *, val: bool = True, classes: int = 3, steps: int = 
             score = {"mean_iou": 0.8 * step / steps, "pixel_accuracy": 0.9, "iou": iou}
             lines.append({"step": step, "split": "val", **score, "loss": None, "seconds": 3.0})
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    config = {"data": "my data", "model": "unet", "crop": [64, 64], "minutes": None}
+    config = {"data": "my data", "model": "unet", "crop": [64, 64], "minutes": None, "tile": tile}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     environment = {"python": "3.11.9", "versions": {"torch": "2.15.0"}, "cores": 2}
     (folder / "environment.json").write_text(json.dumps(environment))

@@ -157,6 +157,14 @@ def test_the_next_steps_name_the_run_and_quote_its_paths(report: Callable) -> No
     assert f"atrous train --resume {folder} --iterations 200" in lines
 
 
+def test_the_score_is_taken_again_with_the_tile_of_the_run(report: Callable) -> None:
+    written = report(run={"tile": 512})
+
+    lines = [code.words for code in written.page.one("section", id="next").all("code")]
+
+    assert any(line.endswith("--data 'my data' --tile 512") for line in lines)
+
+
 @pytest.mark.parametrize(("inside", "title"), [(True, "demo"), (False, "demo")])
 def test_the_title_is_the_name_of_the_run(
     report: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: bool, title: str

@@ -21,6 +21,7 @@ DATA = Path("data")
         ({"data": DATA, "workers": -1}, "--workers is -1, but must be 0 or more"),
         ({"data": DATA, "seed": -1}, "--seed is -1, but must lie in 0..4294967295"),
         ({"data": DATA, "jitter": 2.0}, "--jitter is 2.0, but must lie in 0..1"),
+        ({"data": DATA, "elastic": -1.0}, "--elastic is -1.0, but must lie in 0..1000"),
         ({"data": DATA, "weight_decay": -1.0}, "--weight-decay is -1.0, but must lie in 0..1"),
         ({"data": DATA, "crop": 8}, "--crop is 8, but must be at least 16 pixels"),
         ({"data": DATA, "crop": (64, 8)}, "but must be at least 16 pixels"),
@@ -37,7 +38,7 @@ def test_one_number_is_a_square_crop() -> None:
     assert TrainConfig(data=DATA).crop_size is None
 
 
-def test_learning_rate_and_decay_default_to_the_optimizers() -> None:
-    assert TrainConfig(data=DATA, optimizer="adamw").initial_lr == 0.001
+def test_weight_decay_defaults_to_the_optimizers() -> None:
+    assert TrainConfig(data=DATA, optimizer="adamw").decay == 0.01
     assert TrainConfig(data=DATA).decay == 1e-4
     assert TrainConfig(data=DATA, weight_decay=0.0).decay == 0.0

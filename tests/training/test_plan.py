@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from atrous.models import build_model
 from atrous.training import TrainConfig
-from atrous.training.plan import Cost, make_plan, measure_cost, pick_precision
+from atrous.training.plan import Cost, default_lr, make_plan, measure_cost, pick_precision
 
 COST = Cost(
     seconds_per_image=0.25,
@@ -20,7 +21,7 @@ COST = Cost(
 
 def plan(cost: Cost = COST, done: int = 0, **fields: object):  # type: ignore[no-untyped-def]
     config = TrainConfig(data=Path("data"), **fields)  # type: ignore[arg-type]
-    return make_plan(config, crop=(64, 96), images=100, device="cpu", cost=cost, done=done)
+    return make_plan(config, crop=(64, 96), images=100, device="cpu", lr=0.1, cost=cost, done=done)
 
 
 def test_epochs_become_iterations_that_show_every_image() -> None:
@@ -79,6 +80,26 @@ def test_precision_follows_the_request() -> None:
     assert pick_precision("fp32", "cpu") == "fp32"
     assert pick_precision("bf16-mixed", "cpu") == "bf16-mixed"
     assert pick_precision("auto", "cpu") in ("fp32", "bf16-mixed")
+
+
+@pytest.mark.parametrize(
+    ("network", "encoder", "sgd", "adamw"),
+    [
+        ("deeplab_v3_plus", "mobilenet_v2", 0.02, 0.001),
+        ("deeplab_v3_plus", "convnext_atto", 0.02, 0.001),  # layer norm
+        ("unet", "resnet18", 0.02, 0.001),
+        ("unet", "vgg16", 0.001, 0.0001),  # batch norm in the decoder only
+        ("unet", None, 0.001, 0.0001),
+        ("fcn8s", None, 0.001, 0.0001),
+    ],
+)
+def test_networks_without_normalisation_take_smaller_steps(
+    network: str, encoder: str | None, sgd: float, adamw: float
+) -> None:
+    with torch.device("meta"):
+        model = build_model(network, encoder_name=encoder)
+
+    assert (default_lr("sgd", model), default_lr("adamw", model)) == (sgd, adamw)
 
 
 def test_measuring_leaves_the_model_as_it_was() -> None:

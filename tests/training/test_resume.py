@@ -1,5 +1,7 @@
 """A run that is killed and gone on with ends as the run that was left alone, to the bit."""
 
+import hashlib
+import itertools
 import json
 import os
 import random
@@ -17,9 +19,12 @@ from safetensors.torch import load_file, save_file
 
 from atrous.encoders import create_encoder
 from atrous.errors import InputError
-from atrous.training import TrainConfig, fit
+from atrous.evaluation import evaluate
+from atrous.inference import Predictor, tiling
+from atrous.ops import Normalization
+from atrous.training import Silent, TrainConfig, fit
 from atrous.training import checkpoints as checkpoints_module
-from atrous.weights import load
+from atrous.weights import load, read_model_config
 
 PROGRAM = """
 import json, os, sys, time
@@ -27,7 +32,7 @@ from pathlib import Path
 fields = json.loads(sys.argv[1])
 for name in ("data", "out", "resume"):
     fields[name] = Path(fields[name]) if fields.get(name) else None
-from atrous.training import TrainConfig, fit
+from atrous.training import Silent, TrainConfig, fit
 import atrous.files
 real = os.fsync
 def slow(descriptor):  # a disk that takes its time, so that a kill often lands inside a write
@@ -152,6 +157,62 @@ def test_best_of_training_is_what_the_saved_model_scores(
     assert result.evaluation.mean_iou == max(scores)
 
 
+def test_validation_evaluation_and_saved_model_agree_also_where_images_are_cut(
+    wide_scenes: Path, tmp_path: Path, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiling, "WHOLE_PIXELS", 64 * 64)
+    monkeypatch.setattr(tiling, "TILE", 64)
+    run = tmp_path / "run"
+    result = fit(TrainConfig(**{**tiny, "data": wide_scenes, "out": run, "iterations": 2}))
+    assert result.evaluation is not None
+    assert result.evaluation.protocol["tile"] == [64, 64]
+    scores = [line["mean_iou"] for line in journal(run) if line["split"] == "val"]
+    assert result.evaluation.mean_iou == max(scores)
+    again = evaluate(Predictor(load(run / "model"), device="cpu"), result.spec)
+    assert (again.matrix == result.evaluation.matrix).all()
+
+
+def test_twelve_bit_images_are_seen_alike_in_training_and_by_the_saved_model(
+    deep_scenes: Path, tmp_path: Path, tiny: dict[str, Any]
+) -> None:
+    run = tmp_path / "run"
+    result = fit(TrainConfig(**{**tiny, "data": deep_scenes, "out": run, "iterations": 1}))
+    model = load(run / "model")
+    assert model.normalization == Normalization.imagenet().with_white_at(4095 / 65535)
+    assert result.evaluation is not None
+    again = evaluate(Predictor(model, device="cpu"), result.spec)
+    assert (again.matrix == result.evaluation.matrix).all()
+
+
+@pytest.mark.parametrize("spared", [0, 2])  # first met in the plan, or (after 2 calls) in training
+def test_a_validation_image_too_large_for_memory_names_the_tile_and_the_run_goes_on_with_it(
+    wide_scenes: Path,
+    tmp_path: Path,
+    tiny: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    spared: int,
+) -> None:
+    calls = itertools.count()
+    real = Predictor._score
+
+    def score(predictor: Predictor, images: torch.Tensor) -> torch.Tensor:
+        if images.shape[-1] > 64 and next(calls) >= spared:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(predictor, images)
+
+    monkeypatch.setattr(Predictor, "_score", score)
+    run = tmp_path / "run"
+    fields = {**tiny, "data": wide_scenes, "iterations": 2, "val_every": 2}
+    with pytest.raises(InputError, match=r"image of 160x96 does not fit .* with --tile 64"):
+        fit(TrainConfig(**{**fields, "out": run}))
+    if spared:
+        result = fit(TrainConfig(resume=run, tile=64))
+    else:
+        result = fit(TrainConfig(**{**fields, "out": run, "tile": 64}))
+    assert result.evaluation is not None
+    assert result.evaluation.protocol["tile"] == [64, 64]
+
+
 def test_a_finished_run_refuses_and_says_how_to_train_on(
     scenes: Path, tmp_path: Path, tiny: dict[str, Any]
 ) -> None:
@@ -160,7 +221,20 @@ def test_a_finished_run_refuses_and_says_how_to_train_on(
     (run / "report.html").touch()
     with pytest.raises(InputError, match=r"finished \(2 of 2 iterations\).*--iterations 4"):
         fit(TrainConfig(resume=run))
-    assert fit(TrainConfig(resume=run, iterations=3)).step == 3
+    notes: list[str] = []
+
+    class Noting(Silent):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    assert fit(TrainConfig(resume=run, iterations=8), reporter=Noting()).step == 8
+    # 0.01 * (1 - 2 / 8) ** 0.9
+    assert notes == [
+        "Length   8 iterations instead of 2: the decay is planned anew, "
+        "so the learning rate goes from 0 to 0.0077 at iteration 2"
+    ]
+    lines = [line for line in journal(run) if line["split"] == "train"]
+    assert lines[2]["lr"] == pytest.approx(0.01 * 0.75**0.9)
 
 
 def test_a_run_goes_on_where_its_data_have_moved_but_not_where_they_changed(
@@ -199,9 +273,20 @@ def test_weights_that_are_no_longer_there_are_not_needed_to_go_on(
     save_file(encoder.state_dict(), file, {"padding": "same"})
     fields = {**tiny, "data": scenes, "out": run, "weights": str(file), "iterations": 1}
     fit(TrainConfig(**fields))
+    origin = {
+        "source": "file",
+        "name": "encoder.safetensors",
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+    }
+    assert read_model_config(run / "model").provenance["encoder_weights"] == origin
     file.unlink()
+    shutil.rmtree(run / "model")  # so that the next validation must write it, whatever it scores
+    state_of_best = state(run)
+    state_of_best["callbacks"]["Watch"]["best"] = -1.0
+    torch.save(state_of_best, run / "last.ckpt")
     assert fit(TrainConfig(resume=run, iterations=2)).step == 2
     assert load(run / "model").spec.options["padding"] == "same"
+    assert read_model_config(run / "model").provenance["encoder_weights"] == origin
 
 
 def test_an_option_that_cannot_change_is_refused_on_resume(

@@ -1,15 +1,18 @@
 """Run folders: names, the resolved configuration, what may change on resume."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from atrous.cli.parsing import parse
 from atrous.data import open_data
 from atrous.errors import InputError
 from atrous.training import Silent, TrainConfig, fit
+from atrous.training.environment import check_data, write_environment
 from atrous.training.run import seeded_model
 from atrous.training.run_folder import new_run, read_config, resumed, write_config
 from atrous.weights import WeightsUnreachable
@@ -63,10 +66,11 @@ def test_a_missing_run_is_named(tmp_path: Path) -> None:
         resumed(TrainConfig(resume=tmp_path / "nowhere"))
 
 
-def test_a_wrong_name_leaves_no_folder_behind(
-    scenes: Path, tmp_path: Path, tiny: dict[str, object]
+def test_a_wrong_name_leaves_no_folder_behind_and_the_data_unread(
+    tmp_path: Path, tiny: dict[str, object]
 ) -> None:
-    fields = {**tiny, "data": scenes, "out": tmp_path / "run", "model": "unett"}
+    nowhere = tmp_path / "no data here"
+    fields = {**tiny, "data": nowhere, "out": tmp_path / "run", "model": "unett"}
     with pytest.raises(InputError, match=r"unknown model 'unett'; did you mean unet"):
         fit(TrainConfig(**fields))  # type: ignore[arg-type] - a dict of any values
     assert not (tmp_path / "run").exists()
@@ -89,6 +93,56 @@ def test_what_is_given_again_may_be_written_in_another_way(tmp_path: Path) -> No
         resumed(TrainConfig(resume=tmp_path, out=tmp_path / "other"))
     with pytest.raises(InputError, match=r"--minutes sets the length of a new run; .*--iterations"):
         resumed(TrainConfig(resume=tmp_path, minutes=3.0))
+
+
+def test_a_default_that_was_typed_contradicts_too(tmp_path: Path) -> None:
+    write_config(tmp_path, TrainConfig(data=tmp_path, out=tmp_path, optimizer="adamw", seed=7))
+
+    def typed(*words: str) -> TrainConfig:
+        return parse("train", TrainConfig, ["--resume", str(tmp_path), *words])
+
+    assert resumed(typed()).optimizer == "adamw"
+    assert resumed(typed("--optimizer", "adamw", "--seed=7", "--device", "auto")).seed == 7
+    for words, told in (
+        (["--optimizer", "sgd"], "--optimizer sgd differs from the run's adamw; leave it out"),
+        (["--seed", "0"], "--seed 0 differs from the run's 7"),
+    ):
+        with pytest.raises(InputError, match=told):
+            resumed(typed(*words))
+    with pytest.raises(InputError, match="differs from the run's adamw"):
+        resumed(TrainConfig(resume=tmp_path, optimizer="sgd", given=frozenset({"optimizer"})))
+
+
+def test_the_runs_own_configuration_contradicts_nothing(tmp_path: Path) -> None:
+    write_config(tmp_path, TrainConfig(data=tmp_path, out=tmp_path, iterations=5, crop=(32, 48)))
+    words = ["--resume", str(tmp_path), "--config", str(tmp_path / "config.yaml")]
+    assert resumed(parse("train", TrainConfig, words)).crop == (32, 48)
+
+
+def test_what_changes_about_the_machine_is_kept_beside_what_the_run_began_with(
+    tmp_path: Path,
+) -> None:
+    def went_on(done: int, device: str) -> None:
+        write_environment(tmp_path, done=done, device=device, precision="fp32", began={"data": "a"})
+
+    def written(name: str) -> tuple[object, object]:
+        content = json.loads((tmp_path / name).read_text())
+        return content["device"], content.get("from_iteration")
+
+    went_on(0, "cpu")
+    went_on(4, "cpu")
+    assert [path.name for path in tmp_path.iterdir()] == ["environment.json"]
+    for done, device in ((8, "cuda"), (9, "cuda"), (12, "cpu")):
+        went_on(done, device)
+    assert written("environment.json") == ("cpu", None)
+    assert written("environment-2.json") == ("cuda", 8)
+    assert written("environment-3.json") == ("cpu", 12)
+    assert not (tmp_path / "environment-4.json").exists()
+    with pytest.raises(InputError, match="the data have changed since"):
+        check_data(tmp_path, "b")
+    check_data(tmp_path, "a")
+    (tmp_path / "environment.json").write_text("{")
+    check_data(tmp_path, "b")  # nothing to compare with
 
 
 def test_a_split_without_one_label_is_refused_before_the_first_step(
@@ -118,7 +172,8 @@ def test_without_a_connection_training_starts_from_scratch_and_says_so(
             notes.append(text)
 
     config = TrainConfig(**{**tiny, "data": scenes, "weights": "auto"})  # type: ignore[arg-type]
-    assert seeded_model(config, open_data(scenes), Noting()).spec.in_channels == 3
+    model, weights = seeded_model(config, open_data(scenes), Noting())
+    assert (model.spec.in_channels, weights) == (3, None)
     assert notes == [
         "Weights  from scratch: ImageNet weights of mobilenet_v2_035 cannot be fetched; "
         "connect or give --weights FILE to do better"

@@ -4,8 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from atrous.data import JointTransform, open_data
+from atrous.ops import normalise
+from atrous.training import Silent, TrainConfig
+from atrous.training.loop import samples
+from atrous.training.run import seeded_model
 from atrous.training.samples import BatchOrder, TrainingSamples, collate, image_tensor
 
 
@@ -15,9 +20,9 @@ def make(scenes: Path, seed: int = 0) -> TrainingSamples:
 
 
 def test_every_pass_shows_every_image_once(scenes: Path) -> None:
-    samples = make(scenes)
-    first = [samples.index(number) for number in range(10)]
-    second = [samples.index(number) for number in range(10, 20)]
+    shown = make(scenes)
+    first = [shown.index(number) for number in range(10)]
+    second = [shown.index(number) for number in range(10, 20)]
     assert sorted(first) == sorted(second) == list(range(10))
     assert first != second
 
@@ -30,6 +35,31 @@ def test_a_sample_does_not_depend_on_what_was_read_before(scenes: Path) -> None:
     image_again, labels_again = other[13]
     assert torch.equal(image, image_again)
     assert torch.equal(labels, labels_again)
+
+
+def test_the_input_scale_enlarges_what_the_network_is_shown(scenes: Path) -> None:
+    spec = open_data(scenes)
+    config = TrainConfig(
+        data=scenes, input_scale=2.0, scale_range=(1.0, 1.0), rotation=0, flip=0, jitter=0
+    )
+    _, labels = samples(config, (96, 128), spec)[0]
+    whole = [np.array(Image.open(path)) for path in sorted((scenes / "train/masks").iterdir())]
+    doubled = [np.kron(mask, np.ones((2, 2), np.uint8)) for mask in whole]
+    assert any(np.array_equal(labels.numpy(), mask) for mask in doubled)
+
+
+def test_the_padding_of_twelve_bit_images_is_the_mean_that_the_network_takes_off(
+    deep_scenes: Path,
+) -> None:
+    spec = open_data(deep_scenes)
+    config = TrainConfig(data=deep_scenes, weights="none", scale_range=(0.5, 0.5), rotation=0)
+    model, _ = seeded_model(config, spec, Silent())
+    image, labels = samples(config, (128, 128), spec)[0]
+    x = normalise(image[None], model.normalization)[0]
+    padded = x[:, labels == 255].abs()
+    assert (labels == 255).float().mean() > 0.8  # a scene of 24 x 32 pixels amid 128 x 128
+    assert padded.median() < 1e-3
+    assert x[:, labels != 255].std() > 0.3  # eight bits would give about 1; undivided 0.06
 
 
 def test_another_seed_gives_another_order(scenes: Path) -> None:

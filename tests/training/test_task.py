@@ -105,3 +105,28 @@ def test_poly_decay_follows_the_papers_formula() -> None:
     assert [poly_decay(step, 4) for step in range(5)] == pytest.approx(
         [1.0, 0.75**0.9, 0.5**0.9, 0.25**0.9, 0.0]
     )
+
+
+def test_a_weighted_class_counts_that_many_times() -> None:
+    rng = np.random.default_rng(2)
+    scores = torch.from_numpy(rng.normal(size=(1, 3, 5, 4)).astype(np.float32))
+    labels = torch.from_numpy(rng.integers(0, 3, (1, 5, 4)).astype(np.uint8))
+    labels[0, 0] = 255
+    weight = torch.tensor([1.0, 4.0, 0.5])
+    expected = 0.0
+    for label in range(3):
+        alone = labels.numpy().copy()
+        alone[alone != label] = 255
+        expected += float(weight[label]) * slow_cross_entropy(scores.numpy(), alone, 255)
+    assert cross_entropy_sum(scores, labels, 255, weight).item() == pytest.approx(expected)
+
+
+def test_the_loss_is_divided_by_the_weights_of_the_labelled_pixels() -> None:
+    weights = (1.0, 2.0, 3.0, 4.0)
+    task = SegmentationTask(
+        Plain(), optimizer="sgd", lr=0.1, weight_decay=0.0, iterations=1, micro_batch=1,
+        class_weights=weights,
+    )  # fmt: skip
+    labels = torch.tensor([[[0, 3, 3], [255, 1, 255]]], dtype=torch.uint8)
+    assert task._weight_of(labels).item() == 1 + 4 + 4 + 2
+    assert task._weight_of(torch.full_like(labels, 255)).item() == 1

@@ -14,6 +14,7 @@ from atrous.errors import InputError
 from atrous.training import TrainConfig, fit
 from atrous.training.loop import _AtOnce, _stop_on_interrupt, file_named, memory_named
 from atrous.training.plan import Plan
+from atrous.training.run_folder import resumable
 from atrous.training.watch import Journal
 
 
@@ -28,11 +29,14 @@ def test_a_resumed_journal_drops_later_and_half_written_lines(tmp_path: Path) ->
     assert steps == [1, 2, 3]
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_names_the_rate(
+def test_a_loss_that_is_no_number_stops_the_run_and_names_a_rate_to_try(
     scenes: Path, tmp_path: Path, tiny: dict[str, Any]
 ) -> None:
     fields = {**tiny, "data": scenes, "out": tmp_path / "run", "lr": 1e30, "iterations": 9}
-    with pytest.raises(InputError, match=r"the loss is (nan|inf) at iteration \d; .*lower --lr"):
+    told = (
+        r"the loss is (nan|inf) at iteration [2-9]; .* --lr 1e\+29 \(this run began with 1e\+30\)"
+    )
+    with pytest.raises(InputError, match=told):
         fit(TrainConfig(**fields))
 
 
@@ -83,3 +87,9 @@ def test_the_first_ctrl_c_asks_to_stop_and_the_second_interrupts() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         press_twice()
+
+
+def test_an_interrupt_says_how_to_go_on_with_the_run() -> None:
+    told = pytest.raises(KeyboardInterrupt, match=r"atrous train --resume 'my runs/1'$")
+    with told, resumable(Path("my runs/1")):
+        raise KeyboardInterrupt

@@ -6,6 +6,7 @@ import atrous
 from atrous.encoders import create_encoder
 from atrous.errors import InputError
 from atrous.models import build_model
+from atrous.weights import check_model
 
 
 def weights_file(path, **remarks):
@@ -63,3 +64,19 @@ def test_the_papers_own_network_has_no_encoder_to_fill(tmp_path):
 def test_a_misspelt_model_is_named_before_any_file_is_read(tmp_path):
     with pytest.raises(InputError, match="unknown model 'unett'; did you mean unet"):
         atrous.create_model("unett", encoder_weights=tmp_path / "missing.pth")
+
+
+def test_a_check_refuses_as_creation_does_and_allocates_nothing(tmp_path):
+    path = weights_file(tmp_path / "w.safetensors", padding="same")
+    check_model("deeplab_v3_plus", encoder_name="mobilenet_v2_035", encoder_weights=path)
+    check_model("fcn8s", options={"fc_channels": 500_000})  # 500 GB of weights
+
+    for arguments, words in (
+        ({"name": "unett"}, "unknown model"),
+        ({"name": "unet", "encoder_weights": path}, "no encoder weights; name an encoder"),
+        ({"name": "deeplab_v3_plus", "options": {"strid": 8}}, "unknown option"),
+        ({"name": "deeplab_v3_plus", "encoder_name": "resnet18", "encoder_weights": path}, "same"),
+        ({"name": "deeplab_v3_plus", "encoder_weights": tmp_path / "x.pth"}, "does not exist"),
+    ):
+        with pytest.raises(InputError, match=words):
+            check_model(**arguments)

@@ -1,5 +1,6 @@
 import math
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -113,6 +114,74 @@ def test_vggs_fully_connected_layers_become_fcns_convolutions(tmp_path):
         assert torch.equal(target.state_dict()[key], tensor)
 
 
+def thin(network):
+    """Take an eighth of all channels but the image's: the same graph, 64 times cheaper."""
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+            outs, ins, *kernel = module.weight.shape
+            shape = (outs // 8, ins if ins == 3 else ins // 8, *kernel)
+            spread = (2 / math.prod(shape[1:])) ** 0.5
+            module.weight = torch.nn.Parameter(spread * torch.randn(shape))
+            module.bias = torch.nn.Parameter(torch.randn(outs // 8) / 9)
+    return network.eval()
+
+
+def classifier_and_its_twin(name, slim):
+    """Return torchvision's classifier with random weights, and FCN's encoder for its file."""
+    import torchvision
+
+    from atrous.encoders import alexnet, vgg
+
+    build, fully = {
+        "alexnet": (partial(alexnet.AlexNet, first_padding=2), alexnet.fully_convolutional),
+        "vgg16": (vgg.VGG16, vgg.fully_convolutional),
+        "vgg19": (vgg.VGG19, vgg.fully_convolutional),
+    }[name]
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        theirs = getattr(torchvision.models, name)()
+        ours = build(classifier=fully())
+    return slim(theirs), slim(ours)
+
+
+def filled(network):
+    """Give a network without memory random weights, faster than its own initialisation does."""
+    network.to_empty(device="cpu")
+    for parameter in network.parameters():
+        fan_in = parameter[0].numel() if parameter.ndim > 1 else 100
+        torch.nn.init.uniform_(parameter, -((6 / fan_in) ** 0.5), (6 / fan_in) ** 0.5)
+    return network.eval()
+
+
+@pytest.mark.parametrize("name", ["alexnet", "vgg16", "vgg19"])
+@pytest.mark.parametrize("slim", [thin, pytest.param(filled, marks=pytest.mark.slow)])
+def test_the_convolutional_net_equals_the_classifier_on_a_crop_of_224(tmp_path, name, slim):
+    theirs, ours = classifier_and_its_twin(name, slim)
+
+    load_encoder_weights(ours, file_of(theirs, tmp_path / "w.safetensors"), name=name)
+
+    images = torch.randn(2, 3, 224, 224)
+    with torch.no_grad():
+        fc7 = ours.classifier(ours(images)[-1])
+        assert fc7.shape[-2:] == (1, 1)
+        found = theirs.classifier[-1](fc7.flatten(1))
+        torch.testing.assert_close(found, theirs(images), atol=1e-4, rtol=1e-4)
+
+
+def test_googlenet_and_its_mean_equal_the_classifier_on_a_crop_of_224(tmp_path):
+    from torchvision.models import googlenet
+
+    theirs = with_random_statistics(googlenet(aux_logits=True, init_weights=False))
+    ours = create_encoder("googlenet").eval()
+
+    load_encoder_weights(ours, file_of(theirs, tmp_path / "w.safetensors"), name="googlenet")
+
+    images = torch.randn(2, 3, 224, 224)
+    with torch.no_grad():
+        found = theirs.fc(ours(images)[-1].mean((2, 3)))
+        torch.testing.assert_close(found, theirs(images), atol=1e-4, rtol=1e-4)
+
+
 def test_wider_layers_behind_the_features_keep_their_own_start(tmp_path):
     from atrous.encoders.vgg import VGG16, fully_convolutional
 
@@ -161,6 +230,49 @@ def test_deeplabs_fc6_and_fc7_keep_taps_and_filters_of_vggs(
                 for j, incoming in enumerate(filters):
                     assert head[3].weight[i, j] == fc7[out, incoming]
         assert torch.equal(target.features[28].weight, source.features[28].weight)
+
+
+def test_vgg_without_batch_norm_fills_segnet_whose_norms_start_afresh(tmp_path):
+    from atrous.encoders.vgg import VGG16
+    from atrous.weights import create_model
+
+    source = VGG16(base_channels=4)
+    path = file_of(source, tmp_path / "vgg16.safetensors")
+
+    model = create_model("segnet", encoder_weights=path, base_channels=4)
+
+    theirs, ours = (
+        [m for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
+        for network in (source, model.encoder)
+    )
+    assert len(theirs) == len(ours) == 13
+    for one, other in zip(theirs, ours, strict=True):
+        assert torch.equal(one.weight, other.weight)
+        assert torch.equal(one.bias, other.bias)
+    for norm in (m for m in model.encoder.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+        assert norm.weight.eq(1).all()
+        assert not norm.running_mean.any()
+
+
+def test_vgg_with_batch_norm_fills_segnet_norms_included(tmp_path):
+    from atrous.encoders.vgg import VGG16
+    from atrous.weights import create_model
+
+    source = with_random_statistics(VGG16(base_channels=4, batch_norm=True))
+    path = file_of(source, tmp_path / "vgg16_bn.safetensors")
+    for name in ("vgg16", "vgg16_bn"):
+        model = create_model("segnet", encoder_name=name, encoder_weights=path, base_channels=4)
+        for key, tensor in source.state_dict().items():
+            assert torch.equal(model.encoder.state_dict()[key], tensor)
+
+
+def test_plain_vgg_is_refused_where_batch_norms_were_asked_for(tmp_path):
+    from atrous.encoders.vgg import VGG16
+    from atrous.weights import create_model
+
+    path = file_of(VGG16(base_channels=4), tmp_path / "vgg16.safetensors")
+    with pytest.raises(InputError, match="another architecture, not of vgg16_bn"):
+        create_model("segnet", encoder_name="vgg16_bn", encoder_weights=path, base_channels=4)
 
 
 def test_an_encoder_inside_a_saved_network_is_found(tmp_path):
@@ -306,7 +418,7 @@ def test_the_table_names_torchvisions_own_files():
         assert weights.url == imagenet.HOST + file
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2_035", "mobilenetv2_035"])
+@pytest.mark.parametrize("name", ["mobilenet_v2_035", "mobilenetv2_035", "caffenet"])
 def test_encoders_without_public_weights_say_so(name):
     with pytest.raises(
         WeightsUnreachable, match=rf"no (public )?ImageNet weights for {name}.* a file"

@@ -30,7 +30,7 @@ def small_model(seed=0, classes=3, **options):
         skip_channels=8,
         **options,
     )
-    model.label_set = LabelSet(("sky", "road", "void-like")[:classes], ignore_index=254)
+    model.label_set = LabelSet(("sky", "road", "void-like")[:classes])
     model.normalization = Normalization((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     return model
 
@@ -52,6 +52,8 @@ def test_a_loaded_model_computes_the_same_bits(name, tmp_path):
         "deeplab_v1": {"fc_channels": 8},
         "deeplab_v2": {"encoder_name": "resnet18"},
         "fcn8s": {"fc_channels": 8, "padding": "same"},
+        "segnet": {"base_channels": 4},
+        "segnet_basic": {"channels": 4},
         "unet": {"base_channels": 4},
     }
     model = create_model(name, classes=5, **small.get(name, {})).eval()
@@ -70,6 +72,7 @@ def test_a_loaded_model_computes_the_same_bits(name, tmp_path):
 
 def test_labels_normalization_and_card_travel_with_the_model(tmp_path):
     model = small_model()
+    model.input_scale = 1.5
     save(
         model,
         tmp_path,
@@ -80,6 +83,7 @@ def test_labels_normalization_and_card_travel_with_the_model(tmp_path):
     loaded, card = load(tmp_path), read_model_config(tmp_path)
     assert loaded.label_set == model.label_set
     assert loaded.normalization == model.normalization
+    assert loaded.input_scale == 1.5
     assert card.metrics == {"val": {"mean_iou": 0.75, "iou": [0.5, None]}}
     assert (card.provenance, card.licence) == ({"data": "scenes"}, "Apache-2.0")
 
@@ -236,6 +240,7 @@ def faulty(folder, fault):
                 "channels": {"in_channels": 1},
                 "label set": {"label_set": {"names": 3}},
                 "type": {"in_channels": "3"},
+                "scale": {"input_scale": 0},
                 "other network": {"encoder_name": "mobilenet_v2_050"},
                 "huge": {"options": {"decoder_channels": 100_000}},
                 "overflow": {"options": {"decoder_channels": 10**17}},
@@ -263,6 +268,7 @@ def faulty(folder, fault):
         ("channels", "figures for 3 channels, but the network takes 1"),
         ("label set", "label_set is damaged.*copy the folder again"),
         ("type", "in_channels is '3', but int is needed"),
+        ("scale", r"input_scale is 0, but a number in 0\.25\.\.4 is needed"),
         ("other network", "checkpoint of another architecture.*mobilenet_v2_050"),
         ("huge", "checkpoint of another architecture"),  # and no terabyte allocated
         ("overflow", "deeplab_v3_plus that cannot be built"),

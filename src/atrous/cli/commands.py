@@ -86,6 +86,18 @@ COMMANDS: dict[str, Command] = {
         out_of_memory="lower --tile (512, say)",
         go_on="go on with --resume",
     ),
+    "explain": Command(
+        module="atrous.cli.explain",
+        config="atrous.cli.explain:ExplainConfig",
+        purpose="layers of a network, how far each sees, what each costs",
+        examples=(
+            ("explain deeplab_v3_plus --depth 2", "parts, receptive fields, FLOPs, time"),
+            ("explain fcn8s --size 480 640 --picture fcn.png", "and what it sees, drawn"),
+            ("explain runs/NAME/model --picture seen.png", "the same of a trained model"),
+        ),
+        out_of_memory="lower --size",
+        go_on="run it again",
+    ),
     "models": Command(
         module="atrous.cli.models",
         config="atrous.cli.models:ModelsConfig",

@@ -17,7 +17,7 @@ DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 def describe(error: BaseException, command: Command | None) -> tuple[str, int]:
     """Return the line that the user reads, and the exit code."""
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted", INTERRUPTED
+        return str(error) or "interrupted", INTERRUPTED  # the text says how to go on
     if isinstance(error, UsageError):
         return f"error: {_one_line(error)}", WRONG_USAGE
     if isinstance(error, InputError):

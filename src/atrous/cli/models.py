@@ -12,7 +12,12 @@ SHOWN = 20
 """So many of timm's names are built and shown at most."""
 
 _SANDLER, _HE = "Sandler et al., CVPR 2018", "He et al., CVPR 2016"
+_SIMONYAN, _SZEGEDY = "Simonyan, Zisserman, ICLR 2015", "Szegedy et al., CVPR 2015"
 ENCODER_PAPERS = {
+    "alexnet": "Krizhevsky, 2014",
+    "bvlc_googlenet": _SZEGEDY,
+    "caffenet": "Krizhevsky et al., NIPS 2012",
+    "googlenet": _SZEGEDY,
     "mobilenet_v2": _SANDLER,
     "mobilenet_v2_035": _SANDLER,
     "mobilenet_v2_050": _SANDLER,
@@ -21,7 +26,9 @@ ENCODER_PAPERS = {
     "resnet18": _HE,
     "resnet34": _HE,
     "resnet50": _HE,
-    "vgg16": "Simonyan, Zisserman, ICLR 2015",
+    "vgg16": _SIMONYAN,
+    "vgg19": _SIMONYAN,
+    "vgg16_bn": _SIMONYAN,
 }
 
 

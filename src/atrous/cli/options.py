@@ -4,7 +4,8 @@ A field is an option: its name with dashes is the flag, its annotation the type,
 under it the help. `field(metadata={"positional": True})` makes it an argument without a flag as
 well (in field order; the last one takes all that is left if it is a tuple). Blank lines between
 the fields separate groups in the help, unless one stands above every field;
-`metadata={"metavar": "IMAGE"}` names the value. A field `json: bool` follows `--json`.
+`metadata={"metavar": "IMAGE"}` names the value. A field `json: bool` follows `--json`. A field
+with `metadata={"typed_names": True}` is no option: it gets the names of those that were typed.
 """
 
 import ast
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Option", "alternatives", "options_of", "type_name"]
+__all__ = ["Option", "alternatives", "options_of", "type_name", "typed_names_field"]
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,14 @@ def options_of(config: type) -> tuple[Option, ...]:
             metavar=field.metadata.get("metavar") or _metavar(field, kinds[field.name]),
         )
         for field in dataclasses.fields(config)
+        if field.name != typed_names_field(config)
     )
+
+
+def typed_names_field(config: type) -> str | None:
+    """Return the field that is told which options were typed, None if the dataclass has none."""
+    fields = dataclasses.fields(config)
+    return next((field.name for field in fields if field.metadata.get("typed_names")), None)
 
 
 def alternatives(kind: object) -> tuple[object, ...]:

@@ -11,7 +11,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from atrous.cli.habits import UsageError, foreign_value, unknown_option
-from atrous.cli.options import Option, alternatives, options_of
+from atrous.cli.options import Option, alternatives, options_of, typed_names_field
 from atrous.errors import InputError, closest
 
 __all__ = ["parse", "resolved_yaml"]
@@ -27,20 +27,24 @@ def parse(command: str, config: type[Config], words: Sequence[str]) -> Config:
     Raises:
         UsageError: An option, a value or a file is not what it should be.
     """
-    namespace = _typed(command, config, words)
+    namespace, given = _typed(command, config, words)
+    fields = {option.name: namespace[option.name] for option in options_of(config)}
+    if (name := typed_names_field(config)) is not None:
+        fields[name] = frozenset(given)
     try:
-        return config(**{name: namespace[name] for name in _names(config)})
+        return config(**fields)
     except (InputError, ValueError) as error:
         raise UsageError(str(error)) from error
 
 
 def resolved_yaml(command: str, config: type, words: Sequence[str]) -> str:
     """Return the configuration as YAML that `--config` reads (`--print-config`)."""
-    namespace = _typed(command, config, words)
+    namespace, _ = _typed(command, config, words)
     return str(_parser(command, config).dump(namespace, skip_validation=True))
 
 
-def _typed(command: str, config: type, words: Sequence[str]) -> Namespace:
+def _typed(command: str, config: type, words: Sequence[str]) -> tuple[Namespace, dict[str, str]]:
+    """Return every option's value, and the text of those that were typed or stand in the file."""
     options = {option.name: option for option in options_of(config)}
     given = _Words(command, options).read(words)
     for option in options.values():
@@ -49,18 +53,15 @@ def _typed(command: str, config: type, words: Sequence[str]) -> Namespace:
             raise UsageError(f"{command} needs {what} (how: atrous {command} -h)")
     arguments = [f"--{name}={value}" for name, value in given.items()]
     try:
-        return _parser(command, config).parse_args(arguments)
+        return _parser(command, config).parse_args(arguments), given
     except ArgumentError as error:
         raise _explained(error, options, given) from error
 
 
-def _names(config: type) -> list[str]:
-    return [option.name for option in options_of(config)]
-
-
 def _parser(command: str, config: type) -> ArgumentParser:
     parser = ArgumentParser(prog=f"atrous {command}", exit_on_error=False)
-    parser.add_class_arguments(config, None)
+    name = typed_names_field(config)
+    parser.add_class_arguments(config, None, skip={name} if name else None)
     return parser
 
 

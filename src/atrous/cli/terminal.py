@@ -19,6 +19,7 @@ class TerminalReporter:
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
         self._bar: Progress | None = None
+        self._scoring: Progress | None = None
         self._score = ""
 
     def __enter__(self) -> "TerminalReporter":
@@ -56,6 +57,13 @@ class TerminalReporter:
     def validation(self, step: int, *, mean_iou: float, best: bool) -> None:
         """Remember the score for the bar."""
         self._score = f"  mIoU {mean_iou:.3f}"
+
+    def scoring(self, done: int, total: int) -> None:
+        """Move a bar of its own, below that of the steps."""
+        if self._scoring is None:
+            self._stack.close()
+            self._scoring = self._stack.enter_context(progress(total, "scoring"))
+        self._scoring(done, total)
 
     def note(self, text: str) -> None:
         """Print a line."""

@@ -1,7 +1,6 @@
 """`atrous train`: a network from a folder of images and masks."""
 
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atrous.cli.console import answer
@@ -14,14 +13,19 @@ from atrous.training import TrainConfig
 if TYPE_CHECKING:
     from atrous.training import RunResult
 
-__all__ = ["data_of", "facts", "run", "verdict"]
+__all__ = ["facts", "run", "verdict"]
 
 INTERRUPTED = 130
 
 
 def run(config: TrainConfig) -> int:
     """Train, evaluate the best model, write the report; return the exit code."""
-    spec = look_through(data_of(config), config.skip_bad)
+    from atrous.training.preflight import preflight  # loads torch: not for the help
+    from atrous.training.run_folder import resumable
+
+    judged = preflight(config)  # what was typed, before the data, which may take minutes
+    assert judged.data is not None
+    spec = look_through(judged.data, judged.skip_bad)
     # Only now: lightning takes seconds to load, and faulty data should be told at once.
     from atrous.reports import write_training_report
     from atrous.training import fit
@@ -35,9 +39,13 @@ def run(config: TrainConfig) -> int:
             {"run": result.folder, "iterations": result.step, "interrupted": True},
         )
         return INTERRUPTED
-    report = write_training_report(
-        result.folder, evaluation=result.evaluation, spec=result.spec, predictor=result.predictor
-    )
+    with resumable(result.folder):
+        report = write_training_report(
+            result.folder,
+            evaluation=result.evaluation,
+            spec=result.spec,
+            predictor=result.predictor,
+        )
     text = (
         f"{verdict(result.evaluation)}\n"
         f"Model {result.model}, report {report}.   "
@@ -45,22 +53,6 @@ def run(config: TrainConfig) -> int:
     )
     answer(text, {**facts(result), "report": report})
     return 0
-
-
-def data_of(config: TrainConfig) -> Path:
-    """Return what will be trained on, once the run folder has proved right: scanning takes time.
-
-    Raises:
-        InputError: The folder is in use, is no run, or was begun with other options.
-    """
-    from atrous.training.run_folder import check_out, resumed
-
-    if config.resume:
-        config = resumed(config)
-    elif config.out:
-        check_out(config.out)
-    assert config.data is not None
-    return config.data
 
 
 def verdict(evaluation: Evaluation) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from atrous.data.decoding.headers import MAX_BYTES, judge_file, judge_header
 from atrous.data.decoding.truncation import check_whole
 from atrous.data.findings import FileError
+from atrous.data.images import decode_image
 from atrous.data.masks import decode_mask, value_counts
 
 __all__ = ["FileFacts", "image_facts", "mask_facts", "read_content"]
@@ -28,6 +29,7 @@ class FileFacts:
         height: As shown, in pixels.
         channels: Of an image, as `read_image` returns it.
         bits: Per channel.
+        highest: Highest value of an image that `read_image` returns with 16 bits.
         turned: Whether EXIF says that the picture lies on its side.
         coloured: Of a mask: whether the values are colours.
         counts: Of a mask: raw value or colour 0xRRGGBB -> pixels.
@@ -39,6 +41,7 @@ class FileFacts:
     height: int = 0
     channels: int = 0
     bits: int = 0
+    highest: int | None = None
     turned: bool = False
     coloured: bool = False
     counts: Mapping[int, int] = field(default_factory=dict)
@@ -86,14 +89,27 @@ def read_content(path: Path) -> tuple[bytes, str]:
 
 
 def image_facts(path: Path, content: bytes) -> FileFacts:
-    """Judge the header of an image and whether it is complete; the pixels stay undecoded."""
+    """Judge the header of an image and whether it is complete.
+
+    The pixels stay undecoded unless they have more than 8 bits, of which few may be used.
+    """
+    highest = None
     try:
         header = judge_file(path, io.BytesIO(content))
-        check_whole(path, header, content)
+        if header.bits > 8:
+            pixels = decode_image(path, header, content)
+            highest = int(pixels.max()) if pixels.dtype.itemsize > 1 else None
+        else:
+            check_whole(path, header, content)
     except FileError as error:
         return FileFacts(fault=(error.finding.what, error.finding.remedy))
     return FileFacts(
-        header.width, header.height, header.channels, header.bits, header.orientation >= 5
+        header.width,
+        header.height,
+        header.channels,
+        header.bits,
+        highest,
+        turned=header.orientation >= 5,
     )
 
 

@@ -11,7 +11,7 @@ from atrous.data.decoding.tiff_pixels import decode_tiff_bands, first_page_alone
 from atrous.data.decoding.truncation import check_whole
 from atrous.data.findings import FileError
 
-__all__ = ["MAX_PIXELS", "ImageHeader", "judge_header", "read_image", "upright"]
+__all__ = ["MAX_PIXELS", "ImageHeader", "decode_image", "judge_header", "read_image", "upright"]
 
 
 def read_image(path: Path, channels: int | None = None) -> np.ndarray:
@@ -34,7 +34,17 @@ def read_image(path: Path, channels: int | None = None) -> np.ndarray:
     """
     path = Path(path)
     header = judge_header(path)
-    content = path.read_bytes()
+    return decode_image(path, header, path.read_bytes(), channels)
+
+
+def decode_image(
+    path: Path, header: ImageHeader, content: bytes, channels: int | None = None
+) -> np.ndarray:
+    """Return the image in `content`, whose header has been judged, as `read_image` does.
+
+    Raises:
+        FileError: As `read_image`.
+    """
     check_whole(path, header, content)
     wanted = channels or header.channels
     if wanted != header.channels and not {wanted, header.channels} <= {1, 3}:

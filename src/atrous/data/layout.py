@@ -23,7 +23,7 @@ WHOLE = "whole"
 HELD_OUT = 5  # one of so many pairs
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 IGNORED_SUFFIXES = frozenset({"", ".txt", ".md", ".json", ".csv", ".xml", ".yaml", ".db", ".ini"})
-OTHER_NAMES = {"valid": "val", "validation": "val", "training": "train", "testing": "test"}
+OTHER_NAMES_OF_VAL = ("valid", "validation")
 
 
 @dataclass(frozen=True, order=True)
@@ -68,38 +68,37 @@ def folder_splits(root: Path) -> dict[str, SplitFolders]:
     )
 
 
-def hold_out(pairs: tuple[Pair, ...]) -> tuple[dict[str, tuple[Pair, ...]], str]:
-    """Split pairs that nobody has split: the last fifth by name is val.
+def hold_out(pairs: tuple[Pair, ...], missing: str) -> tuple[dict[str, tuple[Pair, ...]], str]:
+    """Divide pairs that nobody has divided: the last fifth by name, at least one, is val.
 
-    The last ones together, not every fifth: neighbouring frames of a video look alike, and a
-    score on them would flatter.
+    The names alone decide, so that every command scores the same images. The last ones together,
+    not every fifth: neighbouring frames of a video look alike, and a score on them would flatter.
+
+    Args:
+        pairs: In the order of their names.
+        missing: What there is none of, for the note: "val split".
 
     Returns:
-        The splits, and a note that says so.
+        The splits, and a note that says so. A single pair stays in train.
     """
     count = max(1, len(pairs) // HELD_OUT) if len(pairs) > 1 else 0
     train, val = pairs[: len(pairs) - count], pairs[len(pairs) - count :]
     note = (
-        f"no train and val folders: the last {len(val):,} of {len(pairs):,} pairs by name are "
-        "held out as val"
+        f"no {missing}: the last {len(val):,} of {len(pairs):,} pairs by name are held out as val; "
+        "to choose them yourself, put whole places or sequences into val/images and val/masks"
     )
     return {"train": train, "val": val}, note
 
 
 def split_findings(root: Path, splits: Mapping[str, object]) -> list[Finding]:
-    """Say which split is missing, and what to do about it."""
+    """Say if the val split lies there under another name."""
     if "train" not in splits or "val" in splits:
         return []
-    other = next((name for name in OTHER_NAMES if (root / name).is_dir()), None)
-    if other is not None:
-        remedy = f"rename the folder {other} to {OTHER_NAMES[other]}"
-    else:
-        remedy = (
-            "move a tenth to a fifth of the pairs to val/images and val/masks, whole places or "
-            "sequences, not every n-th frame"
-        )
-    what = "has no val split, so nothing tells how good a network is"
-    return [Finding("warning", root, what, remedy)]
+    return [
+        Finding("warning", root / other, "is not read as the val split", "rename it to val")
+        for other in OTHER_NAMES_OF_VAL
+        if (root / other).is_dir()
+    ]
 
 
 def pair_files(name: str, folders: SplitFolders) -> tuple[tuple[Pair, ...], list[Finding]]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from atrous.data.coding import MaskCoding, outside
+from atrous.data.depth import depth_findings
 from atrous.data.findings import Finding
 from atrous.data.scan import ScannedFile, ScannedPair
 from atrous.labels import VOID
@@ -58,15 +59,7 @@ def channel_findings(pairs: Sequence[ScannedPair], channels: int) -> list[Findin
             findings.append(
                 Finding("error", pair.image.path, what, f"give it {channels} or remove the pair")
             )
-    depths = Counter(pair.image.facts.bits > 8 for pair in pairs)
-    if len(depths) > 1:
-        odd = depths.most_common()[-1][0]
-        first = next(pair for pair in pairs if (pair.image.facts.bits > 8) == odd)
-        kind = "16 bit" if odd else "8 bit"
-        what = f"is one of {depths[odd]:,} images of {kind} among {len(pairs):,}"
-        remedy = "check that both kinds span their full range"
-        findings.append(Finding("warning", first.image.path, what, remedy))
-    return findings
+    return findings + depth_findings(pairs)
 
 
 def twin_findings(pairs: Sequence[ScannedPair]) -> list[Finding]:

@@ -11,6 +11,7 @@ from atrous.data.classes import Classes, decide_classes
 from atrous.data.coding import MaskCoding
 from atrous.data.data_yaml import NAME, read_data_yaml, refuse_remote
 from atrous.data.declared_classes import Declared
+from atrous.data.depth import depth_notes, used_white
 from atrous.data.findings import Finding
 from atrous.data.images import read_image
 from atrous.data.layout import (
@@ -45,6 +46,8 @@ class DataSpec:
         root: Its folder.
         label_set: Names and colours of the classes.
         channels: Channels of every image as `read_image` returns it.
+        white: What counts as white, as a fraction of the files' largest value: 1, or less for
+            16-bit images that use fewer bits (4095 / 65535 for 12).
         splits: Name -> usable pairs; a pair with an error is not among them.
         findings: Every fault, errors first.
         notes: What was decided without being told, in words.
@@ -56,6 +59,7 @@ class DataSpec:
     root: Path
     label_set: LabelSet
     channels: int
+    white: float
     splits: Mapping[str, tuple[Pair, ...]]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
@@ -110,9 +114,10 @@ def open_data(path: Path | str, *, progress: Callable[[int, int], None] | None =
         root=root,
         label_set=label_set,
         channels=channels,
+        white=used_white(sound),
         splits={name: tuple(pair.pair for pair in pairs) for name, pairs in by_split.items()},
         findings=tuple(sorted(findings, key=lambda f: (f.severity != "error", str(f.path)))),
-        notes=(*notes, *classes.notes),
+        notes=(*notes, *classes.notes, *depth_notes(sound)),
         statistics=statistics,
         coding=coding,
         fingerprint=_fingerprint(sound, label_set, coding),
@@ -135,16 +140,20 @@ def _locate(path: Path | str) -> tuple[Path, dict[str, SplitFolders], Declared]:
 def _paired(
     root: Path, folders: Mapping[str, SplitFolders]
 ) -> tuple[dict[str, tuple[Pair, ...]], list[Finding], list[str]]:
-    """Match the files of every split; hold some out where there are no splits."""
+    """Match the files of every split; hold some out as val where nobody has."""
     findings = split_findings(root, folders)
+    has_misnamed_val = bool(findings)
     splits: dict[str, tuple[Pair, ...]] = {}
     for name, places in folders.items():
         splits[name], faults = pair_files(name, places)
         findings += faults
-    if WHOLE not in splits:
+    if WHOLE in splits:
+        held, note = hold_out(splits.pop(WHOLE), "train and val folders")
+    elif "train" in splits and "val" not in splits and not has_misnamed_val:
+        held, note = hold_out(splits.pop("train"), "val split")
+    else:
         return splits, findings, []
-    splits, note = hold_out(splits[WHOLE])
-    return splits, findings, [note]
+    return held | splits, findings, [note] if held["val"] else []
 
 
 def _sound(

@@ -24,6 +24,7 @@ class SplitStatistics:
         pixels: Pixels of each class.
         void: Pixels of no class.
         images_with: Images in which each class occurs.
+        area_with: Pixels of those images together, void included.
         sizes: (height, width) -> number of images, the commonest first.
     """
 
@@ -31,6 +32,7 @@ class SplitStatistics:
     pixels: tuple[int, ...]
     void: int
     images_with: tuple[int, ...]
+    area_with: tuple[int, ...]
     sizes: Mapping[tuple[int, int], int] = field(default_factory=dict)
 
     @property
@@ -44,18 +46,23 @@ def count_split(pairs: Sequence[ScannedPair], coding: MaskCoding, classes: int) 
     """Add up the counts of usable pairs."""
     pixels: Counter[int] = Counter()
     images_with: Counter[int] = Counter()
+    area_with: Counter[int] = Counter()
     for pair in pairs:
         facts = pair.mask.facts
         table = coding.table(facts.coloured)
         for value, count in facts.counts.items():
             pixels[table[value]] += count
-        images_with.update({table[value] for value in facts.counts})
+        area = sum(facts.counts.values())
+        for label in {table[value] for value in facts.counts}:
+            images_with[label] += 1
+            area_with[label] += area
     sizes = Counter((pair.image.facts.height, pair.image.facts.width) for pair in pairs)
     return SplitStatistics(
         images=len(pairs),
         pixels=tuple(pixels[label] for label in range(classes)),
         void=pixels[VOID],
         images_with=tuple(images_with[label] for label in range(classes)),
+        area_with=tuple(area_with[label] for label in range(classes)),
         sizes=dict(sizes.most_common()),
     )
 

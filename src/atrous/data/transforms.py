@@ -1,7 +1,8 @@
-"""Random scale, rotation, flip and crop of an image and its labels, then a change of colours.
+"""Random scale, rotation, flip, crop and deformation of an image and its labels, and of colours.
 
-The four compose into ONE 2x3 affine matrix, and the image and its labels are each warped once:
-linear for the image, nearest for the labels, so that no label is ever interpolated.
+The first four compose into ONE 2x3 affine matrix, to which an elastic deformation adds, and the
+image and its labels are each warped once: linear for the image, nearest for the labels, so that no
+label is ever interpolated.
 
 Scale is uniform in `scale_range`, as in DeepLab's protocol (v3, Sec. 4.1: "randomly scaling the
 input images (from 0.5 to 2.0)"; their code draws evenly from 0.5, 0.75, ..., 2). Log-uniform would
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from atrous.data.colour_jitter import random_colours, recolour
+from atrous.data.elastic import bent, interpolated, random_displacements
 from atrous.data.warp import pixel_spacing, smooth_before_warp, warp_image, warp_labels
 from atrous.errors import InputError
 from atrous.labels import VOID
@@ -39,7 +41,7 @@ WHITE = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 
 @dataclass(frozen=True)
 class JointTransform:
-    """Randomly scale, rotate, mirror, crop and recolour: `transform(image, labels, rng)`.
+    """Randomly scale, rotate, mirror, crop, bend, recolour: `transform(image, labels, rng)`.
 
     Attributes:
         crop_size: (height, width) of the result; None keeps each image's own size.
@@ -53,6 +55,8 @@ class JointTransform:
         fill: Value outside the image, one for all channels or one each, in the image's own units;
             None takes the mean that normalisation maps to 0.
         ignore_index: Label outside the image.
+        elastic: Spread of the displacements at nine nodes of the crop, in its pixels (U-Net: 10);
+            0 bends nothing.
     """
 
     crop_size: tuple[int, int] | None
@@ -65,6 +69,7 @@ class JointTransform:
     hue: float = 0.0
     fill: float | Sequence[float] | None = None
     ignore_index: int = VOID
+    elastic: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
@@ -80,8 +85,8 @@ class JointTransform:
                 f"scale_range is {self.scale_range}; give the smallest and the largest zoom, "
                 "both above 0, e.g. (0.5, 2.0)"
             )
-        limits = {"rotation": 180, "flip": 1, "hue": 0.5, "ignore_index": 255}
-        for name in ("rotation", "flip", "brightness", "contrast", "saturation", "hue"):
+        limits = {"rotation": 180, "hue": 0.5, "elastic": 1000}
+        for name in ("rotation", "flip", "brightness", "contrast", "saturation", "hue", "elastic"):
             value, limit = getattr(self, name), limits.get(name, 1)
             if not 0 <= value <= limit:
                 raise InputError(f"{name} is {value}, but must lie in 0..{limit}")
@@ -119,14 +124,25 @@ class JointTransform:
             saturation=self.saturation,
             hue=self.hue,
         )
+        bend = self._bend(rng, matrix, crop_size)
+        reach = 0.0 if bend is None else float(np.abs(bend).max())
         fill = fill_values(self.fill, image)
-        rows, columns = seen_window(matrix, (height, width), crop_size)
+        rows, columns = seen_window(matrix, (height, width), crop_size, reach=reach)
         matrix[:, 2] -= columns.start, rows.start
         seen = recolour(smooth_before_warp(image[rows, columns], matrix), factors)
+        where = matrix if bend is None else bent(matrix, bend)
         return (
-            warp_image(seen, matrix, crop_size, fill=fill),
-            warp_labels(labels[rows, columns], matrix, crop_size, ignore_index=self.ignore_index),
+            warp_image(seen, where, crop_size, fill=fill),
+            warp_labels(labels[rows, columns], where, crop_size, ignore_index=self.ignore_index),
         )
+
+    def _bend(
+        self, rng: np.random.Generator, matrix: np.ndarray, crop_size: tuple[int, int]
+    ) -> np.ndarray | None:
+        """Draw displacements (h, w, 2) of the crop, in pixels of the image; None for no elastic."""
+        if not self.elastic:
+            return None
+        return interpolated(random_displacements(rng, self.elastic) @ matrix[:, :2].T, crop_size)
 
 
 def random_matrix(
@@ -176,12 +192,23 @@ def random_corner(rng: np.random.Generator, length: int, crop: int) -> int:
 
 
 def seen_window(
-    matrix: np.ndarray, image_size: tuple[int, int], crop_size: tuple[int, int]
+    matrix: np.ndarray,
+    image_size: tuple[int, int],
+    crop_size: tuple[int, int],
+    *,
+    reach: float = 0.0,
 ) -> tuple[slice, slice]:
-    """Return the rows and columns of the image that the crop can show, at least one of each."""
+    """Return the rows and columns of the image that the crop can show, at least one of each.
+
+    Args:
+        matrix: (2, 3), from pixels of the result to pixels of the image.
+        image_size: (height, width) of the image.
+        crop_size: (height, width) of the result.
+        reach: Pixels of the image by which a deformation moves a pixel at most.
+    """
     bottom, right = crop_size[0] - 1, crop_size[1] - 1
     corners = np.array([[0, right, 0, right], [0, 0, bottom, bottom], [1, 1, 1, 1]])
-    margin = math.ceil(2 * pixel_spacing(matrix))  # what interpolation and smoothing reach
+    margin = math.ceil(2 * pixel_spacing(matrix) + reach)  # for interpolation and smoothing
     columns, rows = (
         slice(
             min(max(math.floor(places.min()) - margin, 0), length - 1),

@@ -5,15 +5,21 @@ from functools import partial
 
 from torch import nn
 
+from atrous.encoders.alexnet import AlexNet, CaffeNet
 from atrous.encoders.encoder import Encoder, Padding
+from atrous.encoders.googlenet import BVLCGoogLeNet, GoogLeNet
 from atrous.encoders.mobilenet_v2 import MobileNetV2
 from atrous.encoders.timm_pyramid import timm_names, timm_pyramid
-from atrous.encoders.vgg import VGG16
+from atrous.encoders.vgg import VGG16, VGG19
 from atrous.errors import InputError, unknown
 
 __all__ = ["ENCODERS", "create_encoder"]
 
 ENCODERS: dict[str, Callable[..., Encoder]] = {
+    "alexnet": AlexNet,
+    "bvlc_googlenet": BVLCGoogLeNet,
+    "caffenet": CaffeNet,
+    "googlenet": GoogLeNet,
     "mobilenet_v2": partial(MobileNetV2, width=1.0),
     "mobilenet_v2_075": partial(MobileNetV2, width=0.75),
     "mobilenet_v2_050": partial(MobileNetV2, width=0.5),
@@ -23,6 +29,8 @@ ENCODERS: dict[str, Callable[..., Encoder]] = {
     "resnet50": partial(timm_pyramid, "resnet50"),
     "resnet101": partial(timm_pyramid, "resnet101"),
     "vgg16": VGG16,
+    "vgg16_bn": partial(VGG16, batch_norm=True),
+    "vgg19": VGG19,
 }
 """Encoders with a name of ours; every other feature pyramid of timm is known by timm's name."""
 

@@ -1,7 +1,10 @@
-"""VGG-16: thirteen 3x3 convolutions and five poolings (Simonyan & Zisserman, ICLR 2015).
+"""VGG-16 and VGG-19: 3x3 convolutions and five poolings (Simonyan & Zisserman, ICLR 2015).
 
 Layer names are torchvision's (`features.28.weight`, `classifier.0.weight`), so its public weights
 load; the fully connected layers, where a network asks for them, are convolutions (FCN, Sec. 3.1).
+
+`batch_norm` puts a norm between each convolution and its ReLU; layer names are then those of
+torchvision's vgg16_bn (`features.40.weight`, `features.41.running_mean`).
 
 Departures from the paper: poolings round up, as Caffe's do and FCN's crop offsets need; with an
 output stride below 32 the last poolings keep the resolution and what follows is dilated.
@@ -12,22 +15,31 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from atrous.layers import BatchNorm
 from atrous.ops import Normalization
 
-__all__ = ["VGG16", "DensePool", "fully_convolutional"]
+__all__ = ["VGG", "VGG16", "VGG19", "DensePool", "fully_convolutional"]
 
-_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions (Table 1, D)
+_WIDTHS = (1, 2, 4, 8, 8)
+"""Of the five stages, in multiples of the first one's 64 (Table 1)."""
 
 
-class VGG16(nn.Module):
+class VGG(nn.Module):
     """The encoder: each of the five stages as it leaves its pooling.
+
+    `VGG16` and `VGG19` say how many convolutions a stage has. `origins` says where on the image
+    the first cell of each stage is centred, in pixels from the first one's centre.
 
     Args:
         in_channels: Channels of the images.
         output_stride: 32, 16 or 8.
         first_padding: Zero padding of the first convolution; FCN's is 100.
         classifier: What follows the last stage (`fully_convolutional`); `forward` leaves it alone.
+        base_channels: Width of the first stage; the later ones have 2, 4, 8 and 8 times as much.
+        batch_norm: Normalise after every convolution.
     """
+
+    convolutions: tuple[int, ...]
 
     def __init__(
         self,
@@ -36,12 +48,19 @@ class VGG16(nn.Module):
         output_stride: int = 32,
         first_padding: int = 1,
         classifier: nn.Sequential | None = None,
+        base_channels: int = 64,
+        batch_norm: bool = False,
     ) -> None:
         super().__init__()
-        self.features = nn.Sequential(*_layers(in_channels, output_stride, first_padding))
+        widths = tuple(multiple * base_channels for multiple in _WIDTHS)
+        stages = list(zip(widths, self.convolutions, strict=True))
+        self.features = nn.Sequential(
+            *_layers(in_channels, stages, output_stride, first_padding, batch_norm)
+        )
         if classifier is not None:
             self.classifier = classifier
-        self.channels = tuple(channels for channels, _ in _STAGES)
+        self.channels = widths
+        self.origins = tuple(1 - first_padding + (2**stage - 1) / 2 for stage in range(1, 6))
         self.strides = tuple(min(stride, output_stride) for stride in (2, 4, 8, 16, 32))
         self.output_stride = output_stride
         self.normalization = Normalization.for_channels(in_channels)
@@ -59,6 +78,18 @@ class VGG16(nn.Module):
             if isinstance(layer, nn.MaxPool2d | DensePool):
                 stages.append(x)
         return stages
+
+
+class VGG16(VGG):
+    """Thirteen convolutions (Table 1, D)."""
+
+    convolutions = (2, 2, 3, 3, 3)
+
+
+class VGG19(VGG):
+    """Sixteen convolutions (Table 1, E)."""
+
+    convolutions = (2, 2, 4, 4, 4)
 
 
 def fully_convolutional(channels: int = 4096, *, padding: int = 0) -> nn.Sequential:
@@ -96,12 +127,20 @@ class DensePool(nn.Module):
         return functional.max_pool2d(x, 2, stride=1, dilation=self.dilation)
 
 
-def _layers(in_channels: int, output_stride: int, first_padding: int) -> Iterator[nn.Module]:
-    """Yield convolutions, ReLUs and poolings in torchvision's order."""
+def _layers(
+    in_channels: int,
+    stages: list[tuple[int, int]],
+    output_stride: int,
+    first_padding: int,
+    batch_norm: bool,
+) -> Iterator[nn.Module]:
+    """Yield convolutions, norms, ReLUs and poolings in torchvision's order."""
     reached, dilation, padding = 1, 1, first_padding
-    for channels, convolutions in _STAGES:
-        for _ in range(convolutions):
+    for channels, count in stages:
+        for _ in range(count):
             yield nn.Conv2d(in_channels, channels, 3, padding=padding, dilation=dilation)
+            if batch_norm:
+                yield BatchNorm(channels)
             yield nn.ReLU(inplace=True)
             in_channels, padding = channels, dilation
         if reached < output_stride:

@@ -1,7 +1,7 @@
 """How far a score would move on other images of the same kind: percentile bootstrap.
 
 Images, not pixels, are drawn with replacement (pixels of one image are not independent), and the
-matrices of the drawn images are summed before the score is taken, as for the score itself
+counts of the drawn images are summed before the score is taken, as for the score itself
 (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, Ch. 13).
 """
 
@@ -12,7 +12,9 @@ __all__ = ["bootstrap_interval"]
 
 
 def bootstrap_interval(
-    matrices: NDArray[np.int64],
+    hits: NDArray[np.int64],
+    truth: NDArray[np.int64],
+    predicted: NDArray[np.int64],
     *,
     confidence: float = 0.95,
     resamples: int = 1000,
@@ -21,7 +23,9 @@ def bootstrap_interval(
     """Return the interval of the mean IoU.
 
     Args:
-        matrices: (N, K, K) counts, one per image.
+        hits: (N, K) pixels of each class with the right label, one row per image.
+        truth: (N, K) pixels of each class.
+        predicted: (N, K) pixels labelled as each class.
         confidence: Share of the resampled scores that the interval holds.
         resamples: How many times N images are drawn.
         seed: Of the draws; the same seed gives the same interval.
@@ -29,10 +33,8 @@ def bootstrap_interval(
     Returns:
         (low, high), fractions; (NaN, NaN) for fewer than two images or nothing but void.
     """
-    count = len(matrices)
-    hits = np.diagonal(matrices, axis1=1, axis2=2)  # (N, K)
-    truth = matrices.sum(2)
-    union = truth + matrices.sum(1) - hits
+    count = len(hits)
+    union = truth + predicted - hits
     if count < 2 or not truth.any():
         return float("nan"), float("nan")
     rng = np.random.default_rng(seed)

@@ -1,6 +1,5 @@
 """Prediction plus a confusion matrix: every image of a split through the predictor that ships."""
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -47,9 +46,13 @@ def evaluate(
     label_set = common_classes(spec.label_set, predictor.model.label_set)
 
     def predict(pair: Pair) -> NDArray[np.uint8]:
-        if spec.channels == predictor.channels:
-            return predictor(spec.read_image(pair)).labels
-        return predictor(pair.image).labels  # converts grey to colour and back, or says it cannot
+        same = spec.channels == predictor.channels
+        # The predictor's reader converts grey to colour and back, or says that it cannot.
+        pixels = spec.read_image(pair) if same else predictor.read(pair.image)
+        try:
+            return predictor(pixels).labels
+        except InputError as error:
+            raise InputError(f"{pair.image}: {error}") from error
 
     protocol = {"split": split, "resolution": "labels", **predictor.protocol()}
     return accumulate(
@@ -107,7 +110,7 @@ def common_classes(data: LabelSet, model: LabelSet) -> LabelSet:
         InputError: They differ; the message says where.
     """
     if data.names == model.names or (_is_unnamed(data) and len(data) <= len(model)):
-        return dataclasses.replace(model, ignore_index=data.ignore_index)
+        return model
     if _is_unnamed(model) and len(data) == len(model):
         return data
     if len(data) != len(model):

@@ -4,18 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from atrous.data.images import judge_header
+from atrous.data.masks import read_mask
 from atrous.data.spec import DataSpec, Pair
 from atrous.errors import InputError
 from atrous.evaluation.evaluation import Evaluation
 from atrous.evaluation.loop import Progress, accumulate, pairs_of
 
 __all__ = ["evaluate_predictions"]
-
-INDEX_MODES = ("L", "P", "1", "I;16")
-"""Pillow modes whose pixels are numbers of classes, not colours."""
 
 
 def evaluate_predictions(
@@ -90,18 +86,14 @@ def _listed(what: str, names: Sequence[str]) -> str:
 
 
 def _read(path: Path) -> np.ndarray:
-    """Return the raw numbers of an index or palette image, (H, W)."""
-    judge_header(path)
-    try:
-        with Image.open(path) as picture:
-            if picture.mode not in INDEX_MODES:
-                raise InputError(
-                    f"{path} is a {picture.mode} image, but a predicted mask holds one class "
-                    "index per pixel; write it as greyscale or palette PNG"
-                )
-            return np.asarray(picture, None if picture.mode != "1" else np.uint8)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise InputError(f"{path} cannot be decoded ({error}); write it again") from error
+    """Return the raw numbers of an index or palette image, (H, W), read as the labels are."""
+    raw = read_mask(path)
+    if raw.coloured:
+        raise InputError(
+            f"{path} is a picture in colour, but a predicted mask holds one class index per "
+            "pixel; write it as greyscale or palette PNG"
+        )
+    return raw.values
 
 
 def _check_size(path: Path, given: tuple[int, ...], wanted: tuple[int, ...]) -> None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from atrous.inference.opening import open_predictor
     from atrous.inference.predictor import Predictor
     from atrous.inference.run import BatchResult, predict_batch
+    from atrous.inference.sampling import monte_carlo
     from atrous.inference.segmentation import Segmentation
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Predictor",
     "Segmentation",
     "adapt",
+    "monte_carlo",
     "open_predictor",
     "predict_batch",
 ]
@@ -30,6 +32,7 @@ __getattr__ = lazy(
         "Predictor": "predictor",
         "Segmentation": "segmentation",
         "adapt": "adapter",
+        "monte_carlo": "sampling",
         "open_predictor": "opening",
         "predict_batch": "run",
     },

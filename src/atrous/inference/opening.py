@@ -21,7 +21,7 @@ class PredictorOptions(Protocol):
 
     @property
     def tile(self) -> int | None:
-        """Side of the windows in pixels, None for whole images."""
+        """Side of the windows in pixels; None: automatic, 0: whole images."""
 
     @property
     def device(self) -> str:

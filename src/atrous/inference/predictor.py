@@ -10,17 +10,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
-from atrous.errors import InputError, unknown
+from atrous.errors import InputError, is_out_of_memory, unknown
 from atrous.inference.images import open_image
 from atrous.inference.merging import merge
 from atrous.inference.segmentation import Segmentation, to_rgb, uncertainty
-from atrous.inference.tiling import Strip, tiled
+from atrous.inference.tiling import Block, Tiling, tiled
 from atrous.models.segmentation_model import SegmentationModel
-from atrous.ops import normalise, upsample_argmax
+from atrous.ops import normalise, resize, upsample_argmax
 
-__all__ = ["Predictor"]
+__all__ = ["Predictor", "evaluating"]
 
 ImageSource = str | Path | np.ndarray | Image.Image
 CRF = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]]
@@ -35,14 +35,21 @@ class Predictor:
     Labels alone at one scale take the short way: coarse scores, fused upsampling and argmax; the
     full-resolution logits never exist. Everything else merges softmax probabilities.
 
+    Memory for labels is bounded by the window, not by the image: one of more than 4 194 304 pixels
+    goes through the network in overlapping windows of 1024, whose probabilities are blended
+    (`atrous.inference.tiling`). A window has no context but its own; in particular, features that
+    a network pools over the whole image are those of the window.
+
     Args:
         model: Any `SegmentationModel`, also one in training: its train/eval modes are restored
             after each call. It is moved to `device`, its weights to the channels-last layout.
         engine: "eager" (torch); "auto" picks it.
-        scales: Factors on the image size, above 0; probabilities of all scales are averaged.
+        scales: Factors on the image size, above 0, besides the model's own `input_scale`;
+            probabilities of all scales are averaged.
         flip: Also look at the mirror image (left-right) and average.
-        tile: Side, or (height, width), of the overlapping windows that the network sees, in
-            pixels of the image; None shows it the whole image. Lower it when memory runs out.
+        tile: Largest side, or (height, width), of a window, in pixels of the image; an image that
+            fits into it is taken whole. None is the rule above, its pixels counted at the largest
+            scale; 0 takes every image whole. Lower it when memory runs out.
         crf: Sharpens probabilities: (image (H, W, 3) uint8, (K, H, W) float32) -> (K, H, W).
         device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1", ...
         precision: "fp32", or "bf16" for autocast.
@@ -78,8 +85,9 @@ class Predictor:
         # 1.4 times as fast for DeepLab v3+ on a CPU thread.
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.scales = tuple(float(scale) for scale in scales)
+        self.factors = tuple(scale * model.input_scale for scale in self.scales)
         self.flip = flip
-        self.tile = _tile(tile)
+        self.tiling = Tiling.of(tile, max(self.factors))
         self.crf = crf
         self.precision = precision
         self.channels = len(model.normalization.mean)
@@ -93,11 +101,12 @@ class Predictor:
             probabilities: Keep the (K, H, W) probabilities and the uncertainty too.
 
         Raises:
-            InputError: The image cannot be used; the message says why.
+            InputError: The image cannot be used, or does not fit into memory; the message says
+                why, and which tile to try.
         """
         pixels = open_image(image, self.channels)
         merged = None
-        with _evaluating(self.model):
+        with evaluating(self.model), self._memory_named(*pixels.shape[:2]):
             if probabilities or self.crf is not None:
                 merged = self._probabilities(pixels)
                 labels = merged.argmax(0).astype(np.uint8)
@@ -128,51 +137,71 @@ class Predictor:
             "precision": self.precision,
             "device": self.device.type,
             "scales": list(self.scales),
+            "input_scale": self.model.input_scale,
             "flip": self.flip,
-            "tile": list(self.tile) if self.tile else None,
+            "tile": list(self.tiling.window) if self.tiling.window else None,
+            "whole_pixels": self.tiling.whole_pixels,
             "crf": type(self.crf).__name__ if self.crf is not None else None,
         }
 
     def _labels(self, pixels: np.ndarray) -> NDArray[np.uint8]:
         """Return labels (H, W) without ever holding K full-resolution maps of the whole image."""
         height, width = pixels.shape[:2]
-        if self.scales == (1.0,) and not self.flip and self._fits(height, width):
-            scores = self._score(self._tensor(pixels))
+        whole = self.tiling.keeps_whole(height, width)
+        if len(self.scales) == 1 and not self.flip and whole:
+            scores = self._score(resize(self._tensor(pixels), self._seen(height, width)))
             labels = upsample_argmax(scores, (height, width), self.model.align_corners)
             return labels[0].cpu().numpy()
         labels_array = np.empty((height, width), np.uint8)
-        for top, strip in self._strips(pixels):
-            labels_array[top : top + strip.shape[1]] = strip.argmax(0).to(torch.uint8).cpu()
+        for top, left, block in self._blocks(pixels):
+            rows, columns = block.shape[1:]
+            found = block.argmax(0).to(torch.uint8).cpu()
+            labels_array[top : top + rows, left : left + columns] = found
+            del block  # before the network needs room for the next window
         return labels_array
 
     def _probabilities(self, pixels: np.ndarray) -> NDArray[np.float32]:
         """Return probabilities (K, H, W) float32, sharpened where a CRF was given."""
         height, width = pixels.shape[:2]
-        merged = np.empty((len(self.model.label_set), height, width), np.float32)
-        for top, strip in self._strips(pixels):
-            merged[:, top : top + strip.shape[1]] = strip.cpu().numpy()
+        merged = self._room((len(self.model.label_set), height, width))
+        for top, left, block in self._blocks(pixels):
+            rows, columns = block.shape[1:]
+            merged[:, top : top + rows, left : left + columns] = block.cpu().numpy()
+            del block
         return merged if self.crf is None else self.crf(to_rgb(pixels), merged)
 
-    def _strips(self, pixels: np.ndarray) -> Iterator[Strip]:
-        """Yield finished rows of probabilities from top to bottom: all at once without tiles."""
-        height, width = pixels.shape[:2]
-        if self.tile is None or self._fits(height, width):
-            yield 0, self._merge(pixels)
+    def _room(self, shape: tuple[int, int, int]) -> NDArray[np.float32]:
+        """Return an array for probabilities (K, H, W); no tile makes these smaller."""
+        try:
+            return np.empty(shape, np.float32)
+        except MemoryError as error:
+            gigabytes = 4 * shape[0] * shape[1] * shape[2] / 2**30
+            raise InputError(
+                f"the probabilities of {shape[0]} classes at {shape[2]}x{shape[1]} take "
+                f"{gigabytes:.1f} GB, more than there is; ask for labels alone, or cut the image"
+            ) from error
+
+    def _blocks(self, pixels: np.ndarray) -> Iterator[Block]:
+        """Yield finished blocks of probabilities: one where the image is taken whole."""
+        window = self.tiling.window
+        if window is None or self.tiling.keeps_whole(*pixels.shape[:2]):
+            yield 0, 0, self._merge(pixels)
         else:
-            yield from tiled(pixels, self.tile, self._merge)
+            yield from tiled(pixels, window, self._merge)
 
     def _merge(self, pixels: np.ndarray) -> Tensor:
         """Return the probabilities (K, h, w) of one window, averaged over scales and flips."""
         return merge(
             self._score,
             self._tensor(pixels),
-            scales=self.scales,
+            scales=self.factors,
             flip=self.flip,
             align_corners=self.model.align_corners,
         )
 
-    def _fits(self, height: int, width: int) -> bool:
-        return self.tile is None or (height <= self.tile[0] and width <= self.tile[1])
+    def _seen(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size at which the network sees an image, at the one scale that there is."""
+        return max(1, round(height * self.factors[0])), max(1, round(width * self.factors[0]))
 
     def _tensor(self, pixels: np.ndarray) -> Tensor:
         """Return (1, C, H, W) normalised float32 on the device; channels-last, as the array is."""
@@ -187,9 +216,19 @@ class Predictor:
             scores: Tensor = self.model.score(images).main
         return scores.float()
 
+    @contextlib.contextmanager
+    def _memory_named(self, height: int, width: int) -> Iterator[None]:
+        """Say which tile to try where an image of this size does not fit into memory."""
+        try:
+            yield
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise InputError(self.tiling.advice(height, width)) from error
+
 
 @contextlib.contextmanager
-def _evaluating(model: SegmentationModel) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """Put `model` in eval mode without gradients; give each module its own mode back.
 
     `no_grad`, not `inference_mode`: a tensor that a module keeps from here must still be usable
@@ -214,12 +253,3 @@ def _device(name: str | torch.device) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"device {str(name)!r} is not usable here; use cpu or auto") from error
     return device
-
-
-def _tile(tile: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    if tile is None:
-        return None
-    height, width = (tile, tile) if isinstance(tile, int) else tile
-    if min(height, width) < 64:
-        raise InputError(f"tile is {tile}, but a window needs at least 64 pixels a side")
-    return height, width

@@ -122,7 +122,7 @@ def run_batch(
                 reading.cancel()
                 break
             segmentation = None
-            with _noting_failure(source, predictor, result):
+            with _noting_failure(source, result):
                 segmentation = predictor(reading.result(), probabilities=probabilities)
             if segmentation is not None:
                 path = folder / source.mask
@@ -136,7 +136,7 @@ def run_batch(
 
 
 @contextlib.contextmanager
-def _noting_failure(source: Source, predictor: "Predictor", result: BatchResult) -> Iterator[None]:
+def _noting_failure(source: Source, result: BatchResult) -> Iterator[None]:
     """Turn what can go wrong with one image into a line of the result."""
     try:
         yield
@@ -149,14 +149,8 @@ def _noting_failure(source: Source, predictor: "Predictor", result: BatchResult)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        result.failures.append(Failure(source.path, _memory_advice(source.path, predictor)))
-
-
-def _memory_advice(path: Path, predictor: "Predictor") -> str:
-    if predictor.tile is None:
-        return f"{path} does not fit into memory as a whole; cut it into windows with --tile 1024"
-    now = min(predictor.tile)
-    return f"{path} does not fit into memory; lower --tile from {now} to {max(64, now // 64 * 32)}"
+        told = f"{source.path} does not fit into memory when it is read; cut it into smaller files"
+        result.failures.append(Failure(source.path, told))
 
 
 class _Behind:

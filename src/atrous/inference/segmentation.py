@@ -12,7 +12,7 @@ from atrous.errors import InputError
 from atrous.files import write_bytes
 from atrous.labels import LabelSet
 
-__all__ = ["Segmentation", "palette_image", "to_rgb", "uncertainty"]
+__all__ = ["Segmentation", "display_rgb", "palette_image", "to_rgb", "uncertainty"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class Segmentation:
         if not 0 <= opacity <= 1:
             raise InputError(f"opacity is {opacity}; give a number from 0 to 1")
         colours = Image.fromarray(self.label_set.palette()[self.labels])
-        return Image.blend(Image.fromarray(to_rgb(self.image)), colours, opacity)
+        return Image.blend(Image.fromarray(display_rgb(self.image)), colours, opacity)
 
     def save(self, path: str | Path) -> None:
         """Write the labels as a palette PNG, whole or not at all.
@@ -70,8 +70,25 @@ def palette_image(labels: NDArray[np.uint8], label_set: LabelSet) -> Image.Image
     return picture
 
 
+def display_rgb(image: np.ndarray) -> NDArray[np.uint8]:
+    """Return any image (H, W, C) as (H, W, 3) uint8 RGB for the eye, and for nothing else.
+
+    16 bits are stretched from the 1st to the 99th percentile (or, where these are equal, from the
+    lowest to the highest value), since sensors rarely use the whole range.
+    """
+    if image.dtype != np.uint16:
+        return to_rgb(image)
+    shown = image[..., :3]
+    step = 1 + max(shown.shape[:2]) // 1024  # of a million pixels the percentiles are the same
+    low, high = np.percentile(shown[::step, ::step], (1, 99))
+    if low == high:
+        low, high = float(shown.min()), float(shown.max())
+    levels = np.clip((np.arange(65536) - low) * (255 / max(high - low, 1)), 0, 255)
+    return to_rgb(levels.astype(np.uint8)[shown])
+
+
 def to_rgb(image: np.ndarray) -> NDArray[np.uint8]:
-    """Return (H, W, 3) uint8 to look at: grey repeated, the first three of many channels."""
+    """Return (H, W, 3) uint8, white as white: grey repeated, the first three of many channels."""
     if image.dtype == np.uint16:
         image = (image >> 8).astype(np.uint8)
     elif image.dtype != np.uint8:
@@ -83,7 +100,7 @@ def to_rgb(image: np.ndarray) -> NDArray[np.uint8]:
 
 def uncertainty(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the entropy of probabilities (K, H, W), divided by log K: (H, W) in [0, 1]."""
-    surprise = -np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
-    entropy = np.einsum("khw,khw->hw", probabilities, surprise)
-    scaled: NDArray[np.float32] = np.clip(entropy / np.float32(np.log(len(probabilities))), 0, 1)
-    return scaled
+    entropy = np.zeros(probabilities.shape[1:], np.float32)
+    for p in probabilities:  # one class at a time: 20 megapixels of 21 classes are 1.7 GB
+        entropy -= p * np.log(np.maximum(p, np.finfo(np.float32).tiny))
+    return np.clip(entropy / np.float32(np.log(len(probabilities))), 0, 1)

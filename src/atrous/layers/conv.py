@@ -9,7 +9,7 @@ __all__ = ["BatchNorm", "ConvNormAct", "SeparableConv"]
 
 
 class ConvNormAct(nn.Sequential):
-    """Convolution without bias, batch norm, ReLU; the size is kept where the stride is 1.
+    """Convolution, batch norm, ReLU; the size is kept where the stride is 1.
 
     Args:
         in_channels: Channels that come.
@@ -19,6 +19,7 @@ class ConvNormAct(nn.Sequential):
         dilation: Distance between its taps (the rate of an atrous convolution).
         groups: `in_channels` for a depthwise convolution.
         activation: False leaves the ReLU out.
+        bias: The convolution has a bias too, which the norm takes out again; some releases do.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class ConvNormAct(nn.Sequential):
         dilation: int = 1,
         groups: int = 1,
         activation: bool = True,
+        bias: bool = False,
     ) -> None:
         conv = nn.Conv2d(
             in_channels,
@@ -40,7 +42,7 @@ class ConvNormAct(nn.Sequential):
             padding=dilation * (kernel_size // 2),
             dilation=dilation,
             groups=groups,
-            bias=False,
+            bias=bias,
         )
         parts = OrderedDict[str, nn.Module](conv=conv, norm=BatchNorm(out_channels))
         if activation:

@@ -12,8 +12,10 @@ from atrous.models.attention_to_scale import attention_to_scale
 from atrous.models.deeplab_v1 import deeplab_v1
 from atrous.models.deeplab_v2 import deeplab_v2
 from atrous.models.deeplab_v3_plus import deeplab_v3_plus
-from atrous.models.fcn import fcn8s
+from atrous.models.fcn import fcn8s, fcn16s, fcn32s
 from atrous.models.segmentation_model import ModelSpec, Option, SegmentationModel
+from atrous.models.segnet import segnet
+from atrous.models.segnet_basic import segnet_basic
 from atrous.models.unet import unet
 from atrous.ops import Normalization
 
@@ -39,6 +41,8 @@ class ModelEntry:
     around: Mapping[str, Option] | None = None
 
 
+_LONG = "Long, Shelhamer, Darrell, CVPR 2015"
+
 MODELS: dict[str, ModelEntry] = {
     "attention_to_scale": ModelEntry(
         build=attention_to_scale,
@@ -53,7 +57,15 @@ MODELS: dict[str, ModelEntry] = {
     "deeplab_v3_plus": ModelEntry(
         build=deeplab_v3_plus, paper="Chen et al., ECCV 2018", encoder="mobilenet_v2"
     ),
-    "fcn8s": ModelEntry(build=fcn8s, paper="Long, Shelhamer, Darrell, CVPR 2015", encoder="vgg16"),
+    "fcn16s": ModelEntry(build=fcn16s, paper=_LONG, encoder="vgg16"),
+    "fcn32s": ModelEntry(build=fcn32s, paper=_LONG, encoder="vgg16"),
+    "fcn8s": ModelEntry(build=fcn8s, paper=_LONG, encoder="vgg16"),
+    "segnet": ModelEntry(
+        build=segnet, paper="Badrinarayanan, Kendall, Cipolla, TPAMI 2017", encoder="vgg16"
+    ),
+    "segnet_basic": ModelEntry(
+        build=segnet_basic, paper="Badrinarayanan, Kendall, Cipolla, TPAMI 2017", encoder=None
+    ),
     "unet": ModelEntry(build=unet, paper="Ronneberger, Fischer, Brox, MICCAI 2015", encoder=None),
 }
 
@@ -177,5 +189,7 @@ def _alternatives(hint: object) -> tuple[object, ...]:
 
 
 def _normalization(model: SegmentationModel, in_channels: int) -> Normalization:
-    encoder = getattr(model, "encoder", None)
-    return getattr(encoder, "normalization", Normalization.for_channels(in_channels))
+    """Return what the network itself asks for, or else its encoder."""
+    usual = Normalization.for_channels(in_channels)
+    encoders = getattr(getattr(model, "encoder", None), "normalization", usual)
+    return getattr(model, "normalization", encoders)

@@ -70,6 +70,10 @@ class SegmentationModel(nn.Module):
     label_set: LabelSet
     normalization: Normalization
 
+    input_scale: float = 1.0
+    """Factor on the size of an image before the network sees it: what it was trained at. The
+    predictor applies it; `score` and `forward` take images that have been resized already."""
+
     align_corners: bool = False
     """Corner convention of the final upsampling: ours, or that of the weights it holds."""
 

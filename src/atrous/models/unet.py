@@ -2,12 +2,14 @@
 
 `UNet` is the paper's network. Where the paper is silent the authors' release decides: ReLU after
 every up-convolution, dropout 0.5 after levels 3 and 4 (the skip of level 3 sees it too), the
-upsampled map first in the concatenation, zero biases. The paper's overlap-tile strategy, mirrored
-borders around the image, lies inside `score`, so that the scores cover the whole image.
+upsampled map first in the concatenation, zero biases. The mirrored border lies inside `score`, so
+that the scores cover the whole image; `score_in_tiles` gives the same ones a tile at a time.
 
 Departures from the paper: the last up-convolution has 64 outputs as in Fig. 1 (the release: 128);
 `padding="same"` keeps every size and mirrors only up to a multiple of 16; `EncoderUNet` is the
-form that practice made of it: batch norm, nearest upsampling, any encoder on the way down.
+form that practice made of it: batch norm, nearest upsampling, any encoder on the way down. The
+paper's training is not here: `atrous train` has neither its weighted loss nor its elastic
+deformation (see `training/task.py`).
 """
 
 from typing import Literal
@@ -64,8 +66,42 @@ class UNet(SegmentationModel):
 
     def score(self, images: Tensor) -> Scores:
         """Map normalised images (N, C, H, W) of any size to logits (N, K, H, W)."""
+        return self._paths(self._framed(images), images.shape[-2:])
+
+    def score_in_tiles(self, images: Tensor, tile: int = 572) -> Scores:
+        """Return what `score` does, in the memory of one tile (overlap-tile strategy, Fig. 2).
+
+        Tiles step by the largest multiple of 16 that their scores cover: 384 for the paper's 572
+        and 388. By 388 three tiles of four would begin between the windows of the poolings.
+
+        Args:
+            images: (N, C, H, W), normalised, of any size.
+            tile: Side of the input of one pass, 16 k + 60 pixels and at least 204.
+
+        Raises:
+            InputError: Another tile, or a network that pads its convolutions: it has no tiles whose
+                scores are the whole image's.
+        """
+        step = (tile - 2 * _MARGIN) // 16 * 16
+        if not self.valid or tile % 16 != 60 % 16 or step < 16:
+            raise InputError(
+                f"tile is {tile}; give 16 k + 60 pixels, at least 204 (the paper: 572), and a "
+                "network with padding='valid'"
+            )
         height, width = images.shape[-2:]
-        x = self._framed(images)
+        tops, lefts = (range(0, size, step) for size in (height, width))
+        size = (tops[-1] + tile, lefts[-1] + tile)
+        framed = mirror(images, _MARGIN, size)
+        main = images.new_empty(images.shape[0], self.head.out_channels, height, width)
+        for top in tops:
+            for left in lefts:
+                part = main[..., top : top + step, left : left + step]
+                window = framed[..., top : top + tile, left : left + tile]
+                part.copy_(self._paths(window, part.shape[-2:]).main)
+        return Scores(main)
+
+    def _paths(self, x: Tensor, size: torch.Size) -> Scores:
+        """Map framed images to the first `size` logits within the margin."""
         skips: list[Tensor] = []
         for down in self.down:
             x = down(functional.max_pool2d(x, 2) if skips else x)
@@ -74,7 +110,7 @@ class UNet(SegmentationModel):
         for up, merge in zip(self.up, self.merge, strict=True):
             x = up(x)
             x = merge(torch.cat([x, _centre(skips.pop(), x.shape[-2:])], dim=1))
-        x = x[..., :height, :width]
+        x = x[..., : size[0], : size[1]]
         return Scores(self.head(x), features=x)
 
     def _framed(self, images: Tensor) -> Tensor:

@@ -5,8 +5,18 @@ package would hand out the module instead of the function once the module has be
 """
 
 from atrous.ops.lattice import pad_to_lattice, trim
+from atrous.ops.max_pool_2bit import max_pool_2bit, max_unpool_2bit
 from atrous.ops.normalise import Normalization, normalise
 from atrous.ops.resize import resize
 from atrous.ops.upsample_argmax import upsample_argmax
 
-__all__ = ["Normalization", "normalise", "pad_to_lattice", "resize", "trim", "upsample_argmax"]
+__all__ = [
+    "Normalization",
+    "max_pool_2bit",
+    "max_unpool_2bit",
+    "normalise",
+    "pad_to_lattice",
+    "resize",
+    "trim",
+    "upsample_argmax",
+]

@@ -47,6 +47,17 @@ class Normalization:
         """Return ImageNet's figures for 3 channels, else 0.5 and 0.25 for each of `count`."""
         return cls.imagenet() if count == 3 else cls((0.5,) * count, (0.25,) * count)
 
+    def with_white_at(self, white: float) -> "Normalization":
+        """Return the figures that do the same to images in which `white` takes the place of 1.
+
+        Example:
+            >>> Normalization((0.5,), (0.25,)).with_white_at(0.0625)  # 12 bits of 16
+            Normalization(mean=(0.03125,), std=(0.015625,))
+        """
+        return Normalization(
+            tuple(mean * white for mean in self.mean), tuple(std * white for std in self.std)
+        )
+
     @classmethod
     def from_json(cls, content: Mapping[str, object]) -> "Normalization":
         """Rebuild what `to_json` gave."""

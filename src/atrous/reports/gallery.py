@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from atrous.data import DataSpec, Pair
-from atrous.evaluation import Evaluation, ImageScore
+from atrous.evaluation import Evaluation, ImageScore, confusion_matrix
 from atrous.inference import Predictor
 from atrous.labels import LabelSet
 from atrous.reports.class_rows import Mistake, largest_mistakes
@@ -88,12 +88,15 @@ def best_and_worst(
     )
     # As small as they may be needed at once: six photos of 50 megapixels would fill the memory.
     views = [
-        (score, _predicted(pairs[score.path], spec, predictor).shrunk(SIDES[0]))
+        (score, *_predicted(pairs[score.path], spec, predictor, evaluation.label_set))
         for score in (*best, *worst)
     ]
     exhibits: list[Exhibit] = []
     for side in SIDES:
-        exhibits = [_exhibit(score, shown.shrunk(side), spec.label_set) for score, shown in views]
+        exhibits = [
+            _exhibit(score, mistake, shown.shrunk(side), spec.label_set)
+            for score, mistake, shown in views
+        ]
         if sum(exhibit.weight for exhibit in exhibits) <= budget:
             break
     return exhibits[: len(best)], exhibits[len(best) :]
@@ -122,19 +125,27 @@ def _look(image: np.ndarray) -> np.ndarray:
     return np.asarray(centred / max(float(np.linalg.norm(centred)), 1e-6))
 
 
-def _predicted(pair: Pair, spec: DataSpec, predictor: Predictor) -> View:
+def _predicted(
+    pair: Pair, spec: DataSpec, predictor: Predictor, label_set: LabelSet
+) -> tuple[Mistake | None, View]:
+    """Return the costliest mistake in an image, and its view at the largest size to be shown."""
     image, labels = spec.read_image(pair), spec.read_labels(pair)
-    return view(image, labels, predictor(image).labels, spec.label_set.ignore_index)
+    predictions, void = predictor(image).labels, label_set.ignore_index
+    matrix = confusion_matrix(predictions, labels, len(label_set), void)
+    mistake = next(iter(largest_mistakes(matrix, count=1)), None)
+    return mistake, view(image, labels, predictions, void).shrunk(SIDES[0])
 
 
-def _exhibit(score: ImageScore, shown: View, label_set: LabelSet) -> Exhibit:
+def _exhibit(
+    score: ImageScore, mistake: Mistake | None, shown: View, label_set: LabelSet
+) -> Exhibit:
     image, label, prediction, errors = uris(shown, label_set)
     return Exhibit(
         name=score.path.name,
         mean_iou=score.mean_iou,
-        num_classes=int((score.matrix.sum(axis=1) > 0).sum()),
+        num_classes=int(np.count_nonzero(score.truth)),
         pixel_accuracy=score.pixel_accuracy,
-        mistake=next(iter(largest_mistakes(score.matrix, count=1)), None),
+        mistake=mistake,
         size=shown.size,
         image=image,
         label=label,

@@ -23,6 +23,8 @@ def next_steps(run: RunRecord, spec: DataSpec, split: str) -> list[Step]:
     folder = near(run.folder).as_posix()
     model, data = shlex.quote(f"{folder}/model"), shlex.quote(_data(run, spec).as_posix())
     part = "" if split == "val" else f" --split {shlex.quote(split)}"
+    tile = run.configuration.get("tile", MISSING)  # another one would give another score
+    part += "" if tile == MISSING else f" --tile {tile}"
     steps = [
         Step("Segment your own images", f"atrous predict {model} FOLDER --overlay"),
         Step("Score it again", f"atrous evaluate {model} --data {data}{part}"),

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from atrous.inference.segmentation import palette_image, to_rgb
+from atrous.inference.segmentation import display_rgb, palette_image
 from atrous.labels import LabelSet
 
-__all__ = ["WRONG", "View", "display_rgb", "error_picture", "mask_png", "uris", "view"]
+__all__ = ["WRONG", "View", "error_picture", "mask_png", "uris", "view"]
 
 WRONG = (232, 89, 12)
 """Colour of a wrong pixel on the greyed image."""
@@ -74,20 +74,6 @@ def uris(shown: View, label_set: LabelSet) -> tuple[str, str, str, str]:
         _uri("png", mask_png(shown.predictions, label_set)),
         _uri("webp", _encode(Image.fromarray(error_picture(shown)), "WEBP", quality=82)),
     )
-
-
-def display_rgb(image: np.ndarray) -> np.ndarray:
-    """Return any image (H, W, C) uint8 or uint16 as (H, W, 3) uint8 RGB for the eye.
-
-    One channel is grey, two show the first, more show the first three; 16 bits are stretched
-    from the 1st to the 99th percentile, since sensors rarely use the whole range.
-    """
-    if image.dtype == np.uint8:
-        return to_rgb(image)
-    shown = image[..., :3]
-    low, high = np.percentile(shown, (1, 99))
-    stretched = (shown.astype(np.float32) - low) * (255 / max(high - low, 1))
-    return to_rgb(stretched.clip(0, 255).astype(np.uint8))
 
 
 def mask_png(labels: np.ndarray, label_set: LabelSet) -> bytes:

@@ -1,4 +1,11 @@
-"""Checkpoints that are whole or absent, written as often as they are cheap."""
+"""Checkpoints that are whole or absent, written as often as they are cheap.
+
+`last.ckpt` is written after the first step, after the last one, and in between as soon as 50 times
+the time of the last write has passed: writing takes 2 % of the time at most. So SIGKILL or a power
+cut loses what was done in the last 50 write times and one step: 5 s where a write takes 0.1 s
+(MobileNetV2), a few minutes where it takes some seconds (VGG-16's 1 GB). `--resume` does those
+steps again, bit-equal. Ctrl-C loses nothing: it finishes the step and writes.
+"""
 
 import errno
 import io
@@ -15,7 +22,7 @@ from lightning.pytorch.plugins.io import CheckpointIO
 from atrous.errors import InputError
 from atrous.files import write_bytes
 
-__all__ = ["KeepLast", "WholeFileIO", "checkpoint_step", "load_plain"]
+__all__ = ["KeepLast", "WholeFileIO", "checkpoint_step", "load_plain", "sweep"]
 
 COST_SHARE = 0.02
 """Share of the time that writing checkpoints may take."""
@@ -97,6 +104,12 @@ class KeepLast(lightning.Callback):
 def checkpoint_step(path: Path) -> int:
     """Return how many optimizer steps the checkpoint at `path` holds; 0 if there is none."""
     return int(load_plain(path)["global_step"]) if path.exists() else 0
+
+
+def sweep(path: Path) -> None:
+    """Remove what writes of `path` that were killed have left beside it."""
+    for leftover in path.parent.glob(f".{path.name}.*.part"):
+        leftover.unlink(missing_ok=True)
 
 
 def load_plain(path: Path) -> dict[str, Any]:

@@ -6,7 +6,13 @@ from typing import Literal
 
 from atrous.errors import InputError
 
-__all__ = ["DEFAULT_EPOCHS", "FEWEST_ITERATIONS", "TrainConfig"]
+__all__ = [
+    "DEFAULT_EPOCHS",
+    "DEFAULT_LR",
+    "DEFAULT_LR_WITHOUT_NORM",
+    "FEWEST_ITERATIONS",
+    "TrainConfig",
+]
 
 DEFAULT_EPOCHS = 40
 """Passes over the training split when no length is asked for ..."""
@@ -15,6 +21,12 @@ FEWEST_ITERATIONS = 500
 """... but at least so many steps: on thirty images forty passes teach nothing."""
 
 DEFAULT_LR = {"sgd": 0.02, "adamw": 0.001}
+"""Of networks with normalisation layers ..."""
+
+DEFAULT_LR_WITHOUT_NORM = {"sgd": 0.001, "adamw": 0.0001}
+"""... and of those without (FCN on VGG-16, the paper's U-Net), where nothing tames a large step:
+0.001 is DeepLab v1's (Sec. 5) for the same VGG-16, momentum and mean loss."""
+
 DEFAULT_WEIGHT_DECAY = {"sgd": 1e-4, "adamw": 0.01}
 
 
@@ -25,58 +37,71 @@ class TrainConfig:
     data: Path | None = None
     """Folder with <split>/images and <split>/masks, or a data.yaml."""
     model: str = "deeplab_v3_plus"
-    """Network: a name that `atrous models` lists."""
+    """Network, as `atrous models` lists it."""
     encoder: str | None = None
-    """Encoder: a name that `atrous models` lists; the network's own default if not given."""
+    """Encoder, as `atrous models` lists it; else the network's own default."""
     weights: str = "auto"
-    """Start of the encoder: auto (imagenet if reachable), imagenet, none, or a file."""
+    """Start: imagenet, none, a file, a model folder; auto tries imagenet."""
     options: dict[str, str | int | float | bool] = field(default_factory=dict)
-    """Further options of the network, e.g. --options '{output_stride: 8}'."""
+    """Further options of the network, such as output_stride=8."""
     out: Path | None = None
-    """Run folder; runs/<data name>-<number> if not given."""
+    """Run folder; else runs/<data name>-<number>."""
     resume: Path | None = None
     """Run folder to go on with, exactly where it stopped."""
 
     iterations: int | None = None
     """Length in optimizer steps ..."""
     epochs: int | None = None
-    """... or in passes over the training split (default: 40, at least 500 steps) ..."""
+    """... or in passes over the training split (else 40, at least 500 steps)."""
     minutes: float | None = None
-    """... or in minutes on this machine, turned into iterations before the first step."""
+    """... or in minutes on this machine, turned into steps before the first."""
     val_every: int | None = None
-    """Iterations between two validations; ten validations in a run if not given."""
+    """Iterations between two validations; a tenth of the run if not given."""
 
     batch_size: int = 16
     """Images per optimizer step."""
     micro_batch: int | None = None
-    """Images in memory at once; the rest of a batch is accumulated. As many as fit if not given."""
+    """Images in memory at once, the others accumulated; else as many as fit."""
     crop: int | tuple[int, int] | None = None
-    """Training crop in pixels, side or height,width; the image size, at most 512, if not given."""
+    """Pixels of a crop, side or height,width; else the image size, at most 512."""
+    input_scale: float = 1.0
+    """Size at which the network sees images, in training and ever after."""
     scale_range: tuple[float, float] = (0.5, 2.0)
-    """Random zoom of the training images."""
+    """Random zoom of the training images, besides."""
     rotation: float = 10.0
-    """Random rotation of the training images, at most so many degrees either way."""
+    """Random rotation of the training images, degrees either way."""
     flip: float = 0.5
     """Share of training images that are mirrored left to right."""
+    elastic: float = 0.0
+    """Random bending of the training images, e.g. 10 (pixels, as U-Net's); 0 for none."""
     jitter: float = 0.3
-    """Random change of brightness, contrast and saturation, as a fraction."""
+    """Random change of brightness, contrast, saturation, as a fraction."""
 
+    class_weights: Literal["none", "median_frequency", "inverse", "enet"] = "none"
+    """What rare classes weigh in the loss, from their share of the pixels."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    """sgd (momentum 0.9) or adamw; both decay by (1 - iteration / iterations) ** 0.9."""
+    """sgd (momentum 0.9) or adamw; the learning rate decays by poly 0.9."""
     lr: float | None = None
-    """Learning rate at the start; 0.02 for sgd, 0.001 for adamw if not given."""
+    """At the start; else sgd 0.02, adamw 0.001, less without batch norm."""
     weight_decay: float | None = None
-    """Weight decay; 0.0001 for sgd, 0.01 for adamw if not given."""
+    """Of weights, not of biases and norms; else sgd 0.0001, adamw 0.01."""
     precision: Literal["auto", "fp32", "bf16-mixed"] = "auto"
     """auto takes bf16-mixed where the processor computes it natively."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto takes the GPU if there is one."""
+    tile: int | None = None
+    """Side of the windows of large validation images, as in `atrous evaluate --tile`."""
     workers: int | None = None
-    """Processes that read and augment images; from the number of cores if not given."""
+    """Processes that read and augment; else by the number of cores."""
     skip_bad: bool = False
     """Leave faulty pairs out instead of refusing to train."""
     seed: int = 0
-    """Seed of the initial weights, the order of the images and every random change."""
+    """Of initial weights, order of images and every random change."""
+
+    given: frozenset[str] = field(
+        default=frozenset(), compare=False, repr=False, metadata={"typed_names": True}
+    )
+    """Names of the fields that were typed: with --resume a typed default says something too."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
@@ -97,6 +122,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise InputError(f"--{name.replace('_', '-')} is {value}, but must be above 0")
+        if not 0.25 <= self.input_scale <= 4:
+            raise InputError(f"--input-scale is {self.input_scale}, but must lie in 0.25..4")
         if self.batch_size < 1:
             raise InputError(f"--batch-size is {self.batch_size}, but must be at least 1")
         if self.workers is not None and self.workers < 0:
@@ -108,7 +135,8 @@ class TrainConfig:
     def _check_spans(self) -> None:
         if not 0 <= self.seed < 2**32:
             raise InputError(f"--seed is {self.seed}, but must lie in 0..4294967295")
-        for name, limit in (("rotation", 180), ("flip", 1), ("jitter", 1), ("weight_decay", 1)):
+        limits = {"rotation": 180, "flip": 1, "elastic": 1000, "jitter": 1, "weight_decay": 1}
+        for name, limit in limits.items():
             if not 0 <= (getattr(self, name) or 0) <= limit:
                 flag, value = name.replace("_", "-"), getattr(self, name)
                 raise InputError(f"--{flag} is {value}, but must lie in 0..{limit}")
@@ -117,11 +145,6 @@ class TrainConfig:
     def crop_size(self) -> tuple[int, int] | None:
         """The crop as (height, width), None if it is to be derived from the images."""
         return (self.crop, self.crop) if isinstance(self.crop, int) else self.crop
-
-    @property
-    def initial_lr(self) -> float:
-        """Learning rate of the first iteration."""
-        return self.lr if self.lr is not None else DEFAULT_LR[self.optimizer]
 
     @property
     def decay(self) -> float:

@@ -19,8 +19,11 @@ from atrous.errors import InputError, is_out_of_memory
 from atrous.evaluation import Evaluation
 from atrous.inference import Predictor
 from atrous.models import SegmentationModel
+from atrous.ops import Normalization
 from atrous.training.checkpoints import KeepLast, WholeFileIO
+from atrous.training.class_weights import class_weights
 from atrous.training.config import TrainConfig
+from atrous.training.environment import read_environment
 from atrous.training.plan import Plan
 from atrous.training.samples import BatchOrder, TrainingSamples, collate
 from atrous.training.task import SegmentationTask
@@ -44,12 +47,17 @@ def train(
         Optimizer steps done in all.
     """
     last = folder / "last.ckpt"
-    for leftover in folder.glob(f".{last.name}.*.part"):  # of kills inside the write
-        leftover.unlink(missing_ok=True)
     journal = Journal(folder, plan.done)
 
+    began = read_environment(folder / "environment.json")
+
     def keep(evaluation: Evaluation, step: int) -> None:
-        provenance = {"step": step, "data": spec.fingerprint, "seed": config.seed}
+        provenance = {
+            "step": step,
+            "data": spec.fingerprint,
+            "seed": config.seed,
+            "encoder_weights": began.get("encoder_weights", "unknown"),
+        }
         metrics = evaluation.to_json()
         del metrics["per_image"]  # a model is given away; the names of private images are not
         save(model, folder / "model", metrics=metrics, provenance=provenance)
@@ -57,7 +65,7 @@ def train(
     watch = Watch(
         spec,
         every=plan.val_every,
-        predictor=Predictor(model, device=plan.device),
+        predictor=Predictor(model, tile=config.tile, device=plan.device),
         keep=keep,
         journal=journal,
         reporter=reporter,
@@ -65,11 +73,12 @@ def train(
     task = SegmentationTask(
         model,
         optimizer=config.optimizer,
-        lr=config.initial_lr,
+        lr=plan.lr,
         weight_decay=config.decay,
         iterations=plan.iterations,
         micro_batch=plan.micro_batch,
         seed=config.seed,
+        class_weights=class_weights(config.class_weights, spec.statistics["train"]),
     )
     model.train()
     batches = loader(config, plan, spec, plan.done)
@@ -120,15 +129,20 @@ def loader(
 
 def samples(config: TrainConfig, crop: tuple[int, int], spec: DataSpec) -> TrainingSamples:
     """Return the training samples of the run."""
+    low, high = config.scale_range
+    mean = Normalization.for_channels(spec.channels).with_white_at(spec.white).mean
     transform = JointTransform(
         crop,
-        scale_range=config.scale_range,
+        scale_range=(low * config.input_scale, high * config.input_scale),
         rotation=config.rotation,
         flip=config.flip,
         brightness=config.jitter,
         contrast=config.jitter,
         saturation=config.jitter,
+        # None takes the mean in each image's own depth; all have 16 bits where white is lower.
+        fill=None if spec.white == 1 else tuple(round(65535 * value) for value in mean),
         ignore_index=spec.label_set.ignore_index,
+        elastic=config.elastic,
     )
     return TrainingSamples(spec, spec.splits["train"], transform, config.seed)
 

@@ -9,16 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from atrous.data import DataSpec
-from atrous.training.config import DEFAULT_EPOCHS, FEWEST_ITERATIONS, TrainConfig
+from atrous.training.config import (
+    DEFAULT_EPOCHS,
+    DEFAULT_LR,
+    DEFAULT_LR_WITHOUT_NORM,
+    FEWEST_ITERATIONS,
+    TrainConfig,
+)
+from atrous.training.memory import ASSUMED_PER_IMAGE, free_memory, read_peak, start_peak
 
 __all__ = [
     "Cost",
     "Plan",
+    "default_lr",
     "derive_crop",
-    "free_memory",
     "make_plan",
     "measure_cost",
     "pick_precision",
@@ -93,6 +100,7 @@ def make_plan(
     crop: tuple[int, int],
     images: int,
     device: str,
+    lr: float,
     cost: Cost,
     done: int = 0,
 ) -> Plan:
@@ -103,6 +111,7 @@ def make_plan(
         crop: (height, width) of the training crop.
         images: Images in the training split.
         device: "cpu" or "cuda".
+        lr: Learning rate of the first step.
         cost: What `measure_cost` found.
         done: Steps done before.
     """
@@ -125,15 +134,15 @@ def make_plan(
         device=device,
         workers=config.workers if config.workers is not None else min(4, max(1, cores // 2)),
         optimizer=config.optimizer,
-        lr=config.initial_lr,
+        lr=lr,
         seconds=left * step_seconds + validations * cost.seconds_per_validation,
         memory_bytes=cost.bytes_fixed + min(micro, batch) * cost.bytes_per_image,
     )
 
 
 def measure_cost(
-    loss: Callable[[torch.nn.Module, Tensor, Tensor], Tensor],
-    model: torch.nn.Module,
+    loss: Callable[[nn.Module, Tensor, Tensor], Tensor],
+    model: nn.Module,
     images: Tensor,
     labels: Tensor,
     *,
@@ -156,30 +165,44 @@ def measure_cost(
     device = images.device.type
     state = 4 * sum(p.numel() for p in model.parameters()) * 4  # weights, gradient, two moments
     free = free_memory(device)
-    before = _start_peak(device)
+    before = start_peak(device)
     for _ in range(2):  # the first pass pays for the libraries' set-up
         begin = time.perf_counter()
         with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16-mixed"):
             value = loss(trial, images, labels)
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()  # type: ignore[no-untyped-call]  # torch has no types for it
         _finish(device)
         seconds = time.perf_counter() - begin
-    peak = _read_peak(device)
+    peak = read_peak(device)
     validation = _timed(validate_one) if num_validation else 0.0
     return Cost(
         seconds_per_image=seconds / len(images),
         seconds_per_validation=validation * num_validation,
         bytes_fixed=before + state,
-        bytes_per_image=max(1, peak - before) // len(images),
+        bytes_per_image=max(0, peak - before) // len(images) if before else ASSUMED_PER_IMAGE,
         bytes_free=free,
     )
 
 
-def derive_crop(spec: DataSpec) -> tuple[int, int]:
-    """Return the commonest size of the training images, at most 512 a side."""
+def derive_crop(spec: DataSpec, input_scale: float = 1.0) -> tuple[int, int]:
+    """Return the commonest size of the training images as the network sees them, at most 512."""
     sizes = spec.statistics["train"].sizes
     height, width = max(sizes, key=lambda size: sizes[size])
-    return min(height, LARGEST_CROP), min(width, LARGEST_CROP)
+    seen = (max(1, round(side * input_scale)) for side in (height, width))
+    first, second = (min(side, LARGEST_CROP) for side in seen)
+    return first, second
+
+
+def default_lr(optimizer: str, model: nn.Module) -> float:
+    """Return the initial learning rate that suits a network: smaller where nothing is normalised.
+
+    The encoder decides, or the whole network where it has none: below a decoder with batch norm
+    VGG-16 is still VGG-16.
+    """
+    encoder = getattr(model, "encoder", model)
+    kinds = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
+    is_normalised = any(isinstance(module, kinds) for module in encoder.modules())
+    return (DEFAULT_LR if is_normalised else DEFAULT_LR_WITHOUT_NORM)[optimizer]
 
 
 def pick_precision(asked: str, device: str) -> str:
@@ -192,16 +215,6 @@ def pick_precision(asked: str, device: str) -> str:
     with suppress(OSError):
         flags = set(Path("/proc/cpuinfo").read_text().split())
     return "bf16-mixed" if flags & {"avx512_bf16", "amx_bf16", "bf16"} else "fp32"
-
-
-def free_memory(device: str) -> int:
-    """Return the bytes that are free on "cpu" or "cuda"."""
-    if device == "cuda":
-        return int(torch.cuda.mem_get_info()[0])
-    with suppress(OSError, StopIteration):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return 1024 * int(next(s for s in lines if s.startswith("MemAvailable")).split()[1])
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _validations(config: TrainConfig, cost: Cost) -> int:
@@ -244,25 +257,3 @@ def _timed(work: Callable[[], object]) -> float:
 def _finish(device: str) -> None:
     if device == "cuda":
         torch.cuda.synchronize()
-
-
-def _start_peak(device: str) -> int:
-    """Reset the peak counter; return the bytes in use now."""
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        return torch.cuda.memory_allocated()
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-    return _status_bytes("VmRSS")
-
-
-def _read_peak(device: str) -> int:
-    return torch.cuda.max_memory_allocated() if device == "cuda" else _status_bytes("VmHWM")
-
-
-def _status_bytes(field: str) -> int:
-    """Return a memory field of this process in bytes; 0 where there is no /proc."""
-    with suppress(OSError, StopIteration):
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return 1024 * int(next(s for s in lines if s.startswith(field)).split()[1])
-    return 0

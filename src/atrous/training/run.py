@@ -11,24 +11,28 @@ from atrous.data import DataSpec, open_data
 from atrous.errors import InputError
 from atrous.evaluation import Evaluation, evaluate
 from atrous.inference import Predictor
-from atrous.models import MODELS, SegmentationModel, default_encoder
-from atrous.training.checkpoints import checkpoint_step
+from atrous.models import SegmentationModel
+from atrous.training.checkpoints import checkpoint_step, sweep
 from atrous.training.config import TrainConfig
+from atrous.training.environment import check_data, write_environment
+from atrous.training.heap import keep_freed_memory
 from atrous.training.loop import memory_named, samples, train
-from atrous.training.plan import Cost, Plan, derive_crop, make_plan, measure_cost, pick_precision
-from atrous.training.run_folder import (
-    check_data,
-    check_out,
-    new_run,
-    resumed,
-    write_config,
-    write_environment,
+from atrous.training.plan import (
+    Cost,
+    Plan,
+    default_lr,
+    derive_crop,
+    make_plan,
+    measure_cost,
+    pick_precision,
 )
-from atrous.training.task import SegmentationTask
+from atrous.training.preflight import pick_device, preflight, weights_source
+from atrous.training.run_folder import new_run, read_config, resumable, write_config
+from atrous.training.task import SegmentationTask, poly_decay
 from atrous.training.watch import Reporter, Silent
-from atrous.weights import WeightsUnreachable, create_model, load
+from atrous.weights import WeightsUnreachable, create_model, load, start_from, weights_origin
 
-__all__ = ["RunResult", "fit", "pick_device", "plan_run", "seeded_model", "sound"]
+__all__ = ["RunResult", "fit", "plan_run", "seeded_model", "sound"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,6 @@ class RunResult:
         folder: The run folder.
         model: The folder of the best model in it.
         step: Optimizer steps done.
-        plan: What was planned.
         evaluation: The best model on the validation split; None if the run was interrupted.
         spec: The data that it was trained on.
         predictor: The best model, ready to predict; None if the run was interrupted.
@@ -48,7 +51,6 @@ class RunResult:
     folder: Path
     model: Path
     step: int
-    plan: Plan
     evaluation: Evaluation | None
     spec: DataSpec
     predictor: Predictor | None
@@ -66,65 +68,83 @@ def fit(
 
     Raises:
         InputError: The data have faults, an option does not fit them, the run is finished, ...
+        KeyboardInterrupt: The second Ctrl-C, or one while the score is taken; its text says how
+            to go on.
     """
     reporter = reporter or Silent()
-    if config.resume:
-        config = resumed(config)
-    elif config.out:
-        check_out(config.out)
+    config = preflight(config)
     assert config.data is not None
     spec = sound(spec or open_data(config.data), config.skip_bad)
-    if config.resume:
-        check_data(config.resume, spec.fingerprint)
     device = pick_device(config.device)
-    done = checkpoint_step(config.resume / "last.ckpt") if config.resume else 0
+    if device == "cpu":
+        keep_freed_memory()
+    done = _steps_done(config.resume, spec) if config.resume else 0
     if config.resume and config.iterations and done >= config.iterations:
         _refuse_finished(config.resume, done, config.iterations)
-    if done:  # the checkpoint holds the weights: nothing to fetch, wherever they came from
-        model = seeded_model(dataclasses.replace(config, weights="none"), spec, reporter)
-    else:
-        model = seeded_model(config, spec, reporter)
+        return _scored(config, config.resume, done, spec, device, reporter)
+    # the checkpoint holds the weights: nothing to fetch, wherever they came from
+    start = dataclasses.replace(config, weights="none") if done else config
+    model, weights = seeded_model(start, spec, reporter)
     model = model.to(device).to(memory_format=torch.channels_last)
     plan = plan_run(config, spec, model, device, done)
     folder = config.resume or new_run(config)  # not before everything has proved right
+    if config.resume:
+        _tell_new_length(folder, plan, reporter)
     options = {k: v for k, v in model.spec.options.items() if v is not None}
     config = _resolve(dataclasses.replace(config, options=options), plan, folder)
     write_config(folder, config)
-    write_environment(folder, precision=plan.precision, device=plan.device, data=spec.fingerprint)
+    origin = {} if done else {"encoder_weights": weights_origin(weights, model.spec.encoder_name)}
+    began = {"data": spec.fingerprint, **origin}
+    write_environment(folder, done=done, device=plan.device, precision=plan.precision, began=began)
     reporter.plan(plan)
-    with memory_named(plan):
+    with resumable(folder), memory_named(plan):
         step = train(config, plan, spec, model, folder, reporter)
-    finished = step >= plan.iterations
-    predictor = Predictor(load(folder / "model"), device=device) if finished else None
-    evaluation = evaluate(predictor, spec, "val") if predictor else None
-    return RunResult(folder, folder / "model", step, plan, evaluation, spec, predictor)
+    if step < plan.iterations:
+        return RunResult(folder, folder / "model", step, None, spec, None)
+    return _scored(config, folder, step, spec, device, reporter)
 
 
-def seeded_model(config: TrainConfig, spec: DataSpec, reporter: Reporter) -> SegmentationModel:
-    """Build the network for the data, its encoder filled as `config.weights` says."""
+def _scored(
+    config: TrainConfig, folder: Path, step: int, spec: DataSpec, device: str, reporter: Reporter
+) -> RunResult:
+    """Score the best model as it lies on the disk; that is all that a finished run may lack."""
+    with resumable(folder):
+        predictor = Predictor(load(folder / "model"), tile=config.tile, device=device)
+        evaluation = evaluate(predictor, spec, "val", progress=reporter.scoring)
+    return RunResult(folder, folder / "model", step, evaluation, spec, predictor)
 
-    def create(weights: str | None) -> SegmentationModel:
+
+def seeded_model(
+    config: TrainConfig, spec: DataSpec, reporter: Reporter
+) -> tuple[SegmentationModel, str | None]:
+    """Build the network for the data, its encoder filled as `config.weights` says.
+
+    Returns:
+        The network, and what filled it: "imagenet", a file, a model folder, or None.
+    """
+
+    def create(weights: str | None) -> tuple[SegmentationModel, str | None]:
         torch.manual_seed(config.seed)
+        trained = Path(weights) if weights and Path(weights).is_dir() else None
         model = create_model(
             config.model,
             encoder_name=config.encoder,
-            encoder_weights=weights,
+            encoder_weights=None if trained else weights,
             in_channels=spec.channels,
             classes=len(spec.label_set),
             **config.options,
         )
-        model.label_set = spec.label_set
-        return model
+        model.label_set, model.input_scale = spec.label_set, config.input_scale
+        model.normalization = model.normalization.with_white_at(spec.white)
+        if trained and not start_from(model, trained):
+            reporter.note(f"Weights  {trained}, but the scores: it names other classes")
+        return model, weights
 
-    known = config.model in MODELS
-    names_encoder = config.encoder or (known and default_encoder(config.model, config.options))
-    if config.weights == "none" or (config.weights == "auto" and not names_encoder):
-        return create(None)
-    if config.weights != "auto":
-        return create(config.weights)
     try:
-        return create("imagenet")
+        return create(weights_source(config))
     except WeightsUnreachable as error:
+        if config.weights != "auto":
+            raise
         cause = str(error).partition(";")[0]  # what follows advises those who insisted on them
         reporter.note(
             f"Weights  from scratch: {cause}; connect or give --weights FILE to do better"
@@ -136,13 +156,13 @@ def plan_run(
     config: TrainConfig, spec: DataSpec, model: SegmentationModel, device: str, done: int = 0
 ) -> Plan:
     """Measure what a step costs here and plan the run."""
-    crop = config.crop_size or derive_crop(spec)
+    crop = config.crop_size or derive_crop(spec, config.input_scale)
     precision = pick_precision(config.precision, device)
     source = samples(config, crop, spec)
-    count = min(2, config.batch_size)
+    count = min(2, config.batch_size, config.micro_batch or config.batch_size)
     batch = [source[number] for number in range(count)]
     images, labels = (torch.stack(part).to(device) for part in zip(*batch, strict=True))
-    predictor = Predictor(model, device=device)
+    predictor = Predictor(model, tile=config.tile, device=device)
     first = spec.read_image(spec.splits["val"][0])
 
     def loss(trial: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
@@ -161,8 +181,15 @@ def plan_run(
         validate_one=lambda: predictor(first),
         num_validation=len(spec.splits["val"]),
     )
-    count = len(spec.splits["train"])
-    return make_plan(config, crop=crop, images=count, device=device, cost=cost, done=done)
+    return make_plan(
+        config,
+        crop=crop,
+        images=len(spec.splits["train"]),
+        device=device,
+        lr=config.lr or default_lr(config.optimizer, model),
+        cost=cost,
+        done=done,
+    )
 
 
 def sound(spec: DataSpec, skip_bad: bool) -> DataSpec:
@@ -191,17 +218,23 @@ def sound(spec: DataSpec, skip_bad: bool) -> DataSpec:
     return spec
 
 
-def pick_device(asked: str) -> str:
-    """Return "cpu" or "cuda".
+def _steps_done(folder: Path, spec: DataSpec) -> int:
+    """Return the steps of the run to go on with, once its data have proved to be the same."""
+    check_data(folder, spec.fingerprint)
+    sweep(folder / "last.ckpt")
+    return checkpoint_step(folder / "last.ckpt")
 
-    Raises:
-        InputError: A GPU is asked for and there is none.
-    """
-    if asked == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if asked == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: torch sees no GPU here; leave --device out")
-    return asked
+
+def _tell_new_length(folder: Path, plan: Plan, reporter: Reporter) -> None:
+    """Say what another number of iterations does to the learning rate of a run half done."""
+    before = read_config(folder).iterations
+    if before is None or before == plan.iterations:
+        return
+    old, new = (plan.lr * poly_decay(plan.done, end) for end in (before, plan.iterations))
+    reporter.note(
+        f"Length   {plan.iterations} iterations instead of {before}: the decay is planned anew, "
+        f"so the learning rate goes from {old:.2g} to {new:.2g} at iteration {plan.done}"
+    )
 
 
 def _refuse_finished(folder: Path, done: int, iterations: int) -> None:
@@ -210,7 +243,7 @@ def _refuse_finished(folder: Path, done: int, iterations: int) -> None:
         return  # killed between the last step and its report: write it
     raise InputError(
         f"{folder} is finished ({done} of {iterations} iterations); "
-        f"to train on: atrous train --resume {folder} --iterations {2 * iterations}"
+        f"to train on: atrous train --resume {folder} --iterations {2 * done}"
     )
 
 
@@ -226,7 +259,7 @@ def _resolve(config: TrainConfig, plan: Plan, folder: Path) -> TrainConfig:
         micro_batch=plan.micro_batch,
         crop=plan.crop,
         precision="bf16-mixed" if plan.precision == "bf16-mixed" else "fp32",
-        lr=config.initial_lr,
+        lr=plan.lr,
         weight_decay=config.decay,
         workers=plan.workers,
     )

@@ -1,42 +1,23 @@
-"""A run folder: its name, its resolved configuration, its environment."""
+"""A run folder: its name, its resolved configuration, what may change when it is gone on with."""
 
 import dataclasses
-import json
-import os
-import platform
 import re
-from importlib.metadata import PackageNotFoundError, version
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from atrous.errors import InputError, unknown
-from atrous.files import write_json, write_text
+from atrous.files import write_text
 from atrous.training.config import TrainConfig
 
-__all__ = [
-    "check_data",
-    "check_out",
-    "new_run",
-    "read_config",
-    "resumed",
-    "write_config",
-    "write_environment",
-]
+__all__ = ["check_out", "new_run", "read_config", "resumable", "resumed", "write_config"]
 
-MAY_CHANGE = {"data", "resume", "iterations", "workers", "device", "skip_bad"}
+MAY_CHANGE = {"data", "resume", "iterations", "tile", "workers", "device", "skip_bad"}
 """Fields that may differ between a run and its continuation; data may move, not change."""
-
-PACKAGES = (
-    "atrous",
-    "torch",
-    "lightning",
-    "timm",
-    "torchvision",
-    "numpy",
-    "opencv-python-headless",
-)
 
 
 def new_run(config: TrainConfig) -> Path:
@@ -85,7 +66,7 @@ def _numbered(name: str) -> Path:
 def write_config(folder: Path, config: TrainConfig) -> None:
     """Write the resolved configuration; `--config` reads it back."""
     content = {name: _plain(value) for name, value in dataclasses.asdict(config).items()}
-    content.pop("resume")
+    del content["resume"], content["given"]  # of this session, not of the run
     write_text(folder / "config.yaml", yaml.safe_dump(content, sort_keys=False))
 
 
@@ -129,12 +110,7 @@ def resumed(config: TrainConfig) -> TrainConfig:
     changes: dict[str, Any] = {"resume": config.resume, "out": config.resume}
     for field in dataclasses.fields(TrainConfig):
         value = getattr(config, field.name)
-        default = (
-            field.default_factory()
-            if field.default_factory is not dataclasses.MISSING
-            else field.default
-        )
-        if value == default or field.name == "resume":
+        if field.name in ("resume", "given") or not _is_given(config, field):
             continue
         if field.name in MAY_CHANGE:
             changes[field.name] = value
@@ -152,21 +128,22 @@ def resumed(config: TrainConfig) -> TrainConfig:
     return dataclasses.replace(stored, **changes)
 
 
-def check_data(folder: Path, fingerprint: str) -> None:
-    """Require the data that the run in `folder` was begun on, wherever they lie now.
-
-    Raises:
-        InputError: Files were added, removed or changed, or the classes are others.
-    """
+@contextmanager
+def resumable(folder: Path) -> Iterator[None]:
+    """Let an interrupt inside the block say how to go on with the run in `folder`."""
     try:
-        known = json.loads((folder / "environment.json").read_text())["data"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return  # lost or damaged: nothing to compare with
-    if known != fingerprint:
-        raise InputError(
-            f"the data have changed since {folder} began, so it cannot go on step-exact; "
-            "restore them, or start a new run with --data"
-        )
+        yield
+    except KeyboardInterrupt:
+        line = f"interrupted.   Go on: atrous train --resume {shlex.quote(str(folder))}"
+        raise KeyboardInterrupt(line) from None
+
+
+def _is_given(config: TrainConfig, field: "dataclasses.Field[Any]") -> bool:
+    """Return whether a field was typed, or set to something else than its default."""
+    factory = field.default_factory
+    default = field.default if factory is dataclasses.MISSING else factory()
+    value = getattr(config, field.name)
+    return value is not None and (field.name in config.given or value != default)
 
 
 def _differs(name: str, value: Any, stored: TrainConfig, folder: Path) -> bool:
@@ -180,32 +157,6 @@ def _differs(name: str, value: Any, stored: TrainConfig, folder: Path) -> bool:
     if name == "options":
         return any(before.get(key) != entry for key, entry in value.items())
     return bool(value != before)
-
-
-def write_environment(folder: Path, **facts: object) -> None:
-    """Write `environment.json`: versions, machine, and whatever else is worth keeping."""
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    machine = {
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-    }
-    write_json(folder / "environment.json", {**machine, "versions": versions, **facts})
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def _plain(value: Any) -> Any:

@@ -33,6 +33,9 @@ class Reporter(Protocol):
     def validation(self, step: int, *, mean_iou: float, best: bool) -> None:
         """The validation split has been scored."""
 
+    def scoring(self, done: int, total: int) -> None:
+        """After the last step: so many of the images that the final score is taken on are done."""
+
     def note(self, text: str) -> None:
         """Something the user should know, in one line."""
 
@@ -47,6 +50,9 @@ class Silent:
         """Say nothing."""
 
     def validation(self, step: int, *, mean_iou: float, best: bool) -> None:
+        """Say nothing."""
+
+    def scoring(self, done: int, total: int) -> None:
         """Say nothing."""
 
     def note(self, text: str) -> None:
@@ -129,8 +135,8 @@ class Watch(lightning.Callback):
         loss = float(outputs["loss"])
         if not math.isfinite(loss):
             raise InputError(
-                f"the loss is {loss} at iteration {step}; start again with a lower --lr "
-                f"(it was {trainer.optimizers[0].param_groups[0]['lr']:.2g})"
+                f"the loss is {loss} at iteration {step}; start again with --lr "
+                f"{pl_module.lr / 10:.2g} (this run began with {pl_module.lr:.2g})"
             )
         took = time.monotonic() - self.begin
         self.seconds = 0.9 * self.seconds + 0.1 * took if self.seconds else took

@@ -5,20 +5,26 @@ from typing import TYPE_CHECKING
 from atrous._lazy import lazy
 
 if TYPE_CHECKING:
-    from atrous.weights.create import create_model
+    from atrous.weights.create import check_model, create_model
     from atrous.weights.encoder_weights import load_encoder_weights
     from atrous.weights.model_config import ModelConfig
     from atrous.weights.model_folder import load, read_model_config, save
+    from atrous.weights.origin import weights_origin
     from atrous.weights.sources import WeightsUnreachable
+    from atrous.weights.start import check_start, start_from
 
 __all__ = [
     "ModelConfig",
     "WeightsUnreachable",
+    "check_model",
+    "check_start",
     "create_model",
     "load",
     "load_encoder_weights",
     "read_model_config",
     "save",
+    "start_from",
+    "weights_origin",
 ]
 
 __getattr__ = lazy(
@@ -26,10 +32,14 @@ __getattr__ = lazy(
     {
         "ModelConfig": "model_config",
         "WeightsUnreachable": "sources",
+        "check_model": "create",
+        "check_start": "start",
         "create_model": "create",
         "load": "model_folder",
         "load_encoder_weights": "encoder_weights",
         "read_model_config": "model_folder",
         "save": "model_folder",
+        "start_from": "start",
+        "weights_origin": "origin",
     },
 )

@@ -1,15 +1,25 @@
 """A network by name, filled: what `atrous.create_model` is."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch import nn
 
 from atrous.errors import InputError
-from atrous.models import MODELS, Option, SegmentationModel, build_model, model_options
+from atrous.models import (
+    MODELS,
+    ModelSpec,
+    Option,
+    SegmentationModel,
+    build_model,
+    model_options,
+)
+from atrous.weights.blueprint import blueprint
 from atrous.weights.encoder_weights import load_encoder_weights
+from atrous.weights.imagenet import check_published
 from atrous.weights.tensor_files import read_metadata
 
-__all__ = ["create_model"]
+__all__ = ["check_model", "create_model"]
 
 
 def create_model(
@@ -43,23 +53,78 @@ def create_model(
         >>> model(torch.zeros(1, 3, 97, 64)).shape
         torch.Size([1, 11, 97, 64])
     """
+    model = _unfilled(name, encoder_name, encoder_weights, in_channels, classes, options)
+    if encoder_weights is not None:
+        load_encoder_weights(
+            _encoder(model),
+            encoder_weights,
+            in_channels=in_channels,
+            name=str(model.spec.encoder_name),
+        )
+    return model
+
+
+def check_model(
+    name: str,
+    *,
+    encoder_name: str | None = None,
+    encoder_weights: str | Path | None = None,
+    options: Mapping[str, Option] | None = None,
+) -> ModelSpec:
+    """Refuse what `create_model` would refuse, without memory for a network and without a fetch.
+
+    Takes milliseconds, and needs to know neither the channels nor the classes; whether a file's
+    tensors fit is not looked at.
+
+    Args:
+        name: As in `create_model`, as all that follow.
+        encoder_name: Which encoder.
+        encoder_weights: What is to fill it.
+        options: The network's own.
+
+    Returns:
+        The recipe of the network, with all options, for 3 channels and 2 classes.
+
+    Raises:
+        InputError: An unknown name or option, a choice that belongs to another network, no such
+            file or no file of weights.
+        WeightsUnreachable: "imagenet", and nobody has published any for this encoder.
+    """
+    with blueprint():
+        model = _unfilled(name, encoder_name, encoder_weights, 3, 2, options or {})
+    if encoder_weights is not None:
+        _encoder(model)
+    if str(encoder_weights) == "imagenet":
+        check_published(str(model.spec.encoder_name))
+    return model.spec
+
+
+def _unfilled(
+    name: str,
+    encoder_name: str | None,
+    encoder_weights: str | Path | None,
+    in_channels: int,
+    classes: int,
+    options: Mapping[str, Option],
+) -> SegmentationModel:
+    """Build the network, with the padding that its weights were trained with."""
     if encoder_weights is not None:
         options = {**_padding_of(encoder_weights, name, options.get("network")), **options}
-    model = build_model(
+    return build_model(
         name, encoder_name=encoder_name, in_channels=in_channels, classes=classes, options=options
     )
-    if encoder_weights is None:
-        return model
+
+
+def _encoder(model: SegmentationModel) -> nn.Module:
+    """Return the part that encoder weights fill."""
     encoder = getattr(model, "encoder", None)
-    if not isinstance(encoder, nn.Module):
-        raise InputError(
-            f"{name} without encoder_name is the paper's own network, for which there are no "
-            "encoder weights; name an encoder (all: atrous models) or leave encoder_weights out"
-        )
-    load_encoder_weights(
-        encoder, encoder_weights, in_channels=in_channels, name=str(model.spec.encoder_name)
+    if isinstance(encoder, nn.Module):
+        return encoder
+    raise InputError(
+        f"{model.spec.architecture} without encoder_name is the paper's own network, for which "
+        "there are no encoder weights; name an encoder (all: atrous models) or leave "
+        "encoder_weights out"
     )
-    return model
 
 
 def _padding_of(source: str | Path, architecture: str, network: Option) -> dict[str, Option]:

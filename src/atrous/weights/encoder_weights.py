@@ -1,9 +1,10 @@
 """ImageNet weights into an encoder: from a file or by name, for any number of channels.
 
 Keys are torchvision's or timm's. What belongs to a file's classifier is dropped, except fc6 and
-fc7 of VGG-16 where FCN and DeepLab go on with them: as convolutions, which keep every n-th tap and
-filter where they are smaller. Everything else must fit. A file made with TensorFlow's SAME padding
-wants an encoder built with `padding="same"`: either its safetensors header says so
+fc7 of AlexNet and VGG where FCN and DeepLab go on with them: as convolutions, which keep every n-th
+tap and filter where they are smaller. VGG-16's weights also fill a VGG-16 with batch norm, whose
+norms then start afresh, as SegNet's did. Everything else must fit. A file made with TensorFlow's
+SAME padding wants an encoder built with `padding="same"`: either its safetensors header says so
 (`padding: same`), or the caller does, through the network's option `padding`.
 """
 
@@ -25,8 +26,13 @@ from atrous.weights.tensor_files import read_tensors
 
 __all__ = ["adapt_channels", "load_encoder_weights"]
 
-CLASSIFIER = ("classifier.", "fc.", "head.", "heads.", "conv_head.", "bn2.", "pre_logits.")
-"""Where torchvision and timm keep what follows the features."""
+CLASSIFIER = (
+    *("classifier.", "fc.", "head.", "heads.", "conv_head.", "bn2.", "pre_logits."),
+    *("aux1.", "aux2."),  # GoogLeNet's
+)
+"""Where torchvision and timm keep what follows the features, or branches off."""
+
+_LAYER = re.compile(r"(?<=^features\.)\d+")
 
 
 def load_encoder_weights(
@@ -50,6 +56,8 @@ def load_encoder_weights(
     else:
         given, _ = read_tensors(Path(source))
     given = _without_classifier(translated(given, wanted), wanted)
+    if name == "vgg16":
+        given = _between_norms(given, wanted)
     first = _first_convolution(encoder)
     if first in given and given[first].ndim == 4 and given[first].shape[1] != in_channels:
         given[first] = adapt_channels(given[first], in_channels)
@@ -113,6 +121,31 @@ def _without_classifier(
 
 _BRANCH = re.compile(r"^classifier\.\d+\.(?=\d)")
 """One of several classifiers, as DeepLab v2 has: each starts from the file's only one."""
+
+
+def _between_norms(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Spread the convolutions of a VGG without batch norm over one that has it; its norms stay.
+
+    Both number their layers through, norms included, so the numbers differ where the norms do.
+    """
+    theirs, ours = (
+        sorted(_layer(name) for name, tensor in tensors.items() if tensor.ndim == 4)
+        for tensors in (given, wanted)
+    )
+    if theirs == ours or len(theirs) != len(ours):
+        return dict(given)
+    places = dict(zip(theirs, ours, strict=True))
+    spread = {
+        _LAYER.sub(str(places.get(_layer(name))), name): tensor for name, tensor in given.items()
+    }
+    norms = {name: tensor for name, tensor in wanted.items() if _layer(name) not in ours}
+    return {**norms, **spread}
+
+
+def _layer(name: str) -> int:
+    """Return the number of a VGG's layer, -1 for what is none."""
+    match = _LAYER.search(name)
+    return int(match[0]) if match else -1
 
 
 def _rest_of_classifier(name: str) -> set[str]:

@@ -30,6 +30,7 @@ class ModelConfig:
         spec: Architecture, encoder, channels, classes, options.
         label_set: Names and colours of the K classes.
         normalization: What images go through before they enter the network.
+        input_scale: Factor on their size before that.
         provenance: Where the weights come from: data, command, versions; JSON values.
         metrics: Scores with the split they were measured on; JSON values.
         licence: Terms of the weights, e.g. "Apache-2.0"; None if nobody said.
@@ -43,6 +44,7 @@ class ModelConfig:
     metrics: Mapping[str, object] = field(default_factory=dict)
     licence: str | None = None
     fingerprint: str = ""
+    input_scale: float = 1.0
 
     def __post_init__(self) -> None:
         """Check that the parts speak of the same network.
@@ -79,6 +81,7 @@ class ModelConfig:
             "options": dict(self.spec.options),
             "label_set": self.label_set.to_json(),
             "normalization": self.normalization.to_json(),
+            "input_scale": self.input_scale,
             "provenance": dict(self.provenance),
             "metrics": dict(self.metrics),
             "licence": self.licence,
@@ -109,7 +112,17 @@ class ModelConfig:
             _take_or(content, "metrics", dict, {}),
             _take_or(content, "licence", str, None),
             _take_or(content, "fingerprint", str, ""),
+            _input_scale(content.get("input_scale")),
         )
+
+
+def _input_scale(value: object) -> float:
+    """Return the factor on the images' size; folders from before it had a name have none."""
+    if value is None:
+        return 1.0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.25 <= value <= 4:
+        raise InputError(f"input_scale is {value!r:.60}, but a number in 0.25..4 is needed")
+    return float(value)
 
 
 def _finite(value: object) -> object:

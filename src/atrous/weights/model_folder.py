@@ -62,7 +62,13 @@ def save(
         tensors = {name: _halve(name, tensor) for name, tensor in tensors.items()}
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     config = ModelConfig(
-        model.spec, model.label_set, model.normalization, provenance or {}, metrics or {}, licence
+        model.spec,
+        model.label_set,
+        model.normalization,
+        provenance or {},
+        metrics or {},
+        licence,
+        input_scale=model.input_scale,
     )
     config = dataclasses.replace(config, fingerprint=_fingerprint(config, tensors))
     text = config.to_json()
@@ -132,6 +138,7 @@ def _assemble(config: ModelConfig, tensors: Mapping[str, Tensor]) -> Segmentatio
         weights, model = model.state_dict(), _rebuild(spec)
         model.load_state_dict(weights)
     model.label_set, model.normalization = config.label_set, config.normalization
+    model.input_scale = config.input_scale
     return model
 
 

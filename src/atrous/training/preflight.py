@@ -1,0 +1,65 @@
+"""What a run must pass before any of the data is read: a misspelt name is told at once."""
+
+from pathlib import Path
+
+import torch
+
+from atrous.errors import InputError
+from atrous.models import MODELS, default_encoder
+from atrous.training.config import TrainConfig
+from atrous.training.run_folder import check_out, resumed
+from atrous.weights import check_model, check_start
+
+__all__ = ["pick_device", "preflight", "weights_source"]
+
+
+def preflight(config: TrainConfig) -> TrainConfig:
+    """Return the configuration of the run: as given, or as the run to go on with has it.
+
+    Costs milliseconds once torch is loaded; reading the data may cost minutes.
+
+    Raises:
+        InputError: The run folder is taken or is no run, it was begun with other options, there
+            is no such network, encoder, option, file of weights or device, or they do not go
+            together.
+    """
+    if config.resume:
+        config = resumed(config)
+    elif config.out:
+        check_out(config.out)
+    pick_device(config.device)
+    has_weights = config.resume is not None and (config.resume / "last.ckpt").exists()
+    is_needed = config.weights != "auto" and not has_weights  # auto may end as none
+    source = weights_source(config) if is_needed else None
+    from_model = source is not None and Path(source).is_dir()
+    spec = check_model(
+        config.model,
+        encoder_name=config.encoder,
+        encoder_weights=None if from_model else source,
+        options=config.options,
+    )
+    if from_model:
+        check_start(spec, Path(str(source)))
+    return config
+
+
+def weights_source(config: TrainConfig) -> str | None:
+    """Return what is begun with: "imagenet", a file, a model folder, or None: random weights."""
+    known = config.model in MODELS
+    names_encoder = config.encoder or (known and default_encoder(config.model, config.options))
+    if config.weights == "none" or (config.weights == "auto" and not names_encoder):
+        return None
+    return "imagenet" if config.weights == "auto" else config.weights
+
+
+def pick_device(asked: str) -> str:
+    """Return "cpu" or "cuda".
+
+    Raises:
+        InputError: A GPU is asked for and there is none.
+    """
+    if asked == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: torch sees no GPU here; leave --device out")
+    return asked

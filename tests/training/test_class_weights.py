@@ -1,0 +1,65 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from atrous.data import SplitStatistics, open_data
+from atrous.training.class_weights import ClassWeighting, class_weights
+
+# two images of 4x5: the first shows classes 0 and 1, the second 0 and 2; class 3 never occurs
+LABELS = [np.zeros((4, 5), int), np.zeros((4, 5), int)]
+LABELS[0][0, :] = 1
+LABELS[1][0, :2] = 2
+LABELS[1][1, :] = 255
+SPLIT = SplitStatistics(
+    images=2, pixels=(28, 5, 2, 0), void=5, images_with=(2, 1, 1, 0), area_with=(40, 20, 20, 0)
+)
+
+
+def test_median_frequency_by_counting_pixels() -> None:
+    frequency = [
+        sum((x == k).sum() for x in LABELS) / sum(x.size for x in LABELS if (x == k).any())
+        for k in range(3)
+    ]
+    expected = [float(np.median(frequency)) / f for f in frequency]
+    weights = class_weights("median_frequency", SPLIT)
+    assert weights is not None
+    assert weights[:3] == pytest.approx(expected)
+
+
+def test_inverse_weights_give_the_average_pixel_one() -> None:
+    weights = class_weights("inverse", SPLIT)
+    assert weights is not None
+    pixels = np.array(SPLIT.pixels)
+    assert (pixels * weights).sum() / pixels.sum() == pytest.approx(1.0)
+    assert weights[1] / weights[2] == pytest.approx(2 / 5)
+
+
+def test_enet_weights_lie_between_the_papers_limits() -> None:
+    weights = class_weights("enet", SPLIT)
+    assert weights is not None
+    assert weights[0] == pytest.approx(1 / math.log(1.02 + 28 / 35))
+    assert all(1.4 < weight < 50.5 for weight in weights[:3])
+
+
+@pytest.mark.parametrize("kind", ["median_frequency", "inverse", "enet"])
+def test_a_class_that_never_occurs_weighs_one(kind: ClassWeighting) -> None:
+    weights = class_weights(kind, SPLIT)
+    assert weights is not None
+    assert weights[3] == 1.0
+
+
+def test_none_is_no_weights_at_all() -> None:
+    assert class_weights("none", SPLIT) is None
+
+
+@pytest.mark.shared
+def test_camvid_has_its_published_median_frequencies(shared: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data.yaml"
+    names = "[sky, building, pole, road, pavement, tree, sign, fence, car, pedestrian, bicyclist]"
+    data.write_text(f"path: {shared / 'data/camvid'}\ntrain: train\nval: val\nnames: {names}\n")
+    weights = class_weights("median_frequency", open_data(data).statistics["train"])
+    published = (0.279298, 0.201729, 4.786517, 0.149018, 1.0, 0.421700, 3.846682, 1.973586,
+                 0.788940, 6.374724, 8.858733)  # fmt: skip
+    assert weights == pytest.approx(published, rel=0.006)  # the JPEG split's README
