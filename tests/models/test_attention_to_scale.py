@@ -16,6 +16,7 @@ from atrous.models import (
     model_options,
 )
 from atrous.models.attention_to_scale import AttentionToScale
+from atrous.ops import Normalization
 
 
 class Small(SegmentationModel):
@@ -65,10 +66,10 @@ def lifted(x: Tensor, size: torch.Size, *, align_corners: bool = True) -> Tensor
 @pytest.mark.parametrize(
     ("classes", "scales", "parameters"),
     [
-        (21, "1,0.75,0.5", 34_663_256),
-        (21, "1,0.5", 29_944_151),
-        (7, "1,0.75,0.5", 34_648_906),
-        (81, "1,0.75,0.5", 34_724_756),
+        (21, "1+0.75+0.5", 34_663_256),
+        (21, "1+0.5", 29_944_151),
+        (7, "1+0.75+0.5", 34_648_906),
+        (81, "1+0.75+0.5", 34_724_756),
     ],
 )
 def test_parameters_are_those_of_the_paper(classes: int, scales: str, parameters: int) -> None:
@@ -77,7 +78,7 @@ def test_parameters_are_those_of_the_paper(classes: int, scales: str, parameters
 
 
 @pytest.mark.parametrize(
-    ("scales", "parameters"), [("1,0.75,0.5", 14_157_827), ("1,0.5", 9_438_722)]
+    ("scales", "parameters"), [("1+0.75+0.5", 14_157_827), ("1+0.5", 9_438_722)]
 )
 def test_parameters_of_the_attention_are_those_of_the_release(scales: str, parameters: int) -> None:
     assert sum(p.numel() for p in built(scales=scales).attention.parameters()) == parameters
@@ -239,11 +240,13 @@ def test_corners_and_encoder_are_those_of_the_network() -> None:
     assert built(network="unet").encoder is None
     assert default_encoder("attention_to_scale", {}) == "vgg16"
     assert default_encoder("attention_to_scale", {"network": "unet"}) is None
+    basic = Normalization((0.0,) * 3, (1 / 255,) * 3)  # its own, not an encoder's
+    assert built(network="segnet_basic").normalization == basic
     assert not any(key.startswith("encoder.") for key in around_v1.state_dict())
 
 
 def test_options_are_its_own_and_those_of_its_network() -> None:
-    model = built(network="deeplab_v3_plus", output_stride=8, merge="max", scales="1,1.5")
+    model = built(network="deeplab_v3_plus", output_stride=8, merge="max", scales="1+1.5")
     assert (model.network.encoder.output_stride, model.merge, model.scales) == (8, "max", (1, 1.5))
     recorded = model.spec.options
     assert recorded.keys() == {
@@ -267,9 +270,9 @@ def test_every_network_fits_and_shares_no_option() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"scales": "1;0.5"}, "scales are '1;0.5'; give numbers above 0, at most 4, with commas"),
-        ({"scales": "1,0"}, "scales are '1,0'; give numbers above 0"),
-        ({"scales": "1,nan"}, "scales are '1,nan'; give numbers above 0"),
+        ({"scales": "1;0.5"}, "scales are '1;0.5'; give numbers above 0, at most 4, joined by"),
+        ({"scales": "1+0"}, r"scales are '1\+0'; give numbers above 0"),
+        ({"scales": "1+nan"}, r"scales are '1\+nan'; give numbers above 0"),
         ({"scales": 2}, "scales of attention_to_scale is 2; give a text"),
         ({"merge": "mean"}, "merge of attention_to_scale is 'mean'; give 'attention' or"),
         ({"network": "deeplabv3+"}, r"unknown network of attention_to_scale 'deeplabv3\+'"),

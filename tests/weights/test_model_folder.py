@@ -48,6 +48,9 @@ def edit(folder, **changes):
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_a_loaded_model_computes_the_same_bits(name, tmp_path):
     small = {
+        "attention_to_scale": {"fc_channels": 8, "attention_channels": 8},
+        "deeplab_v1": {"fc_channels": 8},
+        "deeplab_v2": {"encoder_name": "resnet18"},
         "fcn8s": {"fc_channels": 8, "padding": "same"},
         "segnet": {"base_channels": 4},
         "segnet_basic": {"channels": 4},

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from atrous.errors import InputError
+from atrous.models.deeplab_v1 import gaussian
 from atrous.models.segmentation_model import Scores, SegmentationModel
 from atrous.ops import resize
 
@@ -55,6 +56,8 @@ class AttentionToScale(SegmentationModel):
     ) -> None:
         super().__init__()
         self.align_corners = network.align_corners
+        if hasattr(network, "normalization"):  # one of its own; its encoder's is found without
+            self.normalization = network.normalization
         self.network = network
         self.scales = scales
         self.merge = merge
@@ -102,7 +105,7 @@ def attention_to_scale(
     network: SegmentationModel,
     num_classes: int,
     *,
-    scales: str = "1,0.75,0.5",
+    scales: str = "1+0.75+0.5",
     merge: Merge = "attention",
     extra_supervision: bool = True,
     attention_channels: int = 512,
@@ -112,7 +115,7 @@ def attention_to_scale(
     Args:
         network: Built by name in build.py: the option `network`, with its own options.
         num_classes: Number of labels K.
-        scales: Factors on the image size, with commas between them.
+        scales: Factors on the image size, joined by +.
         merge: "attention", "average" or "max".
         extra_supervision: Supervise each scale too.
         attention_channels: Width of the attention's 3x3 convolution.
@@ -132,21 +135,21 @@ def attention_to_scale(
 
 def _parsed(scales: str) -> tuple[float, ...]:
     try:
-        factors = tuple(float(word) for word in scales.split(","))
+        factors = tuple(float(word) for word in scales.split("+"))
     except ValueError:
         factors = (0.0,)
     if not all(0 < factor <= 4 for factor in factors):
         raise InputError(
-            f"scales are {scales!r}; give numbers above 0, at most 4, with commas: 1,0.75,0.5"
+            f"scales are {scales!r}; give numbers above 0, at most 4, joined by +: 1+0.75+0.5"
         )
     return factors
 
 
 def _attention(in_channels: int, channels: int, num_scales: int) -> nn.Sequential:
     """Return the two layers of the attention (Sec. 3.2): 3x3, ReLU, dropout, 1x1."""
-    first, last = nn.Conv2d(in_channels, channels, 3, padding=1), nn.Conv2d(channels, num_scales, 1)
-    for layer, std in ((first, 0.01), (last, 0.0)):
-        nn.init.normal_(layer.weight, std=std)
-        assert layer.bias is not None
-        nn.init.zeros_(layer.bias)
-    return nn.Sequential(first, nn.ReLU(inplace=True), nn.Dropout(0.5), last)
+    return nn.Sequential(
+        gaussian(nn.Conv2d(in_channels, channels, 3, padding=1), 0.01),
+        nn.ReLU(inplace=True),
+        nn.Dropout(0.5),
+        gaussian(nn.Conv2d(channels, num_scales, 1), 0.0),
+    )
