@@ -38,6 +38,7 @@ def shift_and_stitch(
         InputError: `wanted` does not divide `stride`.
 
     Example:
+        >>> import torch
         >>> halve = torch.nn.MaxPool2d(2)
         >>> shift_and_stitch(halve, torch.arange(6.0).view(1, 1, 1, 6).expand(-1, -1, 2, -1), 2)
         tensor([[[[1., 2., 3., 4., 5.]]]])
