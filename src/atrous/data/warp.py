@@ -123,7 +123,10 @@ def warp(
     """Call OpenCV's warp with what leads from the result to the image: a matrix or places."""
     constant, value = cv2.BORDER_CONSTANT, tuple(fill)
     if where.ndim == 3:
-        return cv2.remap(image, where, None, interpolation, borderMode=constant, borderValue=value)
+        bent: np.ndarray = cv2.remap(  # type: ignore[call-overload]  # pairs need no second map
+            image, where, None, interpolation, borderMode=constant, borderValue=value
+        )
+        return bent
     flags = interpolation | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(
         image, where, size[::-1], flags=flags, borderMode=constant, borderValue=value

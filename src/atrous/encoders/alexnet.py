@@ -58,7 +58,7 @@ class AlexNet(nn.Module):
         if classifier is not None:
             self.classifier = classifier
         first, second, *_, last = self.widths
-        self.channels = (in_channels, first, first, second, last)
+        self.channels: tuple[int, ...] = (in_channels, first, first, second, last)
         self.strides = tuple(min(stride, output_stride) for stride in (2, 4, 8, 16, 32))
         self.output_stride = output_stride
         corner = 0 if first_padding is None else 5 - first_padding

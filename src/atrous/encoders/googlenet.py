@@ -52,10 +52,10 @@ class GoogLeNet(nn.Sequential):
 
     def __init__(self, in_channels: int = 3, *, output_stride: int = 32) -> None:
         super().__init__(OrderedDict(self._layers(in_channels, output_stride)))
-        self.channels = (64, 192, 480, 832, 1024)
+        self.channels: tuple[int, ...] = (64, 192, 480, 832, 1024)
         self.strides = tuple(min(stride, output_stride) for stride in (2, 4, 8, 16, 32))
         self.output_stride = output_stride
-        self.origins = (0.0, 2.0, 6.0, 14.0, 30.0 if self.as_published else 22.0)
+        self.origins: tuple[float, ...] = (0.0, 2.0, 6.0, 14.0, 30.0 if self.as_published else 22.0)
         self.normalization = Normalization.for_channels(in_channels)
         if in_channels == 3 and not self.as_published:
             self.normalization = Normalization((0.5,) * 3, (0.5,) * 3)
@@ -65,7 +65,7 @@ class GoogLeNet(nn.Sequential):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def forward(self, images: Tensor) -> list[Tensor]:  # type: ignore[override] - five, not one
+    def forward(self, images: Tensor) -> list[Tensor]:
         """Map normalised images (N, C, H, W) to five maps, each ceil(H / stride) high."""
         x, stages = images, []
         for layer in self:

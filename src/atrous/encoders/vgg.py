@@ -48,7 +48,7 @@ class VGG(nn.Module):
         )
         if classifier is not None:
             self.classifier = classifier
-        self.channels = _CHANNELS
+        self.channels: tuple[int, ...] = _CHANNELS
         self.origins = tuple(1 - first_padding + (2**stage - 1) / 2 for stage in range(1, 6))
         self.strides = tuple(min(stride, output_stride) for stride in (2, 4, 8, 16, 32))
         self.output_stride = output_stride
