@@ -55,7 +55,7 @@ class GoogLeNet(nn.Sequential):
         self.channels: tuple[int, ...] = (64, 192, 480, 832, 1024)
         self.strides = tuple(min(stride, output_stride) for stride in (2, 4, 8, 16, 32))
         self.output_stride = output_stride
-        self.origins = (0.0, 2.0, 6.0, 14.0, 30.0 if self.as_published else 22.0)
+        self.origins: tuple[float, ...] = (0.0, 2.0, 6.0, 14.0, 30.0 if self.as_published else 22.0)
         self.normalization = Normalization.for_channels(in_channels)
         if in_channels == 3 and not self.as_published:
             self.normalization = Normalization((0.5,) * 3, (0.5,) * 3)
