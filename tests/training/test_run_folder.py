@@ -188,4 +188,5 @@ def test_the_weight_of_auxiliary_losses_is_the_papers_or_the_users(
 ) -> None:
     network = {"model": "pspnet", "encoder": "test_resnet", "options": {"channels": 8}}
     config = TrainConfig(**{**tiny, **network, "data": scenes, "auxiliary_weight": given})  # type: ignore[arg-type]
-    assert seeded_model(config, open_data(scenes), Silent()).auxiliary_weight == weight
+    model, _ = seeded_model(config, open_data(scenes), Silent())
+    assert model.auxiliary_weight == weight

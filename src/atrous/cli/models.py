@@ -100,13 +100,14 @@ def _encoders(text: str) -> tuple[list[Row], int]:
     """Return our own encoders, timm's if a text selects them, and how many are not shown."""
     from atrous.encoders import ENCODERS
 
-    names = [name for name in ENCODERS if text in name]
+    own = [name for name in ENCODERS if text in name]
+    others = []
     if text:
         from atrous.encoders.timm_pyramid import timm_names
 
-        names += [name for name in timm_names() if text in name and name not in names]
-    rows = [row for row in map(_encoder, names[:SHOWN]) if row is not None]
-    return rows, max(0, len(names) - SHOWN)
+        others = [name for name in timm_names() if text in name and name not in own]
+    rows = [row for row in map(_encoder, own + others[:SHOWN]) if row is not None]
+    return rows, max(0, len(others) - SHOWN)
 
 
 def _encoder(name: str) -> Row | None:

@@ -66,6 +66,7 @@ class ResNet(nn.Module):
         self.caffe = caffe
         self.conv1 = _deep_stem(in_channels) if deep_stem else _seven(in_channels)
         self.bn1 = BatchNorm(128 if deep_stem else 64)
+        self.maxpool = nn.MaxPool2d(3, 2, padding=1, ceil_mode=caffe)
         channels, reached, dilation = 128 if deep_stem else 64, 4, 1
         stages = []
         for index, (width, count) in enumerate(zip(_WIDTHS, repeats, strict=True)):
@@ -91,7 +92,7 @@ class ResNet(nn.Module):
         Caffe's pooling makes maps of one cell more where H / 2 is even.
         """
         stages = [functional.relu(self.bn1(self.conv1(images)))]
-        x = functional.max_pool2d(stages[0], 3, stride=2, padding=1, ceil_mode=self.caffe)
+        x = self.maxpool(stages[0])
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = stage(x)
             stages.append(x)

@@ -68,6 +68,9 @@ def layers(network: nn.Module, images: Tensor) -> list[Layer]:
         network: On the images' device; left in the mode that it is in.
         images: (1, C, H, W). On "meta" nothing is computed and no time taken; else the median of
             three runs after one to warm up.
+
+    Returns:
+        Rows in the order in which they ran; what only training runs comes last, in one row.
     """
     if images.is_meta:
         return _rows(network, listen(network, images))
@@ -120,6 +123,9 @@ def _rows(network: nn.Module, operations: Sequence[Operation]) -> list[Layer]:
             flops=rows[-1].flops + operation.flops,
             seconds=rows[-1].seconds + operation.seconds,
         )
+    idle = sum(_count(module, counted) for module in modules.values())
+    if idle:
+        rows.append(Layer("", "not run here", (), None, None, idle, 0, 0.0))
     return rows
 
 

@@ -77,8 +77,10 @@ class TrainConfig:
     jitter: float = 0.3
     """Random change of brightness, contrast, saturation, as a fraction."""
 
-    class_weights: Literal["none", "median_frequency", "inverse", "enet"] = "none"
-    """What rare classes weigh, from their share of the pixels."""
+    class_weights: Literal["none", "median_frequency", "inverse", "enet"] = field(
+        default="none", metadata={"metavar": "RULE"}
+    )
+    """What rare classes weigh: none, median_frequency, inverse or enet."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
     """sgd (momentum 0.9) or adamw; the learning rate decays by poly 0.9."""
     lr: float | None = None
