@@ -9,7 +9,7 @@ from atrous.data.scenes.paints import Colour, metal, mix
 
 __all__ = ["SIGN_POST", "paint_pole", "paint_sign"]
 
-SIGN_POST = 0.12
+SIGN_POST = 0.11
 """Width of the post of a sign in metres."""
 
 _OCTAGON = np.stack([np.cos(a := np.pi / 8 + np.arange(8) * np.pi / 4), np.sin(a)], -1) * 1.05
@@ -35,7 +35,7 @@ def paint_pole(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> 
     steel = metal(rng)
     ink = canvas.ink(POLE, steel, z)
     tall = rng.uniform(4.5, 7.5) if kind < 0.9 else rng.uniform(0.9, 1.2)
-    wide = (rng.uniform(0.12, 0.18) if kind < 0.78 else rng.uniform(0.18, 0.32)) * scale
+    wide = (rng.uniform(0.11, 0.17) if kind < 0.72 else rng.uniform(0.22, 0.4)) * scale
     top = foot - (0, tall * scale)
     _paint_post(canvas, (foot, top), steel, z, wide)
     if kind < 0.6:
@@ -44,7 +44,7 @@ def paint_pole(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> 
         canvas.strokes(ink, arm, 0.8 * wide)
         glass = canvas.ink(POLE, (190, 190, 180), z)
         canvas.ellipse(glass, arm[1] + (0, 0.05 * scale), (0.4 * scale, 0.2 * scale))
-    elif kind < 0.78:
+    elif kind < 0.72:
         globe = canvas.ink(POLE, (215, 212, 200), z)
         canvas.ellipse(globe, top, (0.34 * scale, 0.34 * scale))
     elif kind < 0.9:
@@ -75,7 +75,7 @@ def _paint_post(
 ) -> None:
     """Paint a round post that tapers: dark at its edges, bright along the side to the sun."""
     shift = 0.14 * wide * canvas.light.sun
-    for gain, share, aside in ((0.66, 1.0, 0.0), (1.08, 0.45, shift)):
+    for gain, share, aside in ((0.55, 1.0, 0.0), (1.12, 0.5, shift)):
         half = 0.5 * max(0.0, share * wide - 1)  # OpenCV fills the outline's own pixels too
         across = np.array((-half, half, 0.8 * half, -0.8 * half)) + aside
         outline = np.stack([across, np.zeros(4)], -1) + np.repeat(ends, 2, axis=0)
