@@ -166,23 +166,25 @@ def _pick(y: Tensor, codes: Tensor, width: int) -> Tensor:
     return x
 
 
-@_pool.register_fake
 def _pool_results(x: Tensor, ceil_mode: bool, *, huge: bool = False) -> tuple[Tensor, Tensor]:
     height, width = pooled_size(x, ceil_mode)
     pooled = _empty(x, (*x.shape[:2], height, width), x.dtype, huge)
     return pooled, _empty(x, (*x.shape[:2], height, num_bytes(width)), torch.uint8, huge)
 
 
-@_spread.register_fake
 def _spread_result(
     x: Tensor, codes: Tensor, height: int, width: int, *, huge: bool = False
 ) -> Tensor:
     return _empty(x, (*x.shape[:2], height, width), x.dtype, huge)
 
 
-@_pick.register_fake
 def _pick_result(y: Tensor, codes: Tensor, width: int, *, huge: bool = False) -> Tensor:
     return _empty(y, (*codes.shape[:3], width), y.dtype, huge)
+
+
+_pool.register_fake(_pool_results)
+_spread.register_fake(_spread_result)
+_pick.register_fake(_pick_result)
 
 
 class _Context(Protocol):
