@@ -9,8 +9,7 @@ from atrous.files import write_bytes
 
 __all__ = ["DemoConfig", "free_folder", "predict_only", "run", "whole"]
 
-SIZE = (256, 256)
-CROP = 160
+SIZE = (160, 160)
 UNSEEN = 60
 
 
@@ -22,7 +21,7 @@ class DemoConfig:
     """Run folder; runs/demo (or -2, -3, ...) if not given."""
     predict_only: bool = False
     """Only predict, with the model that comes with atrous: seconds instead of minutes."""
-    iterations: int = 1450
+    iterations: int = 580
     """Length of the training."""
     images: int = 1000
     """Scenes to train on."""
@@ -64,15 +63,13 @@ def whole(config: DemoConfig, folder: Path) -> int:
         weights="none",
         options={"aspp_channels": 64, "skip_channels": 32, "decoder_channels": 64},
         iterations=config.iterations,
-        batch_size=8,
-        micro_batch=8,
-        crop=CROP,
+        batch_size=16,
+        micro_batch=16,
         scale_range=(1.0, 1.0),  # unseen scenes come from the same camera
         rotation=0.0,
         jitter=0.0,
         optimizer="adamw",
-        class_weights="enet",  # or the thin poles come last
-        lr=0.008,
+        lr=0.01,
         val_every=max(1, config.iterations // 4),
         seed=config.seed,
     )
