@@ -22,14 +22,15 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "labels": (),
     "ops": (),
     "layers": ("ops",),
+    "crf": ("ops",),
     "data": ("ops", "labels"),
     "encoders": ("layers", "ops"),
-    "models": ("encoders", "layers", "ops", "labels"),
+    "models": ("encoders", "layers", "crf", "ops", "labels"),
     "explain": ("models", "encoders", "layers", "ops"),
     "weights": ("models", "encoders", "labels", "ops"),
     "smp": ("weights", "models"),
     # data: reading images only, so that predict reads them exactly as training does
-    "inference": ("weights", "models", "data", "labels", "ops"),
+    "inference": ("weights", "models", "crf", "data", "labels", "ops"),
     "evaluation": ("inference", "data", "labels", "ops"),
     "reports": ("evaluation", "inference", "data", "labels"),
     "training": (

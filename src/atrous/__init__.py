@@ -9,6 +9,7 @@ from atrous._lazy import lazy
 
 if TYPE_CHECKING:
     from atrous import evaluation, ops
+    from atrous.crf import DenseCRF
     from atrous.errors import InputError
     from atrous.inference import Predictor, Segmentation
     from atrous.labels import LabelSet
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"  # the one place: pyproject.toml reads it here
 
 __all__ = [
+    "DenseCRF",
     "InputError",
     "LabelSet",
     "Predictor",
@@ -35,6 +37,7 @@ __all__ = [
 __getattr__ = lazy(
     __name__,
     {
+        "DenseCRF": "crf",
         "InputError": "errors",
         "LabelSet": "labels",
         "Predictor": "inference",

@@ -1,0 +1,90 @@
+"""Pixels as points in a feature space, and the exact Gaussian filter over them.
+
+Features are divided by their standard deviation, so every kernel is exp(-|f_i - f_j|^2 / 2).
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from atrous.crf.parameters import Appearance, Smoothness
+from atrous.errors import InputError
+
+__all__ = ["ExactGaussian", "Gaussian", "appearance_features", "smoothness_features"]
+
+MAX_PIXELS = 10_000
+"""More would need gigabytes: the exact filter holds N x N numbers."""
+
+
+class Gaussian:
+    """The filter K of one kernel: every pixel receives the weighted sum of all pixels.
+
+    `self_response` is the share of its own value that a pixel receives, k(i, i): 1, or (B, N, 1)
+    where a filter only approximates. `gain` brings the filter to the scale of exact sums.
+    """
+
+    self_response: Tensor | float = 1.0
+    gain: float = 1.0
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Filter values (B, N, K) over the pixels N; differentiable."""
+        raise NotImplementedError
+
+
+class ExactGaussian(Gaussian):
+    """The kernel as a matrix, O(N^2): the oracle for small images."""
+
+    def __init__(self, features: Tensor) -> None:
+        """Compute the matrix.
+
+        Args:
+            features: (B, N, d); the result has their dtype and device.
+
+        Raises:
+            InputError: More pixels than a matrix is reasonable for.
+        """
+        if features.shape[1] > MAX_PIXELS:
+            raise InputError(
+                f"the exact filter compares all pairs of {features.shape[1]} pixels; "
+                f'crop to {MAX_PIXELS} pixels or use filter="lattice"'
+            )
+        squares = features.square().sum(-1)
+        products = features @ features.mT
+        distances = squares[:, :, None] + squares[:, None, :] - 2 * products
+        self.matrix = distances.clamp(min=0).mul_(-0.5).exp_()
+        self.matrix.diagonal(dim1=1, dim2=2).fill_(1)
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Filter values (B, N, K) over the pixels N."""
+        return self.matrix @ values
+
+
+def appearance_features(
+    image: NDArray[np.uint8], appearance: Appearance, extra: NDArray[np.float32] | None = None
+) -> NDArray[np.float64]:
+    """Return (H W, 2 + C + F) positions, colours and extra features, over their deviations.
+
+    Args:
+        image: (H, W, C).
+        appearance: The kernel.
+        extra: (F, H, W) or None.
+    """
+    positions = _positions(image.shape[:2]) / appearance.xy_std
+    colours = image.reshape(-1, image.shape[2]) / appearance.rgb_std
+    columns: list[NDArray[Any]] = [positions, colours]
+    if extra is not None:
+        columns.append(extra.reshape(len(extra), -1).T / np.array(appearance.feature_stds))
+    return np.concatenate(columns, axis=1)
+
+
+def smoothness_features(size: tuple[int, int], smoothness: Smoothness) -> NDArray[np.float64]:
+    """Return (H W, 2) positions over their deviation."""
+    return _positions(size) / smoothness.xy_std
+
+
+def _positions(size: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return (H W, 2) points (x, y) in pixels, in reading order."""
+    y, x = np.mgrid[: size[0], : size[1]]
+    return np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float64)
