@@ -1,0 +1,278 @@
+"""The permutohedral lattice of an image, built by compiled code (Adams et al., EG 2010, Sec. 3).
+
+A pixel's features are lifted onto the hyperplane x . 1 = 0 of R^(d+1), where a lattice of simplices
+lies; the pixel belongs to one simplex and is a weighted mean of its d + 1 vertices. Vertex r of a
+simplex has integer coordinates that are all r modulo d + 1; the last follows from the others.
+
+A vertex is found by a 64-bit key that is linear in its coordinates, sum_i factor_i c_i, so that a
+step along an axis is an addition. The factors make a number in a mixed base where the ranges of the
+coordinates allow it, which is nearly always, and are random odd numbers otherwise.
+
+Every thread numbers the vertices of its own pixels; then the tables are joined. numba keeps the
+compiled code beside this file, or in the user's cache where that is read-only.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+__all__ = ["BLOCK", "compiled", "embed", "find_neighbours", "join", "renumber"]
+
+BLOCK = 32
+"""Pixels that are embedded at a time, so that LLVM computes them in vectors."""
+EMPTY = 0
+"""A slot of the table without a vertex; vertices count from 1, and row 0 of values stays 0."""
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile at the first call, without the GIL, kept on disk where a folder is writable."""
+    try:
+        result: Callable[..., Any] = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
+    except RuntimeError:  # no folder is writable: compile in every process
+        result = numba.njit(nogil=True, error_model="numpy")(function)
+    return result
+
+
+@compiled
+def embed(image, extra, columns, stds, factors, begin, end, vertices, weights):
+    """Number the vertices of some pixels and write where each pixel lies among them.
+
+    Args:
+        image: (H, W, C) uint8.
+        extra: (F, H, W) float32; F may be 0.
+        columns: Width of the strips in whose order pixels are counted.
+        stds: (2 + C + F,) float32 standard deviations of x, y, channels, features.
+        factors: (d + 1,) int64 of the keys; the last is 0.
+        begin: First pixel.
+        end: Pixel after the last.
+        vertices: (N, d + 1) int32, written between `begin` and `end`: numbers from 1.
+        weights: (N, d + 1) float32, written there: barycentric coordinates, summing to 1.
+
+    Returns:
+        keys (M + 1,) by number, the first unused.
+    """
+    d = stds.size
+    points = np.empty((d, BLOCK), np.float32)
+    key = np.empty((BLOCK, d + 1), np.int64)
+    scratch = np.empty((3, d + 1, BLOCK), np.float32)
+    ranks = np.empty((d + 1, BLOCK), np.int32)
+    last_key = np.zeros(d + 1, np.int64)
+    last_vertex = np.zeros(d + 1, np.int32)
+    table = new_table(2 * (end - begin))
+    keys = np.empty((end - begin) // 4 + 1024, np.int64)
+    count = 0
+    for start in range(begin, end, BLOCK):
+        size = min(BLOCK, end - start)
+        _read_points(image, extra, columns, stds, start, size, points)
+        _find_simplices(points, scratch, ranks)
+        _write_weights(scratch, ranks, weights[start : start + size])
+        _write_keys(scratch[1], ranks, factors, key)
+        for i in range(size):
+            for r in range(d + 1):
+                if key[i, r] != last_key[r] or last_vertex[r] == EMPTY:
+                    slot = find_slot(table, keys, key[i, r])
+                    if table[slot] == EMPTY:
+                        count += 1
+                        if count == keys.size:
+                            keys = _longer(keys)
+                            if table.size < 3 * keys.size:
+                                table = _refilled(keys, count)
+                                slot = find_slot(table, keys, key[i, r])
+                        keys[count] = key[i, r]
+                        table[slot] = count
+                    last_key[r] = key[i, r]
+                    last_vertex[r] = table[slot]
+                vertices[start + i, r] = last_vertex[r]
+    return keys[: count + 1]
+
+
+@compiled
+def new_table(entries):
+    """Return an empty table of at least twice as many slots, a power of two."""
+    size = 1024
+    while size < 2 * entries:
+        size *= 2
+    return np.zeros(size, np.int32)
+
+
+@compiled
+def find_slot(table, keys, key):
+    """Return the slot of a key, or the empty one where it belongs."""
+    mask = np.uint64(table.size - 1)
+    mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
+    slot = (mixed ^ (mixed >> np.uint64(32))) & mask
+    while table[slot] != EMPTY and keys[table[slot]] != key:
+        slot = (slot + np.uint64(1)) & mask
+    return slot
+
+
+@compiled
+def _longer(keys):
+    longer = np.empty(2 * keys.size, np.int64)
+    longer[: keys.size] = keys
+    return longer
+
+
+@compiled
+def _refilled(keys, count):
+    """Return a new table with the first keys in it."""
+    table = new_table(2 * keys.size)
+    for vertex in range(1, count):
+        table[find_slot(table, keys, keys[vertex])] = vertex
+    return table
+
+
+@compiled
+def _read_points(image, extra, columns, stds, start, size, points):
+    """Write the features of consecutive pixels, divided by their deviations."""
+    height, width, channels = image.shape
+    for i in range(size):
+        y, x = place(start + i, height, width, columns)
+        points[0, i] = x / stds[0]
+        points[1, i] = y / stds[1]
+        for c in range(channels):
+            points[2 + c, i] = image[y, x, c] / stds[2 + c]
+        for f in range(extra.shape[0]):
+            points[2 + channels + f, i] = extra[f, y, x] / stds[2 + channels + f]
+
+
+@compiled
+def place(number, height, width, columns):
+    """Return (y, x) of a pixel by its number: strip by strip, row by row within a strip."""
+    strip = number // (columns * height)
+    left = strip * columns
+    across = min(columns, width - left)
+    inside = number - left * height
+    return inside // across, left + inside % across
+
+
+@compiled
+def _find_simplices(points, scratch, ranks):
+    """Lift the points; write the residuals, the vertex of remainder 0 and the order of residuals.
+
+    Args:
+        points: (d, BLOCK).
+        scratch: (3, d + 1, BLOCK), written: lifted points, their nearest vertex 0, residuals.
+        ranks: (d + 1, BLOCK), written: how many residuals are larger.
+    """
+    d = points.shape[0]
+    lifted, nearest, residual = scratch[0], scratch[1], scratch[2]
+    sums = np.zeros(BLOCK, np.float32)
+    for j in range(d, 0, -1):  # E of Adams et al., p. 5, scaled to the deviation of the blur
+        scale = np.float32(np.sqrt(2 / 3) * (d + 1) / np.sqrt(j * (j + 1)))
+        for i in range(BLOCK):
+            coordinate = points[j - 1, i] * scale
+            lifted[j, i] = sums[i] - np.float32(j) * coordinate
+            sums[i] += coordinate
+    off = np.zeros(BLOCK, np.float32)
+    for i in range(BLOCK):
+        lifted[0, i] = sums[i]
+    for j in range(d + 1):
+        for i in range(BLOCK):
+            turns = np.rint(lifted[j, i] * np.float32(1 / (d + 1)))
+            nearest[j, i] = turns * np.float32(d + 1)
+            residual[j, i] = lifted[j, i] - nearest[j, i]
+            off[i] += turns
+    for j in range(d + 1):
+        for i in range(BLOCK):
+            ranks[j, i] = np.int32(off[i])
+        for k in range(d + 1):
+            if k < j:  # of equal residuals the first ranks first
+                for i in range(BLOCK):
+                    ranks[j, i] += np.int32(residual[k, i] >= residual[j, i])
+            elif k > j:
+                for i in range(BLOCK):
+                    ranks[j, i] += np.int32(residual[k, i] > residual[j, i])
+    for j in range(d + 1):  # a point that rounding took off the plane comes back
+        for i in range(BLOCK):
+            turn = np.int32(ranks[j, i] < 0) - np.int32(ranks[j, i] > d)
+            ranks[j, i] += turn * np.int32(d + 1)
+            nearest[j, i] += np.float32(turn * (d + 1))
+            residual[j, i] = lifted[j, i] - nearest[j, i]
+
+
+@compiled
+def _write_weights(scratch, ranks, weights):
+    """Write barycentric coordinates: differences of the sorted residuals."""
+    size, vertices = weights.shape
+    residual = scratch[2]
+    for i in range(size):
+        for r in range(vertices):
+            weights[i, r] = 0
+    down = np.float32(1 / vertices)
+    for i in range(size):
+        weights[i, 0] = 1
+        for j in range(vertices):
+            share = residual[j, i] * down
+            r = vertices - 1 - ranks[j, i]
+            weights[i, r] += share
+            weights[i, r + 1 if r + 1 < vertices else 0] -= share
+
+
+@compiled
+def _write_keys(nearest, ranks, factors, key):
+    """Write the keys of the vertices: from each to the next one coordinate turns back."""
+    vertices = factors.size
+    step = factors.sum()
+    factor_of_rank = np.empty(vertices, np.int64)
+    for i in range(BLOCK):
+        first = np.int64(0)
+        for j in range(vertices):
+            first += factors[j] * np.int64(nearest[j, i])
+            factor_of_rank[ranks[j, i]] = factors[j]
+        for r in range(vertices):
+            key[i, r] = first
+            first += step - vertices * factor_of_rank[vertices - 1 - r]
+
+
+@compiled
+def join(table, keys, count, others):
+    """Enter the keys of another part's vertices; return the number that each has from now on.
+
+    Args:
+        table: Slots for the joined vertices, large enough.
+        keys: (at least count + len(others) + 1,) joined keys, written.
+        count: Joined vertices so far.
+        others: (M + 1,) keys of the part.
+
+    Returns:
+        (M + 1,) int32 numbers, and the new count.
+    """
+    numbers = np.zeros(others.size, np.int32)
+    for vertex in range(1, others.size):
+        slot = find_slot(table, keys, others[vertex])
+        if table[slot] == EMPTY:
+            count += 1
+            keys[count] = others[vertex]
+            table[slot] = count
+        numbers[vertex] = table[slot]
+    return numbers, count
+
+
+@compiled
+def renumber(vertices, numbers, begin, end):
+    """Replace a part's numbers of vertices by the joined ones."""
+    for p in range(begin, end):
+        for r in range(vertices.shape[1]):
+            vertices[p, r] = numbers[vertices[p, r]]
+
+
+@compiled
+def find_neighbours(table, keys, step, before, after):
+    """Write each vertex's two neighbours along one axis; 0 where there is none.
+
+    Args:
+        table: Slots of all vertices.
+        keys: (M + 1,).
+        step: What one step along the axis adds to a key.
+        before: (M + 1,) int32 of zeros, written.
+        after: (M + 1,) int32, written.
+    """
+    after[0] = 0
+    for vertex in range(1, keys.size):
+        neighbour = table[find_slot(table, keys, keys[vertex] + step)]
+        after[vertex] = neighbour
+        before[neighbour] = vertex
+    before[0] = 0

@@ -1,0 +1,101 @@
+"""Maps of K labels to rows of K numbers and back, in compiled code.
+
+Pixels are counted strip by strip, row by row within a strip of the image, so that neighbours in
+both directions lie close in memory and use the same vertices of the lattice.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from atrous.crf.compiling import compiled
+from atrous.crf.rows import load, maximum, store, total
+
+__all__ = ["COLUMNS", "pack", "place", "unpack"]
+
+COLUMNS = 32
+"""Width of a strip."""
+
+
+@compiled
+def place(number: int, height: int, width: int) -> Any:
+    """Return (y, x, run): where a pixel lies, and how many follow it in its row of the strip."""
+    strip = number // (COLUMNS * height)
+    left = strip * COLUMNS
+    across = min(COLUMNS, width - left)
+    inside = number - left * height
+    y, x = inside // across, inside % across
+    return y, left + x, across - x
+
+
+@compiled
+def pack(
+    maps: np.ndarray,
+    labels: np.ndarray,
+    least: np.ndarray,
+    begin: int,
+    end: int,
+    rows: np.ndarray,
+    shape: tuple[int, ...],
+) -> Any:
+    """Bring probabilities into rows, raised to a least value and normalised.
+
+    Args:
+        maps: (K, H, W) floating.
+        labels: (L,) int64 numbers of the labels to take.
+        least: (1, padded L) float32 least values; 0 in the padding.
+        begin: First pixel.
+        end: Pixel after the last.
+        rows: (N, padded L) float32, written from `begin` to `end`.
+        shape: See `rows`.
+
+    Returns:
+        The least value, and the least and greatest sum of a pixel; NaN wins.
+    """
+    height, width = maps.shape[1:]
+    lowest, least_sum, most_sum = np.float32(1), np.float32(1), np.float32(1)
+    p = begin
+    while p < end:
+        y, x, run = place(p, height, width)
+        run = min(run, end - p)
+        for k in range(labels.size):
+            for i in range(run):
+                value = np.float32(maps[labels[k], y, x + i])
+                rows[p + i, k] = value
+                lowest = min(lowest, value)
+        for k in range(labels.size, rows.shape[1]):
+            for i in range(run):
+                rows[p + i, k] = 0
+        for i in range(p, p + run):
+            row = load(rows, i, shape)
+            whole = total(row)
+            if not whole >= least_sum:
+                least_sum = whole
+            if not whole <= most_sum:
+                most_sum = whole
+            row = maximum(row, load(least, 0, shape))
+            store(rows, i, (np.float32(1) / total(row)) * row)
+        p += run
+    return lowest, least_sum, most_sum
+
+
+@compiled
+def unpack(rows: np.ndarray, labels: np.ndarray, begin: int, end: int, maps: np.ndarray) -> None:
+    """Write rows back as maps.
+
+    Args:
+        rows: (N, padded L) float32.
+        labels: (L,) int64 numbers of the labels that the rows hold.
+        begin: First pixel.
+        end: Pixel after the last.
+        maps: (K, H, W), written.
+    """
+    height, width = maps.shape[1:]
+    p = begin
+    while p < end:
+        y, x, run = place(p, height, width)
+        run = min(run, end - p)
+        for k in range(labels.size):
+            for i in range(run):
+                maps[labels[k], y, x + i] = rows[p + i, k]
+        p += run
