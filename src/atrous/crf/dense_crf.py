@@ -153,7 +153,10 @@ class DenseCRF:
         count = len(self.appearance.feature_stds) if self.appearance else 0
         extra = check_features(features, count, size)
         matrix = self._matrix(len(maps))
-        q = self._exact(pixels, maps, extra, matrix)
+        if self.filter == "exact":
+            q: NDArray[Any] = self._exact(pixels, maps, extra, matrix)
+        else:
+            q = self._lattice(pixels, maps, extra, matrix)
         if isinstance(probabilities, Tensor):
             return torch.from_numpy(q).to(probabilities)
         return q.astype(probabilities.dtype, copy=False)
@@ -260,3 +263,50 @@ class DenseCRF:
             tolerance=self.tolerance,
         )
         return np.ascontiguousarray(q[0].T.numpy()).reshape(maps.shape)
+
+    def _lattice(
+        self,
+        image: NDArray[np.uint8],
+        maps: NDArray[np.floating],
+        extra: NDArray[np.float32] | None,
+        matrix: NDArray[np.float64] | None,
+    ) -> NDArray[np.float32]:
+        """Run mean field over the permutohedral lattice in float32, compiled."""
+        from atrous.crf import engine
+        from atrous.crf.lattice import build_lattice
+        from atrous.crf.threads import team_for
+
+        size = image.shape[0], image.shape[1]
+        labels = self._labels(maps)
+        with team_for(size[0] * size[1]) as team:
+            rows = engine.make_rows(maps, labels, team)
+            kernels = []
+            nothing = np.zeros((0, *size), np.float32)
+            for given in (self.appearance, self.smoothness):
+                if given is None or not given.weight:
+                    kernels.append(engine.no_kernel(len(rows), len(labels), team))
+                    continue
+                if isinstance(given, Appearance):
+                    stds = [given.rgb_std] * image.shape[2] + list(given.feature_stds)
+                    channels, maps_extra = image, nothing if extra is None else extra
+                else:
+                    stds, channels, maps_extra = [], image[..., :0], nothing
+                stds = np.array([given.xy_std, given.xy_std, *stds], np.float32)
+                lattice = build_lattice(channels, maps_extra, stds, team)
+                kernels.append(
+                    engine.make_kernel(
+                        lattice, given.weight, len(labels), self.normalization, self.exclude_self, team
+                    )
+                )
+            prices = None if matrix is None else matrix[np.ix_(labels, labels)].astype(np.float32)
+            if self.iterations:
+                rows = engine.infer(
+                    rows, *kernels, prices,
+                    iterations=self.iterations, damping=self.damping, tolerance=self.tolerance, team=team,
+                )
+            q = (np.zeros if len(labels) < len(maps) else np.empty)(maps.shape, np.float32)
+            engine.write_maps(rows, labels, q, team)
+        return q
+
+    def _labels(self, maps):
+        return np.arange(len(maps))

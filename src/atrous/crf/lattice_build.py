@@ -8,17 +8,17 @@ A vertex is found by a 64-bit key that is linear in its coordinates, sum_i facto
 step along an axis is an addition. The factors make a number in a mixed base where the ranges of the
 coordinates allow it, which is nearly always, and are random odd numbers otherwise.
 
-Every thread numbers the vertices of its own pixels; then the tables are joined. numba keeps the
-compiled code beside this file, or in the user's cache where that is read-only.
+Every thread numbers the vertices of its own pixels; then the tables are joined.
 """
 
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 
-__all__ = ["BLOCK", "compiled", "embed", "find_neighbours", "join", "renumber"]
+from atrous.crf.compiling import compiled
+from atrous.crf.packing import place
+
+__all__ = ["BLOCK", "embed", "find_neighbours", "find_slot", "join", "new_table", "renumber"]
 
 BLOCK = 32
 """Pixels that are embedded at a time, so that LLVM computes them in vectors."""
@@ -26,23 +26,22 @@ EMPTY = 0
 """A slot of the table without a vertex; vertices count from 1, and row 0 of values stays 0."""
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile at the first call, without the GIL, kept on disk where a folder is writable."""
-    try:
-        result: Callable[..., Any] = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
-    except RuntimeError:  # no folder is writable: compile in every process
-        result = numba.njit(nogil=True, error_model="numpy")(function)
-    return result
-
-
 @compiled
-def embed(image, extra, columns, stds, factors, begin, end, vertices, weights):
+def embed(
+    image: np.ndarray,
+    extra: np.ndarray,
+    stds: np.ndarray,
+    factors: np.ndarray,
+    begin: int,
+    end: int,
+    vertices: np.ndarray,
+    weights: np.ndarray,
+) -> Any:
     """Number the vertices of some pixels and write where each pixel lies among them.
 
     Args:
         image: (H, W, C) uint8.
         extra: (F, H, W) float32; F may be 0.
-        columns: Width of the strips in whose order pixels are counted.
         stds: (2 + C + F,) float32 standard deviations of x, y, channels, features.
         factors: (d + 1,) int64 of the keys; the last is 0.
         begin: First pixel.
@@ -65,7 +64,7 @@ def embed(image, extra, columns, stds, factors, begin, end, vertices, weights):
     count = 0
     for start in range(begin, end, BLOCK):
         size = min(BLOCK, end - start)
-        _read_points(image, extra, columns, stds, start, size, points)
+        _read_points(image, extra, stds, start, size, points)
         _find_simplices(points, scratch, ranks)
         _write_weights(scratch, ranks, weights[start : start + size])
         _write_keys(scratch[1], ranks, factors, key)
@@ -89,7 +88,7 @@ def embed(image, extra, columns, stds, factors, begin, end, vertices, weights):
 
 
 @compiled
-def new_table(entries):
+def new_table(entries: int) -> Any:
     """Return an empty table of at least twice as many slots, a power of two."""
     size = 1024
     while size < 2 * entries:
@@ -98,7 +97,7 @@ def new_table(entries):
 
 
 @compiled
-def find_slot(table, keys, key):
+def find_slot(table: np.ndarray, keys: np.ndarray, key: int) -> Any:
     """Return the slot of a key, or the empty one where it belongs."""
     mask = np.uint64(table.size - 1)
     mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
@@ -109,14 +108,14 @@ def find_slot(table, keys, key):
 
 
 @compiled
-def _longer(keys):
+def _longer(keys: np.ndarray) -> Any:
     longer = np.empty(2 * keys.size, np.int64)
     longer[: keys.size] = keys
     return longer
 
 
 @compiled
-def _refilled(keys, count):
+def _refilled(keys: np.ndarray, count: int) -> Any:
     """Return a new table with the first keys in it."""
     table = new_table(2 * keys.size)
     for vertex in range(1, count):
@@ -125,11 +124,18 @@ def _refilled(keys, count):
 
 
 @compiled
-def _read_points(image, extra, columns, stds, start, size, points):
+def _read_points(
+    image: np.ndarray,
+    extra: np.ndarray,
+    stds: np.ndarray,
+    start: int,
+    size: int,
+    points: np.ndarray,
+) -> None:
     """Write the features of consecutive pixels, divided by their deviations."""
     height, width, channels = image.shape
     for i in range(size):
-        y, x = place(start + i, height, width, columns)
+        y, x, _ = place(start + i, height, width)
         points[0, i] = x / stds[0]
         points[1, i] = y / stds[1]
         for c in range(channels):
@@ -139,17 +145,7 @@ def _read_points(image, extra, columns, stds, start, size, points):
 
 
 @compiled
-def place(number, height, width, columns):
-    """Return (y, x) of a pixel by its number: strip by strip, row by row within a strip."""
-    strip = number // (columns * height)
-    left = strip * columns
-    across = min(columns, width - left)
-    inside = number - left * height
-    return inside // across, left + inside % across
-
-
-@compiled
-def _find_simplices(points, scratch, ranks):
+def _find_simplices(points: np.ndarray, scratch: np.ndarray, ranks: np.ndarray) -> None:
     """Lift the points; write the residuals, the vertex of remainder 0 and the order of residuals.
 
     Args:
@@ -194,7 +190,7 @@ def _find_simplices(points, scratch, ranks):
 
 
 @compiled
-def _write_weights(scratch, ranks, weights):
+def _write_weights(scratch: np.ndarray, ranks: np.ndarray, weights: np.ndarray) -> None:
     """Write barycentric coordinates: differences of the sorted residuals."""
     size, vertices = weights.shape
     residual = scratch[2]
@@ -212,7 +208,9 @@ def _write_weights(scratch, ranks, weights):
 
 
 @compiled
-def _write_keys(nearest, ranks, factors, key):
+def _write_keys(
+    nearest: np.ndarray, ranks: np.ndarray, factors: np.ndarray, key: np.ndarray
+) -> None:
     """Write the keys of the vertices: from each to the next one coordinate turns back."""
     vertices = factors.size
     step = factors.sum()
@@ -228,7 +226,7 @@ def _write_keys(nearest, ranks, factors, key):
 
 
 @compiled
-def join(table, keys, count, others):
+def join(table: np.ndarray, keys: np.ndarray, count: int, others: np.ndarray) -> Any:
     """Enter the keys of another part's vertices; return the number that each has from now on.
 
     Args:
@@ -252,7 +250,7 @@ def join(table, keys, count, others):
 
 
 @compiled
-def renumber(vertices, numbers, begin, end):
+def renumber(vertices: np.ndarray, numbers: np.ndarray, begin: int, end: int) -> None:
     """Replace a part's numbers of vertices by the joined ones."""
     for p in range(begin, end):
         for r in range(vertices.shape[1]):
@@ -260,19 +258,19 @@ def renumber(vertices, numbers, begin, end):
 
 
 @compiled
-def find_neighbours(table, keys, step, before, after):
-    """Write each vertex's two neighbours along one axis; 0 where there is none.
+def find_neighbours(
+    table: np.ndarray, keys: np.ndarray, step: int, neighbours: np.ndarray
+) -> None:
+    """Write each vertex's neighbours on both sides along one axis; 0 where there is none.
 
     Args:
         table: Slots of all vertices.
         keys: (M + 1,).
         step: What one step along the axis adds to a key.
-        before: (M + 1,) int32 of zeros, written.
-        after: (M + 1,) int32, written.
+        neighbours: (2, M + 1) int32 of zeros, written.
     """
-    after[0] = 0
     for vertex in range(1, keys.size):
         neighbour = table[find_slot(table, keys, keys[vertex] + step)]
-        after[vertex] = neighbour
-        before[neighbour] = vertex
-    before[0] = 0
+        neighbours[0, vertex] = neighbour
+        if neighbour != EMPTY:
+            neighbours[1, neighbour] = vertex

@@ -1,0 +1,54 @@
+"""Sharing compiled loops among threads: they hold no GIL, so plain threads do."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import TypeVar
+
+import torch
+
+__all__ = ["Team", "team_for"]
+
+Result = TypeVar("Result")
+
+MOST = 8
+"""Every thread splats to vertices of its own, so memory grows with their number."""
+SMALL = 2**14
+"""Below so many pixels a second thread costs more than it saves."""
+
+
+class Team:
+    """A number of threads that take the same steps together; use it in a `with` statement."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.helpers = ThreadPoolExecutor(size - 1) if size > 1 else None
+
+    def __enter__(self) -> "Team":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.helpers is not None:
+            self.helpers.shutdown()
+
+    def cuts(self, count: int, first: int = 0) -> list[tuple[int, int]]:
+        """Return (begin, end) of each thread's share of the numbers from `first`."""
+        edges = [first + count * part // self.size for part in range(self.size + 1)]
+        return list(zip(edges[:-1], edges[1:], strict=True))
+
+    def run(self, task: Callable[[int], Result]) -> list[Result]:
+        """Call `task(part)` for every part at once; return the results in order."""
+        if self.helpers is None:
+            return [task(0)]
+        others = [self.helpers.submit(task, part) for part in range(1, self.size)]
+        return [task(0), *(other.result() for other in others)]
+
+
+def team_for(pixels: int) -> Team:
+    """Return a team of as many threads as torch may use, at most 8, or 1 for a small image."""
+    return Team(1 if pixels < SMALL else min(torch.get_num_threads(), MOST))
