@@ -15,19 +15,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from atrous.crf.gaussian import ExactGaussian, appearance_features, smoothness_features
 from atrous.crf.inputs import (
     check_features,
     check_image,
     check_probabilities,
     label_probabilities,
-    normalise_probabilities,
     to_numpy,
 )
-from atrous.crf.mean_field import mean_field
-from atrous.crf.normalise import Normalised
 from atrous.crf.parameters import NORMALIZATIONS, Appearance, Normalization, Smoothness
 from atrous.crf.published import PUBLISHED
+from atrous.crf.solve import Scene, solve_compiled, solve_exactly
 from atrous.errors import InputError, unknown
 
 __all__ = ["DenseCRF"]
@@ -152,11 +149,8 @@ class DenseCRF:
         maps = check_probabilities(probabilities, size)
         count = len(self.appearance.feature_stds) if self.appearance else 0
         extra = check_features(features, count, size)
-        matrix = self._matrix(len(maps))
-        if self.filter == "exact":
-            q: NDArray[Any] = self._exact(pixels, maps, extra, matrix)
-        else:
-            q = self._lattice(pixels, maps, extra, matrix)
+        scene = Scene(pixels, maps, extra, self._matrix(len(maps)))
+        q: NDArray[Any] = (solve_exactly if self.filter == "exact" else solve_compiled)(self, scene)
         if isinstance(probabilities, Tensor):
             return torch.from_numpy(q).to(probabilities)
         return q.astype(probabilities.dtype, copy=False)
@@ -224,89 +218,3 @@ class DenseCRF:
                 f"{(num_classes, num_classes)} finite numbers"
             )
         return matrix
-
-    def _exact(
-        self,
-        image: NDArray[np.uint8],
-        probabilities: NDArray[np.floating],
-        extra: NDArray[np.float32] | None,
-        matrix: NDArray[np.float64] | None,
-    ) -> NDArray[np.float64]:
-        """Run mean field over exact filters in float64."""
-        maps = normalise_probabilities(probabilities)
-        rows = torch.from_numpy(maps.reshape(len(maps), -1).T.copy())[None]  # (1, N, K)
-        points: list[tuple[float, NDArray[np.float64]]] = []
-        if self.appearance and self.appearance.weight:
-            found = appearance_features(image, self.appearance, extra)
-            points.append((self.appearance.weight, found))
-        if self.smoothness and self.smoothness.weight:
-            size = image.shape[0], image.shape[1]
-            points.append((self.smoothness.weight, smoothness_features(size, self.smoothness)))
-        kernels = [
-            (
-                Normalised(
-                    ExactGaussian(torch.from_numpy(features)[None]),
-                    rows[..., :1],
-                    self.normalization,
-                    self.exclude_self,
-                ),
-                weight,
-            )
-            for weight, features in points
-        ]
-        q = mean_field(
-            rows,
-            kernels,
-            None if matrix is None else torch.from_numpy(matrix),
-            iterations=self.iterations,
-            damping=self.damping,
-            tolerance=self.tolerance,
-        )
-        return np.ascontiguousarray(q[0].T.numpy()).reshape(maps.shape)
-
-    def _lattice(
-        self,
-        image: NDArray[np.uint8],
-        maps: NDArray[np.floating],
-        extra: NDArray[np.float32] | None,
-        matrix: NDArray[np.float64] | None,
-    ) -> NDArray[np.float32]:
-        """Run mean field over the permutohedral lattice in float32, compiled."""
-        from atrous.crf import engine
-        from atrous.crf.lattice import build_lattice
-        from atrous.crf.threads import team_for
-
-        size = image.shape[0], image.shape[1]
-        labels = self._labels(maps)
-        with team_for(size[0] * size[1]) as team:
-            rows = engine.make_rows(maps, labels, team)
-            kernels = []
-            nothing = np.zeros((0, *size), np.float32)
-            for given in (self.appearance, self.smoothness):
-                if given is None or not given.weight:
-                    kernels.append(engine.no_kernel(len(rows), len(labels), team))
-                    continue
-                if isinstance(given, Appearance):
-                    stds = [given.rgb_std] * image.shape[2] + list(given.feature_stds)
-                    channels, maps_extra = image, nothing if extra is None else extra
-                else:
-                    stds, channels, maps_extra = [], image[..., :0], nothing
-                stds = np.array([given.xy_std, given.xy_std, *stds], np.float32)
-                lattice = build_lattice(channels, maps_extra, stds, team)
-                kernels.append(
-                    engine.make_kernel(
-                        lattice, given.weight, len(labels), self.normalization, self.exclude_self, team
-                    )
-                )
-            prices = None if matrix is None else matrix[np.ix_(labels, labels)].astype(np.float32)
-            if self.iterations:
-                rows = engine.infer(
-                    rows, *kernels, prices,
-                    iterations=self.iterations, damping=self.damping, tolerance=self.tolerance, team=team,
-                )
-            q = (np.zeros if len(labels) < len(maps) else np.empty)(maps.shape, np.float32)
-            engine.write_maps(rows, labels, q, team)
-        return q
-
-    def _labels(self, maps):
-        return np.arange(len(maps))

@@ -1,6 +1,7 @@
 """Mean field on the CPU: the compiled passes of `iteration`, shared among threads."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,9 @@ def make_kernel(
 def no_kernel(pixels: int, num_labels: int, team: Team) -> Kernel:
     """Return a kernel that sends nothing."""
     lattice = Lattice(
-        np.zeros((pixels, 0), np.int32), np.zeros((pixels, 0), np.float32), np.zeros((0, 2, 1), np.int32)
+        np.zeros((pixels, 0), np.int32),
+        np.zeros((pixels, 0), np.float32),
+        np.zeros((0, 2, 1), np.int32),
     )
     size = 1, LANES * len(shape_of(num_labels))
     nothing = np.zeros(pixels, np.float32)
@@ -127,7 +130,7 @@ def infer(
     rows: Array,
     first: Kernel,
     second: Kernel,
-    prices: Array | None,
+    prices: NDArray[np.float64] | None,
     *,
     iterations: int,
     damping: float,
@@ -169,9 +172,9 @@ def infer(
         return change
 
     team.run(lambda t: start(rows, first.argument(t), second.argument(t), *cuts[t], shape))
-    for iteration in range(iterations):
+    for iteration in range(1, iterations + 1):
         _blur(kernels, team, shape)
-        changes = team.run(lambda t, last=iteration + 1 == iterations: pass_on(t, last))
+        changes = team.run(partial(pass_on, is_last=iteration == iterations))
         if max(changes) <= tolerance:
             break
     return marginals
@@ -187,10 +190,10 @@ def _blur(kernels: tuple[Kernel, ...], team: Team, shape: tuple[int, ...]) -> No
                 kernel.blur(axis, *shares[t], shape)
 
     for axis in range(max(len(kernel.lattice.neighbours) for kernel in kernels)):
-        team.run(lambda t, axis=axis: along(t, axis))
+        team.run(partial(along, axis=axis))
 
 
-def _signed(prices: Array | None, padded: int) -> Array:
+def _signed(prices: NDArray[np.float64] | None, padded: int) -> Array:
     """Return (K, padded K) what a neighbour's label adds to each label's message.
 
     The padding repeats label 0, so that it never has the highest message.

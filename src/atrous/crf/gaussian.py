@@ -3,8 +3,6 @@
 Features are divided by their standard deviation, so every kernel is exp(-|f_i - f_j|^2 / 2).
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
@@ -62,21 +60,19 @@ class ExactGaussian(Gaussian):
 
 
 def appearance_features(
-    image: NDArray[np.uint8], appearance: Appearance, extra: NDArray[np.float32] | None = None
+    image: NDArray[np.uint8], appearance: Appearance, extra: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     """Return (H W, 2 + C + F) positions, colours and extra features, over their deviations.
 
     Args:
         image: (H, W, C).
         appearance: The kernel.
-        extra: (F, H, W) or None.
+        extra: (F, H, W), F from 0.
     """
     positions = _positions(image.shape[:2]) / appearance.xy_std
     colours = image.reshape(-1, image.shape[2]) / appearance.rgb_std
-    columns: list[NDArray[Any]] = [positions, colours]
-    if extra is not None:
-        columns.append(extra.reshape(len(extra), -1).T / np.array(appearance.feature_stds))
-    return np.concatenate(columns, axis=1)
+    others = extra.reshape(len(extra), positions.shape[0]).T / np.array(appearance.feature_stds)
+    return np.concatenate([positions, colours, others], axis=1)
 
 
 def smoothness_features(size: tuple[int, int], smoothness: Smoothness) -> NDArray[np.float64]:

@@ -86,14 +86,14 @@ def check_probabilities(
 
 def check_features(
     features: NDArray[Any] | Tensor | None, count: int, size: tuple[int, int]
-) -> NDArray[np.float32] | None:
-    """Return the extra feature maps as (F, H, W) float32, or None.
+) -> NDArray[np.float32]:
+    """Return the extra feature maps as (F, H, W) float32; without maps F is 0.
 
     Raises:
         InputError: Another number of maps than `feature_stds`, another size, NaN or infinity.
     """
     if features is None and count == 0:
-        return None
+        return np.zeros((0, *size), np.float32)
     shape = None if features is None else tuple(features.shape)
     if features is None or shape != (count, *size):
         raise InputError(

@@ -36,7 +36,7 @@ class Lattice:
     @property
     def num_vertices(self) -> int:
         """M."""
-        return self.neighbours.shape[2] - 1
+        return int(self.neighbours.shape[2]) - 1
 
     def mass(self, team: Team) -> NDArray[np.float32]:
         """Return (N,) row sums of the filter splat, blur, slice."""
@@ -82,9 +82,7 @@ def build_lattice(
     vertices = np.empty((count, corners), np.int32)
     weights = np.empty((count, corners), np.float32)
     cuts = team.cuts(count)
-    found = team.run(
-        lambda t: embed(image, extra, stds, factors, *cuts[t], vertices, weights)
-    )
+    found = team.run(lambda t: embed(image, extra, stds, factors, *cuts[t], vertices, weights))
     most = sum(len(keys) for keys in found)
     keys, table, total = np.zeros(most, np.int64), new_table(most), 0
     for part, part_keys in enumerate(found):

@@ -22,6 +22,8 @@ __all__ = ["BLOCK", "embed", "find_neighbours", "find_slot", "join", "new_table"
 
 BLOCK = 32
 """Pixels that are embedded at a time, so that LLVM computes them in vectors."""
+FEW = 4096
+"""Vertices that a table begins with; a small table stays in the processor's cache."""
 EMPTY = 0
 """A slot of the table without a vertex; vertices count from 1, and row 0 of values stays 0."""
 
@@ -57,10 +59,9 @@ def embed(
     key = np.empty((BLOCK, d + 1), np.int64)
     scratch = np.empty((3, d + 1, BLOCK), np.float32)
     ranks = np.empty((d + 1, BLOCK), np.int32)
-    last_key = np.zeros(d + 1, np.int64)
-    last_vertex = np.zeros(d + 1, np.int32)
-    table = new_table(2 * (end - begin))
-    keys = np.empty((end - begin) // 4 + 1024, np.int64)
+    last = np.zeros(d + 1, np.int32)
+    keys = np.zeros(FEW, np.int64)
+    table = new_table(FEW)
     count = 0
     for start in range(begin, end, BLOCK):
         size = min(BLOCK, end - start)
@@ -68,23 +69,46 @@ def embed(
         _find_simplices(points, scratch, ranks)
         _write_weights(scratch, ranks, weights[start : start + size])
         _write_keys(scratch[1], ranks, factors, key)
-        for i in range(size):
-            for r in range(d + 1):
-                if key[i, r] != last_key[r] or last_vertex[r] == EMPTY:
-                    slot = find_slot(table, keys, key[i, r])
-                    if table[slot] == EMPTY:
-                        count += 1
-                        if count == keys.size:
-                            keys = _longer(keys)
-                            if table.size < 3 * keys.size:
-                                table = _refilled(keys, count)
-                                slot = find_slot(table, keys, key[i, r])
-                        keys[count] = key[i, r]
-                        table[slot] = count
-                    last_key[r] = key[i, r]
-                    last_vertex[r] = table[slot]
-                vertices[start + i, r] = last_vertex[r]
+        while count + key.size >= keys.size:
+            keys = _longer(keys)
+            table = _refilled(keys, count)
+        count = _number(table, keys, count, key, last, vertices[start : start + size])
     return keys[: count + 1]
+
+
+@compiled
+def _number(
+    table: np.ndarray,
+    keys: np.ndarray,
+    count: int,
+    key: np.ndarray,
+    last: np.ndarray,
+    vertices: np.ndarray,
+) -> Any:
+    """Write the numbers of some pixels' vertices; new keys are entered.
+
+    Args:
+        table: Slots of the vertices so far, with room.
+        keys: Their keys, with room.
+        count: Vertices so far.
+        key: (at least n, d + 1) keys to find.
+        last: (d + 1,) numbers of the pixel before, which are most often those of the next.
+        vertices: (n, d + 1), written.
+
+    Returns:
+        Vertices from now on.
+    """
+    for i in range(vertices.shape[0]):
+        for r in range(vertices.shape[1]):
+            if last[r] == EMPTY or keys[last[r]] != key[i, r]:
+                slot = find_slot(table, keys, key[i, r])
+                if table[slot] == EMPTY:
+                    count += 1
+                    keys[count] = key[i, r]
+                    table[slot] = count
+                last[r] = table[slot]
+            vertices[i, r] = last[r]
+    return count
 
 
 @compiled
@@ -109,16 +133,17 @@ def find_slot(table: np.ndarray, keys: np.ndarray, key: int) -> Any:
 
 @compiled
 def _longer(keys: np.ndarray) -> Any:
-    longer = np.empty(2 * keys.size, np.int64)
-    longer[: keys.size] = keys
+    longer = np.zeros(2 * keys.size, np.int64)
+    for vertex in range(keys.size):  # a slice would compile two seconds longer
+        longer[vertex] = keys[vertex]
     return longer
 
 
 @compiled
 def _refilled(keys: np.ndarray, count: int) -> Any:
     """Return a new table with the first keys in it."""
-    table = new_table(2 * keys.size)
-    for vertex in range(1, count):
+    table = new_table(keys.size)
+    for vertex in range(1, count + 1):
         table[find_slot(table, keys, keys[vertex])] = vertex
     return table
 
@@ -258,9 +283,7 @@ def renumber(vertices: np.ndarray, numbers: np.ndarray, begin: int, end: int) ->
 
 
 @compiled
-def find_neighbours(
-    table: np.ndarray, keys: np.ndarray, step: int, neighbours: np.ndarray
-) -> None:
+def find_neighbours(table: np.ndarray, keys: np.ndarray, step: int, neighbours: np.ndarray) -> None:
     """Write each vertex's neighbours on both sides along one axis; 0 where there is none.
 
     Args:

@@ -15,7 +15,7 @@ __all__ = ["mean_field"]
 
 
 def mean_field(
-    probabilities: Tensor,
+    log_probabilities: Tensor,
     kernels: Sequence[tuple[Normalised, Tensor | float]],
     compatibility: Tensor | None = None,
     *,
@@ -23,10 +23,10 @@ def mean_field(
     damping: float = 0.0,
     tolerance: float = 0.0,
 ) -> Tensor:
-    """Return the marginals Q after some iterations.
+    """Return the logarithms of the marginals Q after some iterations.
 
     Args:
-        probabilities: (B, N, K) positive, normalised; the unary is their negative logarithm.
+        log_probabilities: (B, N, K) minus the unary energies, up to a constant per pixel.
         kernels: Filters with their weights: a scalar, or (K,) one per label.
         compatibility: (K, K) price of label l beside label l'; None is Potts, where paying for
             the others' mass is receiving for one's own.
@@ -35,17 +35,17 @@ def mean_field(
         tolerance: Stop as soon as no probability moves by more than this; 0 never stops.
 
     Returns:
-        (B, N, K), summing to 1 over K.
+        (B, N, K); their exponentials sum to 1 over K.
     """
-    log_probabilities = probabilities.log()
-    q = probabilities
+    log_q = log_probabilities.log_softmax(-1)
     for _ in range(iterations):
+        q = log_q.exp()
         message = sum((weight * kernel(q) for kernel, weight in kernels), torch.zeros_like(q))
         if compatibility is not None:
             message = -message @ compatibility.T
-        new = (log_probabilities + message).softmax(-1)
-        new = damping * q + (1 - damping) * new if damping else new
-        if tolerance and (new - q).abs().max() <= tolerance:
-            return new
-        q = new
-    return q
+        log_q = (log_probabilities + message).log_softmax(-1)
+        if damping:
+            log_q = (damping * q + (1 - damping) * log_q.exp()).log()
+        if tolerance and (log_q.exp() - q).abs().max() <= tolerance:
+            break
+    return log_q

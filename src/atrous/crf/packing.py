@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from atrous.crf.compiling import compiled
-from atrous.crf.rows import load, maximum, store, total
+from atrous.crf.rows import highest, load, maximum, store, total
 
 __all__ = ["COLUMNS", "pack", "place", "unpack"]
 
@@ -41,7 +41,7 @@ def pack(
     """Bring probabilities into rows, raised to a least value and normalised.
 
     Args:
-        maps: (K, H, W) floating.
+        maps: (K, H, W) float32, contiguous.
         labels: (L,) int64 numbers of the labels to take.
         least: (1, padded L) float32 least values; 0 in the padding.
         begin: First pixel.
@@ -50,24 +50,18 @@ def pack(
         shape: See `rows`.
 
     Returns:
-        The least value, and the least and greatest sum of a pixel; NaN wins.
+        The least value or 0, and the least and greatest sum of a pixel; NaN wins.
     """
     height, width = maps.shape[1:]
-    lowest, least_sum, most_sum = np.float32(1), np.float32(1), np.float32(1)
+    lowest, least_sum, most_sum = np.float32(0), np.float32(1), np.float32(1)
     p = begin
     while p < end:
         y, x, run = place(p, height, width)
         run = min(run, end - p)
-        for k in range(labels.size):
-            for i in range(run):
-                value = np.float32(maps[labels[k], y, x + i])
-                rows[p + i, k] = value
-                lowest = min(lowest, value)
-        for k in range(labels.size, rows.shape[1]):
-            for i in range(run):
-                rows[p + i, k] = 0
+        _spread(maps, labels, y, x, run, rows, p)
         for i in range(p, p + run):
             row = load(rows, i, shape)
+            lowest = min(lowest, -highest(np.float32(-1) * row))
             whole = total(row)
             if not whole >= least_sum:
                 least_sum = whole
@@ -88,14 +82,43 @@ def unpack(rows: np.ndarray, labels: np.ndarray, begin: int, end: int, maps: np.
         labels: (L,) int64 numbers of the labels that the rows hold.
         begin: First pixel.
         end: Pixel after the last.
-        maps: (K, H, W), written.
+        maps: (K, H, W) float32, contiguous, written.
     """
     height, width = maps.shape[1:]
     p = begin
     while p < end:
         y, x, run = place(p, height, width)
         run = min(run, end - p)
-        for k in range(labels.size):
-            for i in range(run):
-                maps[labels[k], y, x + i] = rows[p + i, k]
+        _collect(rows, p, labels, y, x, run, maps)
         p += run
+
+
+@compiled
+def _spread(
+    maps: np.ndarray, labels: np.ndarray, y: int, x: int, run: int, rows: np.ndarray, p: int
+) -> None:
+    """Copy consecutive pixels of (K, H, W) maps into rows from row `p` on."""
+    source, target = maps.reshape(-1), rows.reshape(-1)
+    padded, count = np.uint64(rows.shape[1]), np.uint64(run)  # unsigned: no negative indices
+    first = np.uint64(p) * padded
+    for k in range(labels.size):
+        begin = np.uint64((labels[k] * maps.shape[1] + y) * maps.shape[2] + x)
+        for i in range(count):
+            target[first + np.uint64(k) + i * padded] = source[begin + i]
+    for k in range(labels.size, rows.shape[1]):
+        for i in range(count):
+            target[first + np.uint64(k) + i * padded] = 0
+
+
+@compiled
+def _collect(
+    rows: np.ndarray, p: int, labels: np.ndarray, y: int, x: int, run: int, maps: np.ndarray
+) -> None:
+    """Copy rows from row `p` on to consecutive pixels of (K, H, W) maps."""
+    source, target = rows.reshape(-1), maps.reshape(-1)
+    padded, count = np.uint64(rows.shape[1]), np.uint64(run)
+    first = np.uint64(p) * padded
+    for k in range(labels.size):
+        begin = np.uint64((labels[k] * maps.shape[1] + y) * maps.shape[2] + x)
+        for i in range(count):
+            target[begin + i] = source[first + np.uint64(k) + i * padded]

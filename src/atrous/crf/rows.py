@@ -67,12 +67,18 @@ class _RowModel(models.PrimitiveModel):  # type: ignore[misc]  # numba has no ty
         super().__init__(manager, row, ir.ArrayType(CHUNK, row.chunks))
 
 
+def _operation(build: Callable[..., Any]) -> Callable[..., Any]:
+    """Make an operation of compiled code out of what writes its instructions."""
+    operation: Callable[..., Any] = intrinsic(build)
+    return operation
+
+
 def shape_of(num_labels: int) -> tuple[int, ...]:
     """Return the zeros that stand for a row of so many labels, padded to whole chunks."""
     return (0,) * -(-num_labels // LANES)
 
 
-@intrinsic
+@_operation
 def zeros(typing: Any, shape: Any) -> Any:
     """Return a row of zeros: `zeros(shape)`."""
     row = RowType(len(shape))
@@ -83,7 +89,7 @@ def zeros(typing: Any, shape: Any) -> Any:
     return row(shape), build
 
 
-@intrinsic
+@_operation
 def load(typing: Any, values: Any, index: Any, shape: Any) -> Any:
     """Read a row: `load(values, index, shape)`."""
     row = RowType(len(shape))
@@ -95,7 +101,7 @@ def load(typing: Any, values: Any, index: Any, shape: Any) -> Any:
     return row(values, index, shape), build
 
 
-@intrinsic
+@_operation
 def store(typing: Any, values: Any, index: Any, row: Any) -> Any:
     """Write a row: `store(values, index, row)`."""
 
@@ -108,7 +114,7 @@ def store(typing: Any, values: Any, index: Any, row: Any) -> Any:
     return types.void(values, index, row), build
 
 
-@intrinsic
+@_operation
 def add_to(typing: Any, values: Any, index: Any, weight: Any, row: Any) -> Any:
     """Add a weighted row in memory: `add_to(values, index, weight, row)`."""
 
@@ -125,7 +131,7 @@ def add_to(typing: Any, values: Any, index: Any, weight: Any, row: Any) -> Any:
     return types.void(values, index, types.float32, row), build
 
 
-@intrinsic
+@_operation
 def exponential(typing: Any, row: Any) -> Any:
     """Return exp of every number; meant for numbers up to 0."""
 
@@ -136,7 +142,7 @@ def exponential(typing: Any, row: Any) -> Any:
     return row(row), build
 
 
-@intrinsic
+@_operation
 def maximum(typing: Any, left: Any, right: Any) -> Any:
     """Return the larger of two rows, number by number."""
 
@@ -147,29 +153,29 @@ def maximum(typing: Any, left: Any, right: Any) -> Any:
     return left(left, right), build
 
 
-@intrinsic
+@_operation
 def highest(typing: Any, row: Any) -> Any:
     """Return the largest number of a row."""
     return types.float32(row), _reduction(row, _larger)
 
 
-@intrinsic
+@_operation
 def total(typing: Any, row: Any) -> Any:
     """Return the sum of a row."""
     return types.float32(row), _reduction(row, _sum)
 
 
-@intrinsic
+@_operation
 def _add(typing: Any, left: Any, right: Any) -> Any:
     return left(left, right), _pairwise(left, "fadd")
 
 
-@intrinsic
+@_operation
 def _multiply(typing: Any, left: Any, right: Any) -> Any:
     return left(left, right), _pairwise(left, "fmul")
 
 
-@intrinsic
+@_operation
 def _filled(typing: Any, number: Any, like: Any) -> Any:
     """Return a row like another with one number everywhere."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from types import TracebackType
 from typing import TypeVar
 
@@ -39,7 +40,7 @@ class Team:
     def cuts(self, count: int, first: int = 0) -> list[tuple[int, int]]:
         """Return (begin, end) of each thread's share of the numbers from `first`."""
         edges = [first + count * part // self.size for part in range(self.size + 1)]
-        return list(zip(edges[:-1], edges[1:], strict=True))
+        return list(pairwise(edges))
 
     def run(self, task: Callable[[int], Result]) -> list[Result]:
         """Call `task(part)` for every part at once; return the results in order."""
