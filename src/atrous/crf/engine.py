@@ -167,7 +167,7 @@ def infer(
             send(*arguments, *cuts[t], is_last, shape)
             return np.inf
         change: float = send_keeping(
-            *arguments, marginals, own, table, np.float32(damping), *cuts[t], shape
+            *arguments, (marginals, own, table, np.float32(damping)), *cuts[t], shape
         )
         return change
 

@@ -89,10 +89,7 @@ def send_keeping(
     rows: np.ndarray,
     first: Any,
     second: Any,
-    marginals: np.ndarray,
-    own: np.ndarray,
-    prices: np.ndarray,
-    damping: np.float32,
+    kept: tuple[np.ndarray, np.ndarray, np.ndarray, np.float32],
     begin: int,
     end: int,
     shape: tuple[int, ...],
@@ -103,11 +100,10 @@ def send_keeping(
         rows: (N, padded K) the unary.
         first: One kernel, as the module says.
         second: The other kernel.
-        marginals: (N, padded K) of the last iteration; overwritten by the new ones.
-        own: (N,) share of its own marginals that a pixel's message loses.
-        prices: (K, padded K) minus the price that a neighbour's label l puts on every label, or
-            (0, padded K) for Potts.
-        damping: Share of the last marginals that stays.
+        kept: (marginals, own, prices, damping). The last iteration's marginals (N, padded K),
+            overwritten by the new ones; (N,) share of its own that a pixel's message loses;
+            (K, padded K) minus the price that a neighbour's label puts on every label, or
+            (0, padded K) for Potts; share of the last marginals that stays.
         begin: First pixel.
         end: Pixel after the last.
         shape: See `rows`.
@@ -115,6 +111,7 @@ def send_keeping(
     Returns:
         The largest change of a marginal.
     """
+    marginals, own, prices, damping = kept
     message_of = np.empty((1, rows.shape[1]), np.float32)
     change = np.float32(0)
     first[6][:] = 0

@@ -78,7 +78,7 @@ def build_lattice(
     count, corners = height * width, len(stds) + 1
     extra = extra - extra.min(axis=(1, 2), keepdims=True) if len(extra) else extra
     spans = [width - 1, height - 1, *[255] * channels, *(values.max() for values in extra)]
-    factors = key_factors(np.array(spans, np.float64) / stds)
+    factors = key_factors(np.array(spans, np.float64) / stds)[:-1]
     vertices = np.empty((count, corners), np.int32)
     weights = np.empty((count, corners), np.float32)
     cuts = team.cuts(count)
@@ -102,14 +102,16 @@ def build_lattice(
     return Lattice(vertices, weights, neighbours)
 
 
-def key_factors(spans: NDArray[np.float64]) -> NDArray[np.int64]:
+def key_factors(spans: NDArray[np.float64], images: int = 1) -> NDArray[np.int64]:
     """Return the factors of a vertex's coordinates in its 64-bit key; see `lattice_build`.
 
     Args:
         spans: (d,) greatest value of each feature, in deviations; the least is 0.
+        images: How many images share the keys.
 
     Returns:
-        (d + 1,); the last is 0, since the last coordinate follows from the others.
+        (d + 2,): of the d + 1 coordinates, 0 for the last, which follows from the others; and of
+        the image's number.
 
     Raises:
         InputError: The features are too far apart.
@@ -125,10 +127,11 @@ def key_factors(spans: NDArray[np.float64]) -> NDArray[np.int64]:
     above = np.cumsum(spans_lifted[::-1])[::-1]
     below = np.append(0, i[1:] * spans_lifted[:-1])
     sizes = np.ceil(above + below) + 4 * (d + 1)  # a simplex and a step beyond on either side
-    if np.log2(sizes).sum() < 62:
-        return np.append(np.cumprod(np.append(1, sizes[:-1])), 0).astype(np.int64)
-    random = np.random.default_rng(d).integers(-(2**62), 2**62, d) * 2 + 1
-    return np.append(random, 0)
+    if np.log2(sizes).sum() + np.log2(images) < 62:
+        factors = np.cumprod(np.append(1, sizes)).astype(np.int64)
+    else:
+        factors = np.random.default_rng(d).integers(-(2**62), 2**62, d + 1) * 2 + 1
+    return np.concatenate([factors[:-1], [0], factors[-1:]])
 
 
 def lattice_gain(d: int) -> float:

@@ -1,8 +1,4 @@
-"""The permutohedral lattice of an image, built by compiled code (Adams et al., EG 2010, Sec. 3).
-
-A pixel's features are lifted onto the hyperplane x . 1 = 0 of R^(d+1), where a lattice of simplices
-lies; the pixel belongs to one simplex and is a weighted mean of its d + 1 vertices. Vertex r of a
-simplex has integer coordinates that are all r modulo d + 1; the last follows from the others.
+"""Building the permutohedral lattice of an image in compiled code: numbering its vertices.
 
 A vertex is found by a 64-bit key that is linear in its coordinates, sum_i factor_i c_i, so that a
 step along an axis is an addition. The factors make a number in a mixed base where the ranges of the
@@ -16,12 +12,17 @@ from typing import Any
 import numpy as np
 
 from atrous.crf.compiling import compiled
-from atrous.crf.packing import place
+from atrous.crf.simplices import (
+    BLOCK,
+    find_simplices,
+    lift,
+    read_points,
+    write_keys,
+    write_weights,
+)
 
-__all__ = ["BLOCK", "embed", "find_neighbours", "find_slot", "join", "new_table", "renumber"]
+__all__ = ["embed", "find_neighbours", "find_slot", "join", "new_table", "renumber"]
 
-BLOCK = 32
-"""Pixels that are embedded at a time, so that LLVM computes them in vectors."""
 FEW = 4096
 """Vertices that a table begins with; a small table stays in the processor's cache."""
 EMPTY = 0
@@ -55,9 +56,10 @@ def embed(
         keys (M + 1,) by number, the first unused.
     """
     d = stds.size
-    points = np.empty((d, BLOCK), np.float32)
+    points = np.zeros((d, BLOCK), np.float32)  # a last block that is not full computes them too
     key = np.empty((BLOCK, d + 1), np.int64)
-    scratch = np.empty((3, d + 1, BLOCK), np.float32)
+    lifted = np.empty((d + 1, BLOCK), np.float32)
+    nearest, residual = np.empty_like(lifted), np.empty_like(lifted)
     ranks = np.empty((d + 1, BLOCK), np.int32)
     last = np.zeros(d + 1, np.int32)
     keys = np.zeros(FEW, np.int64)
@@ -65,10 +67,11 @@ def embed(
     count = 0
     for start in range(begin, end, BLOCK):
         size = min(BLOCK, end - start)
-        _read_points(image, extra, stds, start, size, points)
-        _find_simplices(points, scratch, ranks)
-        _write_weights(scratch, ranks, weights[start : start + size])
-        _write_keys(scratch[1], ranks, factors, key)
+        read_points(image, extra, stds, start, size, points)
+        lift(points, lifted)
+        find_simplices(lifted, nearest, residual, ranks)
+        write_weights(residual, ranks, weights[start : start + size])
+        write_keys(nearest, ranks, factors, key)
         while count + key.size >= keys.size:
             keys = _longer(keys)
             table = _refilled(keys, count)
@@ -146,108 +149,6 @@ def _refilled(keys: np.ndarray, count: int) -> Any:
     for vertex in range(1, count + 1):
         table[find_slot(table, keys, keys[vertex])] = vertex
     return table
-
-
-@compiled
-def _read_points(
-    image: np.ndarray,
-    extra: np.ndarray,
-    stds: np.ndarray,
-    start: int,
-    size: int,
-    points: np.ndarray,
-) -> None:
-    """Write the features of consecutive pixels, divided by their deviations."""
-    height, width, channels = image.shape
-    for i in range(size):
-        y, x, _ = place(start + i, height, width)
-        points[0, i] = x / stds[0]
-        points[1, i] = y / stds[1]
-        for c in range(channels):
-            points[2 + c, i] = image[y, x, c] / stds[2 + c]
-        for f in range(extra.shape[0]):
-            points[2 + channels + f, i] = extra[f, y, x] / stds[2 + channels + f]
-
-
-@compiled
-def _find_simplices(points: np.ndarray, scratch: np.ndarray, ranks: np.ndarray) -> None:
-    """Lift the points; write the residuals, the vertex of remainder 0 and the order of residuals.
-
-    Args:
-        points: (d, BLOCK).
-        scratch: (3, d + 1, BLOCK), written: lifted points, their nearest vertex 0, residuals.
-        ranks: (d + 1, BLOCK), written: how many residuals are larger.
-    """
-    d = points.shape[0]
-    lifted, nearest, residual = scratch[0], scratch[1], scratch[2]
-    sums = np.zeros(BLOCK, np.float32)
-    for j in range(d, 0, -1):  # E of Adams et al., p. 5, scaled to the deviation of the blur
-        scale = np.float32(np.sqrt(2 / 3) * (d + 1) / np.sqrt(j * (j + 1)))
-        for i in range(BLOCK):
-            coordinate = points[j - 1, i] * scale
-            lifted[j, i] = sums[i] - np.float32(j) * coordinate
-            sums[i] += coordinate
-    off = np.zeros(BLOCK, np.float32)
-    for i in range(BLOCK):
-        lifted[0, i] = sums[i]
-    for j in range(d + 1):
-        for i in range(BLOCK):
-            turns = np.rint(lifted[j, i] * np.float32(1 / (d + 1)))
-            nearest[j, i] = turns * np.float32(d + 1)
-            residual[j, i] = lifted[j, i] - nearest[j, i]
-            off[i] += turns
-    for j in range(d + 1):
-        for i in range(BLOCK):
-            ranks[j, i] = np.int32(off[i])
-        for k in range(d + 1):
-            if k < j:  # of equal residuals the first ranks first
-                for i in range(BLOCK):
-                    ranks[j, i] += np.int32(residual[k, i] >= residual[j, i])
-            elif k > j:
-                for i in range(BLOCK):
-                    ranks[j, i] += np.int32(residual[k, i] > residual[j, i])
-    for j in range(d + 1):  # a point that rounding took off the plane comes back
-        for i in range(BLOCK):
-            turn = np.int32(ranks[j, i] < 0) - np.int32(ranks[j, i] > d)
-            ranks[j, i] += turn * np.int32(d + 1)
-            nearest[j, i] += np.float32(turn * (d + 1))
-            residual[j, i] = lifted[j, i] - nearest[j, i]
-
-
-@compiled
-def _write_weights(scratch: np.ndarray, ranks: np.ndarray, weights: np.ndarray) -> None:
-    """Write barycentric coordinates: differences of the sorted residuals."""
-    size, vertices = weights.shape
-    residual = scratch[2]
-    for i in range(size):
-        for r in range(vertices):
-            weights[i, r] = 0
-    down = np.float32(1 / vertices)
-    for i in range(size):
-        weights[i, 0] = 1
-        for j in range(vertices):
-            share = residual[j, i] * down
-            r = vertices - 1 - ranks[j, i]
-            weights[i, r] += share
-            weights[i, r + 1 if r + 1 < vertices else 0] -= share
-
-
-@compiled
-def _write_keys(
-    nearest: np.ndarray, ranks: np.ndarray, factors: np.ndarray, key: np.ndarray
-) -> None:
-    """Write the keys of the vertices: from each to the next one coordinate turns back."""
-    vertices = factors.size
-    step = factors.sum()
-    factor_of_rank = np.empty(vertices, np.int64)
-    for i in range(BLOCK):
-        first = np.int64(0)
-        for j in range(vertices):
-            first += factors[j] * np.int64(nearest[j, i])
-            factor_of_rank[ranks[j, i]] = factors[j]
-        for r in range(vertices):
-            key[i, r] = first
-            first += step - vertices * factor_of_rank[vertices - 1 - r]
 
 
 @compiled

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
 from numba import types
 from numba.extending import intrinsic, models, overload, register_model
 
@@ -62,9 +62,10 @@ class RowType(types.Type):
 
 
 @register_model(RowType)
-class _RowModel(models.PrimitiveModel):  # type: ignore[misc]  # numba has no types
+class _RowModel(models.PrimitiveModel):
     def __init__(self, manager: Any, row: RowType) -> None:
-        super().__init__(manager, row, ir.ArrayType(CHUNK, row.chunks))
+        chunks = ir.ArrayType(CHUNK, row.chunks)
+        super().__init__(manager, row, chunks)  # type: ignore[no-untyped-call]  # numba has no types
 
 
 def _operation(build: Callable[..., Any]) -> Callable[..., Any]:
@@ -284,7 +285,7 @@ def _exponential(builder: Any, chunk: Any) -> Any:
     rounded = builder.fadd(exponent, _constant(ROUNDER))
     whole = builder.fsub(rounded, _constant(ROUNDER))
     fraction = builder.fsub(exponent, whole)
-    *others, power = (_constant(c) for c in POWERS.coef)
+    *others, power = (_constant(float(c)) for c in POWERS.coef)
     for coefficient in reversed(others):
         power = builder.fadd(builder.fmul(power, fraction, flags=FUSE), coefficient, flags=FUSE)
     shift = ir.Constant(INTEGERS, [23] * LANES)  # the exponent of a float32 begins at bit 23
