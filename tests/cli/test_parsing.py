@@ -227,3 +227,36 @@ def test_a_faulty_file_is_answered_in_one_line(
         file.write_bytes(content)
 
     assert message in refusal("unet", "--config", str(file))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bare:
+    """An option that may stand alone."""
+
+    inputs: tuple[str, ...] = field(default=(), metadata={"positional": True})
+    """Files."""
+    crf: Literal["stored", "deeplab"] | None = field(default=None, metadata={"bare": "stored"})
+    """Alone or with a name."""
+
+
+@pytest.mark.parametrize(
+    ("words", "crf", "inputs"),
+    [
+        ([], None, ()),
+        (["--crf"], "stored", ()),
+        (["--crf", "a.jpg", "b.jpg"], "stored", ("a.jpg", "b.jpg")),
+        (["--crf", "deeplab", "a.jpg"], "deeplab", ("a.jpg",)),
+        (["a.jpg", "--crf=deeplab"], "deeplab", ("a.jpg",)),
+        (["a.jpg", "--crf", "--inputs", "b.jpg"], "stored", ("b.jpg",)),
+    ],
+)
+def test_a_flag_may_stand_alone(words: list[str], crf: str | None, inputs: tuple[str]) -> None:
+    config = parse("try", Bare, words)
+
+    assert config.crf == crf
+    assert set(inputs) <= set(config.inputs)
+
+
+def test_the_misspelt_value_of_a_flag_that_may_stand_alone_is_no_file() -> None:
+    with pytest.raises(UsageError, match=r"--crf is 'deeplap', but must be .*did you mean deeplab"):
+        parse("try", Bare, ["--crf", "deeplap"])

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from atrous.evaluation import bootstrap_interval
+from atrous.evaluation.bootstrap import gain_interval, mean_interval
 from atrous.evaluation.scores import mean_iou
 
 
@@ -72,3 +73,28 @@ def test_counts_per_class_say_all_that_the_matrices_did(matrices):
     drawn = [np.tensordot(draw, matrices, 1) for draw in draws]
     low, high = np.quantile([mean_iou(matrix) for matrix in drawn], [0.025, 0.975])
     assert interval(matrices) == (low, high)
+
+
+def test_a_gain_is_judged_on_the_same_draws():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(50, 1000, (30, 3))
+    hits = (truth * rng.uniform(0.1, 0.9, (30, 1))).astype(np.int64)  # hard and easy images
+    before, after = (hits, truth, truth), (hits + truth // 50, truth, truth)
+
+    low, high = gain_interval(before, after)
+
+    assert 0 < low < high < 0.05  # though each score alone moves by far more
+    alone = bootstrap_interval(*after)
+    assert alone[1] - alone[0] > 3 * (high - low)
+    assert gain_interval(before, before) == (0, 0)
+
+
+def test_the_interval_of_a_mean_is_that_of_the_normal_distribution():
+    values = np.random.default_rng(3).normal(5, 2, 400)
+
+    low, high = mean_interval(values, resamples=4000)
+
+    error = values.std() / np.sqrt(400)
+    assert low == pytest.approx(values.mean() - 1.96 * error, abs=0.15 * error)
+    assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.15 * error)
+    assert np.isnan(mean_interval(values[:1])).all()

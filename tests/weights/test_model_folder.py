@@ -14,7 +14,7 @@ from atrous.errors import InputError
 from atrous.labels import LabelSet
 from atrous.models import MODELS
 from atrous.ops import Normalization
-from atrous.weights import create_model, load, read_model_config, save
+from atrous.weights import create_model, load, read_model_config, save, store_crf
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -297,3 +297,28 @@ def test_the_header_repeats_the_config(tmp_path):
     save(small_model(), tmp_path)
     with safe_open(tmp_path / WEIGHTS, framework="pt") as file:
         assert file.metadata() == {"atrous": (tmp_path / CONFIG).read_text()}
+
+
+def test_what_a_search_found_for_the_crf_is_kept_beside_the_same_weights(tmp_path):
+    save(small_model(), tmp_path)
+    weights = (tmp_path / WEIGHTS).read_bytes()
+    found = {"parameters": {"iterations": 5, "appearance": None}, "helps": True}
+    assert load(tmp_path).crf is None
+
+    store_crf(tmp_path, found)
+    model = load(tmp_path)
+
+    assert model.crf == found
+    assert (tmp_path / WEIGHTS).read_bytes() == weights
+    save(model, tmp_path / "again")
+    assert load(tmp_path / "again").crf == found
+
+
+def test_a_folder_that_cannot_take_a_crf_says_so(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    save(small_model(), tmp_path)
+    monkeypatch.setattr("atrous.weights.model_folder.write_text", full)
+    with pytest.raises(InputError, match=r"cannot write .*No space left.*not stored"):
+        store_crf(tmp_path, {})

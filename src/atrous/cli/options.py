@@ -4,7 +4,8 @@ A field is an option: its name with dashes is the flag, its annotation the type,
 under it the help. `field(metadata={"positional": True})` makes it an argument without a flag as
 well (in field order; the last one takes all that is left if it is a tuple). Blank lines between
 the fields separate groups in the help, unless one stands above every field;
-`metadata={"metavar": "IMAGE"}` names the value. A field `json: bool` follows `--json`. A field
+`metadata={"metavar": "IMAGE"}` names the value; with `metadata={"bare": "stored"}` the flag may
+stand alone and then has that value. A field `json: bool` follows `--json`. A field
 with `metadata={"typed_names": True}` is no option: it gets the names of those that were typed.
 """
 
@@ -34,6 +35,8 @@ class Option:
     positional: bool
     opens_group: bool
     metavar: str
+    bare: str = ""
+    """What the flag means without a value; "" where it needs one."""
 
     @property
     def flag(self) -> str:
@@ -92,6 +95,7 @@ def options_of(config: type) -> tuple[Option, ...]:
             positional=bool(field.metadata.get("positional")),
             opens_group=sentences[field.name][1],
             metavar=field.metadata.get("metavar") or _metavar(field, kinds[field.name]),
+            bare=field.metadata.get("bare", ""),
         )
         for field in dataclasses.fields(config)
         if field.name != typed_names_field(config)

@@ -106,6 +106,8 @@ class _Words:
         if option.is_switch:
             is_plain = "=" not in word and rest[:1] not in (["true"], ["false"])
             return {name: "true" if is_plain else self._value(flag, "true|false", word, rest)}
+        if option.bare and "=" not in word and not _is_choice(option, rest[:1]):
+            return {name: option.bare}
         value = self._value(flag, option.metavar, word, rest)
         if error := foreign_value(value) if "." in value else None:
             raise error
@@ -162,6 +164,14 @@ class _Words:
                 flags = [option.flag for option in self._options.values()]
                 raise unknown_option(f"--{str(key).replace('_', '-')}", flags, self._command)
             yield name, value if isinstance(value, str) else json.dumps(value)
+
+
+def _is_choice(option: Option, following: list[str]) -> bool:
+    """Tell the value of a flag that may stand alone from the argument after it."""
+    word = "".join(following)
+    if word in option.choices:
+        return True
+    return bool(closest(word, option.choices)) and not Path(word).exists()  # misspelt
 
 
 def _as_yaml(option: Option, text: str) -> str:

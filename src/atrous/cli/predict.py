@@ -53,7 +53,7 @@ def _go_on(result: BatchResult, config: PredictConfig) -> str:
         words += ["--scales", ",".join(map(str, config.scales))]
     if config.tile is not None:
         words += ["--tile", str(config.tile)]
-    for name, default in (("device", "auto"), ("precision", "fp32")):
+    for name, default in (("crf", None), ("device", "auto"), ("precision", "fp32")):
         if getattr(config, name) != default:
             words += [f"--{name}", getattr(config, name)]
     return shlex.join([*words, "--resume"])

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from atrous.errors import InputError
+from atrous.inference.config import CRF_OPTION, CRFChoice
 
 __all__ = ["EvaluateConfig"]
 
@@ -32,6 +33,8 @@ class EvaluateConfig:
     """Average with the prediction of the mirror image."""
     tile: int | None = None
     """Side of the windows that an image is cut into, 0 for none; 1024 above 4 megapixels."""
+    crf: CRFChoice | None = field(default=None, metadata=CRF_OPTION)
+    """Sharpen with a dense CRF: the one that crf-search found, or deeplab, pydensecrf, ..."""
     device: str = "auto"
     """auto, cpu or cuda."""
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -41,10 +44,15 @@ class EvaluateConfig:
         """Require something to score.
 
         Raises:
-            InputError: Neither or both of model and predictions.
+            InputError: Neither or both of model and predictions, or a CRF for finished masks.
         """
         if (self.model is None) == (self.predictions is None):
             came = "both came" if self.model is not None else "neither came"
             raise InputError(
                 f"{came}: give either a model, or --predictions with a folder of masks"
+            )
+        if self.crf is not None and self.predictions is not None:
+            raise InputError(
+                "--crf needs a model's probabilities, but finished masks came; "
+                "sharpen them one by one with: atrous crf IMAGE MASK"
             )

@@ -6,7 +6,22 @@ from typing import Literal
 
 from atrous.errors import InputError
 
-__all__ = ["PredictConfig"]
+__all__ = ["CRF_OPTION", "CRFChoice", "PredictConfig"]
+
+CRFChoice = Literal[
+    "stored",
+    "deeplab",
+    "deeplab_mat",
+    "deeplab_bin",
+    "deeplab_pytorch",
+    "pydensecrf",
+    "crf_rnn",
+    "krahenbuhl_koltun",
+]
+"""`stored`: what `atrous crf-search` left in the model folder; the rest: `atrous.crf.PUBLISHED`."""
+
+CRF_OPTION = {"bare": "stored", "metavar": "[NAME]"}
+"""How the command line takes it: `--crf` alone, or with one of the names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +48,8 @@ class PredictConfig:
     """Average with the prediction of the mirror image."""
     tile: int | None = None
     """Side of the windows that an image is cut into, 0 for none; 1024 above 4 megapixels."""
+    crf: CRFChoice | None = field(default=None, metadata=CRF_OPTION)
+    """Sharpen with a dense CRF: the one that crf-search found, or deeplab, pydensecrf, ..."""
     device: str = "auto"
     """auto, cpu or cuda."""
     precision: Literal["fp32", "bf16"] = "fp32"

@@ -2,6 +2,8 @@
 
 from typing import Literal, Protocol
 
+from atrous.inference.config import CRFChoice
+from atrous.inference.crf_settings import open_crf
 from atrous.inference.predictor import Predictor
 from atrous.weights import load
 
@@ -24,6 +26,10 @@ class PredictorOptions(Protocol):
         """Side of the windows in pixels; None: automatic, 0: whole images."""
 
     @property
+    def crf(self) -> CRFChoice | None:
+        """Which dense CRF sharpens, None for none."""
+
+    @property
     def device(self) -> str:
         """auto, cpu or cuda."""
 
@@ -36,13 +42,16 @@ def open_predictor(model: str, options: PredictorOptions) -> Predictor:
     """Load a model folder or a named model and make it a predictor.
 
     Raises:
-        InputError: There is no such model, or an option is outside its range.
+        InputError: There is no such model, an option is outside its range, or the model
+            holds no CRF that was asked for.
     """
+    network = load(model)
     return Predictor(
-        load(model),
+        network,
         scales=options.scales,
         flip=options.flip,
         tile=options.tile,
+        crf=None if options.crf is None else open_crf(options.crf, network),
         device=options.device,
         precision=options.precision,
     )

@@ -13,10 +13,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from atrous.errors import InputError, is_out_of_memory, unknown
+from atrous.inference.crf_settings import stamp
 from atrous.inference.images import open_image
 from atrous.inference.merging import merge
 from atrous.inference.segmentation import Segmentation, to_rgb, uncertainty
-from atrous.inference.tiling import Block, Tiling, tiled
+from atrous.inference.tiling import WHOLE_PIXELS, Block, Tiling, tiled
 from atrous.models.segmentation_model import SegmentationModel
 from atrous.ops import normalise, resize, upsample_argmax
 
@@ -39,6 +40,9 @@ class Predictor:
     goes through the network in overlapping windows of 1024, whose probabilities are blended
     (`atrous.inference.tiling`). A window has no context but its own; in particular, features that
     a network pools over the whole image are those of the window.
+
+    A CRF sees the whole image up to 4 194 304 pixels, however the network was fed, and as many as
+    the network beyond: there each window is sharpened before they are blended.
 
     Args:
         model: Any `SegmentationModel`, also one in training: its train/eval modes are restored
@@ -107,7 +111,7 @@ class Predictor:
         pixels = open_image(image, self.channels)
         merged = None
         with evaluating(self.model), self._memory_named(*pixels.shape[:2]):
-            if probabilities or self.crf is not None:
+            if probabilities or self._crf_sees_whole(*pixels.shape[:2]):
                 merged = self._probabilities(pixels)
                 labels = merged.argmax(0).astype(np.uint8)
             else:
@@ -141,7 +145,7 @@ class Predictor:
             "flip": self.flip,
             "tile": list(self.tiling.window) if self.tiling.window else None,
             "whole_pixels": self.tiling.whole_pixels,
-            "crf": type(self.crf).__name__ if self.crf is not None else None,
+            "crf": stamp(self.crf),
         }
 
     def _labels(self, pixels: np.ndarray) -> NDArray[np.uint8]:
@@ -168,7 +172,9 @@ class Predictor:
             rows, columns = block.shape[1:]
             merged[:, top : top + rows, left : left + columns] = block.cpu().numpy()
             del block
-        return merged if self.crf is None else self.crf(to_rgb(pixels), merged)
+        if self.crf is not None and self._crf_sees_whole(height, width):
+            return self.crf(to_rgb(pixels), merged)
+        return merged
 
     def _room(self, shape: tuple[int, int, int]) -> NDArray[np.float32]:
         """Return an array for probabilities (K, H, W); no tile makes these smaller."""
@@ -187,7 +193,18 @@ class Predictor:
         if window is None or self.tiling.keeps_whole(*pixels.shape[:2]):
             yield 0, 0, self._merge(pixels)
         else:
-            yield from tiled(pixels, window, self._merge)
+            apart = self.crf is not None and not self._crf_sees_whole(*pixels.shape[:2])
+            yield from tiled(pixels, window, self._sharpened if apart else self._merge)
+
+    def _crf_sees_whole(self, height: int, width: int) -> bool:
+        """Return whether a CRF works on the merged probabilities: windows bound its memory too."""
+        fits = height * width <= WHOLE_PIXELS or self.tiling.keeps_whole(height, width)
+        return self.crf is not None and fits
+
+    def _sharpened(self, pixels: np.ndarray) -> Tensor:
+        """Return the probabilities of one window after a CRF that sees this window alone."""
+        assert self.crf is not None
+        return torch.from_numpy(self.crf(to_rgb(pixels), self._merge(pixels).cpu().numpy()))
 
     def _merge(self, pixels: np.ndarray) -> Tensor:
         """Return the probabilities (K, h, w) of one window, averaged over scales and flips."""

@@ -75,6 +75,9 @@ class SegmentationModel(nn.Module):
     """Factor on the size of an image before the network sees it: what it was trained at. The
     predictor applies it; `score` and `forward` take images that have been resized already."""
 
+    crf: Mapping[str, object] | None = None
+    """What `atrous crf-search` found for these weights: parameters and gain, JSON values."""
+
     align_corners: bool = False
     """Corner convention of the final upsampling: ours, or that of the weights it holds."""
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from atrous.weights.create import check_model, create_model
     from atrous.weights.encoder_weights import load_encoder_weights
     from atrous.weights.model_config import ModelConfig
-    from atrous.weights.model_folder import load, read_model_config, save
+    from atrous.weights.model_folder import load, read_model_config, save, store_crf
     from atrous.weights.origin import weights_origin
     from atrous.weights.sources import WeightsUnreachable
     from atrous.weights.start import check_start, start_from
@@ -24,6 +24,7 @@ __all__ = [
     "read_model_config",
     "save",
     "start_from",
+    "store_crf",
     "weights_origin",
 ]
 
@@ -40,6 +41,7 @@ __getattr__ = lazy(
         "read_model_config": "model_folder",
         "save": "model_folder",
         "start_from": "start",
+        "store_crf": "model_folder",
         "weights_origin": "origin",
     },
 )

@@ -24,7 +24,7 @@ from atrous.weights.model_config import MAX_CHARACTERS, ModelConfig
 from atrous.weights.sources import CONFIG_FILE, WEIGHTS_FILE, find_model
 from atrous.weights.tensor_files import SUFFIXES, read_metadata, read_tensors
 
-__all__ = ["load", "read_model_config", "save"]
+__all__ = ["load", "read_model_config", "save", "store_crf"]
 
 HEADER_KEY = "atrous"  # one key only: safetensors writes several in a random order
 
@@ -69,6 +69,7 @@ def save(
         metrics or {},
         licence,
         input_scale=model.input_scale,
+        crf=model.crf,
     )
     config = dataclasses.replace(config, fingerprint=_fingerprint(config, tensors))
     text = config.to_json()
@@ -113,7 +114,7 @@ def load(source: str | Path, **options: Option) -> SegmentationModel:
     except InputError as error:
         raise InputError(f"{folder}: {error}") from error
     model.label_set, model.normalization = config.label_set, config.normalization
-    model.input_scale = config.input_scale
+    model.input_scale, model.crf = config.input_scale, config.crf
     return model.eval()
 
 
@@ -137,6 +138,22 @@ def read_model_config(source: str | Path) -> ModelConfig:
     with path.open(encoding="utf-8", errors="replace") as file:
         outer = _parse(file.read(MAX_CHARACTERS + 1), path)
     return outer if inner is None or inner.fingerprint == outer.fingerprint else inner
+
+
+def store_crf(folder: Path, crf: Mapping[str, object]) -> None:
+    """Write what a search found into `config.json` of a model folder; the weights stay as they are.
+
+    Raises:
+        InputError: It is no model folder of ours, or cannot be written.
+    """
+    config = dataclasses.replace(read_model_config(folder), crf=crf)
+    try:
+        write_text(folder / CONFIG_FILE, config.to_json())
+    except OSError as error:
+        raise InputError(
+            f"cannot write {folder / CONFIG_FILE} ({error.strerror or error}); the CRF's "
+            "parameters are not stored: make the folder writable and search again"
+        ) from error
 
 
 def _is_ours(path: Path) -> bool:
