@@ -86,6 +86,30 @@ COMMANDS: dict[str, Command] = {
         out_of_memory="lower --tile (512, say)",
         go_on="go on with --resume",
     ),
+    "crf": Command(
+        module="atrous.cli.crf",
+        config="atrous.inference.sharpen_config:SharpenConfig",
+        purpose="sharpen any mask with its image",
+        examples=(
+            ("crf photo.jpg mask.png", "mask-crf.png beside it, in the mask's own form"),
+            ("crf photo.jpg mask.png --confidence 0.5", "trust the mask less"),
+            ("crf photo.jpg mask.png --fill", "void pixels get a class, too"),
+        ),
+        out_of_memory="cut the image and the mask into smaller files",
+        go_on="run it again",
+    ),
+    "crf-search": Command(
+        module="atrous.cli.crf_search",
+        config="atrous.evaluation.crf_search_config:CRFSearchConfig",
+        purpose="find the CRF that suits a model, and whether it helps",
+        examples=(
+            ("crf-search runs/NAME/model --data FOLDER", "store the best parameters"),
+            ("crf-search MODEL --data FOLDER --images 30", "sooner, with a wider interval"),
+            ("predict MODEL photos --crf", "then use them"),
+        ),
+        out_of_memory="lower --tile (512, say) or --images",
+        go_on="run it again",
+    ),
     "explain": Command(
         module="atrous.cli.explain",
         config="atrous.cli.explain:ExplainConfig",

@@ -6,10 +6,9 @@ from typing import Literal
 
 from atrous.errors import InputError
 
-__all__ = ["CRF_OPTION", "CRFChoice", "PredictConfig"]
+__all__ = ["CRF_OPTION", "CRFChoice", "PredictConfig", "PublishedCRF"]
 
-CRFChoice = Literal[
-    "stored",
+PublishedCRF = Literal[
     "deeplab",
     "deeplab_mat",
     "deeplab_bin",
@@ -18,7 +17,10 @@ CRFChoice = Literal[
     "crf_rnn",
     "krahenbuhl_koltun",
 ]
-"""`stored`: what `atrous crf-search` left in the model folder; the rest: `atrous.crf.PUBLISHED`."""
+"""The names of `atrous.crf.PUBLISHED`, for commands that have not loaded it yet."""
+
+CRFChoice = Literal["stored", PublishedCRF]
+"""`stored` is what `atrous crf-search` left in the model folder."""
 
 CRF_OPTION = {"bare": "stored", "metavar": "[NAME]"}
 """How the command line takes it: `--crf` alone, or with one of the names."""
