@@ -10,6 +10,7 @@ from atrous.models import MODELS, build_model
 from atrous.weights.blueprint import blueprint
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "lineage" / "README.md"
+PAPERS = sorted(path for path in PAGE.parent.glob("*.md") if path != PAGE)
 ROWS = re.findall(r"\| `(\w+)\((.*?)\)` \| ([\d.,]+ ?M?) \| ([\d,]+) \|", PAGE.read_text())
 FIELDS = {"encoder_name", "in_channels", "classes"}
 UNIT = {"M": 1e6, "": 1.0}
@@ -40,3 +41,15 @@ def test_a_row_is_what_is_counted_and_what_was_published(
 
 def test_every_network_has_a_row() -> None:
     assert {name for name, *_ in ROWS} == set(MODELS)
+
+
+@pytest.mark.parametrize("page", PAPERS, ids=lambda page: page.stem)
+def test_every_page_shows_the_picture_that_its_script_draws(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    (picture,) = re.findall(r"!\[.+\]\((\.\./images/lineage/.+)\)", text)
+    (script,) = re.findall(r"\((\.\./\.\./examples/lineage/.+\.py)\)", text)
+
+    assert (page.parent / picture).stem == page.stem
+    assert (page.parent / picture).is_file()
+    assert (page.parent / script).name == f"plot_{page.stem}.py"
+    assert (page.parent / script).is_file()
