@@ -43,6 +43,7 @@ class MobileNetV2(nn.Module):
             (torchvision); "same" pads as TensorFlow does, whose weights want it.
         even_dilation: Dilate the first unit of a dilated stage like the others.
         last_layer: Keep the 1x1 layer of 1280 channels (features 18).
+        stages: How many are kept; 5 is all.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class MobileNetV2(nn.Module):
         padding: Padding = "symmetric",
         even_dilation: bool = False,
         last_layer: bool = False,
+        stages: int = 5,
     ) -> None:
         super().__init__()
         channels = _rounded(32 * width)
@@ -82,10 +84,12 @@ class MobileNetV2(nn.Module):
         if last_layer:
             before, channels = channels, _rounded(1280 * max(1.0, width))
             layers.append(_ConvNormAct(before, channels, 1))
-        self.features = nn.Sequential(*layers)
-        self.channels = (*(_rounded(c * width) for c in (16, 24, 32, 96)), channels)
-        self.strides = tuple(min(stride, output_stride) for stride in (2, 4, 8, 16, 32))
-        self.output_stride = output_stride
+        ends = (*_STAGE_ENDS, len(layers) - 1)
+        all_channels = (*(_rounded(c * width) for c in (16, 24, 32, 96)), channels)
+        self.features = nn.Sequential(*layers[: ends[stages - 1] + 1])
+        self.channels = all_channels[:stages]
+        self.strides = tuple(min(stride, output_stride) for stride in (2, 4, 8, 16, 32)[:stages])
+        self.output_stride = self.strides[-1]
         self.normalization = Normalization.for_channels(in_channels)
         _initialise(self)
 
@@ -94,9 +98,9 @@ class MobileNetV2(nn.Module):
         x, stages = images, []
         for index, layer in enumerate(self.features):
             x = layer(x)
-            if index in _STAGE_ENDS:
+            if index in (*_STAGE_ENDS, len(self.features) - 1):
                 stages.append(x)
-        return [*stages, x]
+        return stages
 
 
 class InvertedResidual(nn.Module):
