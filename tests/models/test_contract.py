@@ -96,10 +96,9 @@ def test_any_size_and_number_of_channels_gives_logits_at_input_size(
     with torch.device("meta"):
         model = made(name, encoder, options, in_channels=2)
         for size in ((33, 47), (64, 64), (97, 40)):
-            images = torch.empty(2, 2, *size)
-            for _ in range(2):
-                assert model(images).shape == (2, 5, *size)
-                model.eval()
+            for training, batch in ((True, 1), (False, 2)):
+                images = torch.empty(batch, 2, *size)
+                assert model.train(training)(images).shape == (batch, 5, *size)
             scores = model.score(images)
             assert isinstance(scores, Scores)
             assert scores.main.shape[:2] == (2, 5)
@@ -188,20 +187,19 @@ def test_exporting_saving_and_loading_keep_the_logits(
         torch.testing.assert_close(loaded(images), model(images))
 
 
+@pytest.mark.parametrize("training", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("name", "encoder", "options"), TRACED)
 def test_the_network_is_one_graph_to_the_compiler(
-    name: str, encoder: str | None, options: dict[str, Option]
+    name: str, encoder: str | None, options: dict[str, Option], training: bool
 ) -> None:
     torch.compiler.reset()
-    model = made(name, encoder, options)
+    model = made(name, encoder, options).train(training)
     disturb(model)
     images = torch.randn(2, 3, 33, 47)
-    for mode in (True, False):
-        model.train(mode)
-        compiled = torch.compile(model.score, fullgraph=True, backend="eager")
-        with torch.random.fork_rng(), torch.no_grad():
-            found = compiled(images)
-        with torch.random.fork_rng(), torch.no_grad():
-            expected = model.score(images)
-        assert len(found.auxiliary) == len(expected.auxiliary)
-        torch.testing.assert_close(found.main, expected.main)
+    compiled = torch.compile(model.score, fullgraph=True, backend="eager")
+    with torch.random.fork_rng(), torch.no_grad():
+        found = compiled(images)
+    with torch.random.fork_rng(), torch.no_grad():
+        expected = model.score(images)
+    assert len(found.auxiliary) == len(expected.auxiliary)
+    torch.testing.assert_close(found.main, expected.main)

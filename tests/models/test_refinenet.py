@@ -84,6 +84,12 @@ def test_the_second_encoder_sees_the_image_at_half_the_scale() -> None:
     assert score.shape == (1, 21, 120, 60)
 
 
+def test_a_small_image_is_not_shrunk_to_a_single_cell() -> None:
+    # which batch norm could not normalise in a batch of one
+    model = built("resnet18", variant="4-cascaded 2-scale").train()
+    assert model(torch.empty(1, 3, 33, 47, device="meta")).shape == (1, 21, 33, 47)
+
+
 @pytest.mark.parametrize(
     ("variant", "paths"),
     [

@@ -23,7 +23,7 @@ from atrous.data.scenes.sky import paint_sky
 from atrous.data.scenes.street import sample_street
 from atrous.data.scenes.textures import grain, surface
 from atrous.errors import InputError
-from atrous.files import write_text
+from atrous.files import write_bytes, write_text
 from atrous.labels import LabelSet
 
 __all__ = ["SCENE_LABELS", "make_scene", "write_scenes"]
@@ -88,8 +88,6 @@ def write_scenes(
 ) -> None:
     """Write scenes as a data folder: `<split>/images`, `<split>/masks` and `data.yaml`.
 
-    The `data.yaml` comes last: a folder that holds it is whole.
-
     Args:
         folder: Where to write; made if it is missing.
         count_by_split: How many scenes each split gets, e.g. {"train": 400, "val": 60}.
@@ -101,14 +99,10 @@ def write_scenes(
         OSError: The folder cannot be written to.
     """
     for order, (split, count) in enumerate(count_by_split.items()):
-        images, masks = folder / split / "images", folder / split / "masks"
-        images.mkdir(parents=True, exist_ok=True)
-        masks.mkdir(parents=True, exist_ok=True)
         for index in range(count):
             image, labels = make_scene(np.random.default_rng((seed, order, index)), size)
-            # Without a sync each: two thousand of them took seconds, and the seed makes them again
-            (images / f"{index:05d}.jpg").write_bytes(_jpeg(image))
-            (masks / f"{index:05d}.png").write_bytes(_palette_png(labels))
+            write_bytes(folder / split / "images" / f"{index:05d}.jpg", _jpeg(image))
+            write_bytes(folder / split / "masks" / f"{index:05d}.png", _palette_png(labels))
     write_text(folder / "data.yaml", _describe(list(count_by_split)))
 
 

@@ -255,7 +255,11 @@ def refinenet(
 
 
 def _scaled(images: Tensor, scale: float) -> Tensor:
-    height, width = (max(1, round(size * scale)) for size in images.shape[-2:])
+    """Resize images, but small ones not below 33 pixels: two cells at stride 32.
+
+    Batch norm in training needs more than one cell where the batch is one image.
+    """
+    height, width = (max(round(size * scale), min(size, 33)) for size in images.shape[-2:])
     return resize(images, (height, width))
 
 

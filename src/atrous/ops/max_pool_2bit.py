@@ -144,7 +144,8 @@ def _spread(x: Tensor, codes: Tensor, height: int, width: int) -> Tensor:
         return spread_with_torch(x, codes, height, width).contiguous(memory_format=layout)
     from atrous.ops.max_pool_2bit_kernel import spread_lines
 
-    y, bits = _spread_result(x, codes, height, width, huge=True), BITS[x.itemsize]
+    y: Tensor = _spread_result(x, codes, height, width, huge=True)
+    bits = BITS[x.itemsize]
     parts = [x.contiguous(memory_format=layout).view(bits), y.view(bits)]
     _in_threads(spread_lines, [*parts, codes.contiguous(memory_format=layout)], layout)
     return y
@@ -158,29 +159,32 @@ def _pick(y: Tensor, codes: Tensor, width: int) -> Tensor:
         return pick_with_torch(y, codes, width).contiguous(memory_format=layout)
     from atrous.ops.max_pool_2bit_kernel import pick_lines
 
-    x, bits = _pick_result(y, codes, width, huge=True), BITS[y.itemsize]
+    x: Tensor = _pick_result(y, codes, width, huge=True)
+    bits = BITS[y.itemsize]
     parts = [y.contiguous(memory_format=layout).view(bits), x.view(bits)]
     _in_threads(pick_lines, [*parts, codes.contiguous(memory_format=layout)], layout)
     return x
 
 
-@_pool.register_fake
 def _pool_results(x: Tensor, ceil_mode: bool, *, huge: bool = False) -> tuple[Tensor, Tensor]:
     height, width = pooled_size(x, ceil_mode)
     pooled = _empty(x, (*x.shape[:2], height, width), x.dtype, huge)
     return pooled, _empty(x, (*x.shape[:2], height, num_bytes(width)), torch.uint8, huge)
 
 
-@_spread.register_fake
 def _spread_result(
     x: Tensor, codes: Tensor, height: int, width: int, *, huge: bool = False
 ) -> Tensor:
     return _empty(x, (*x.shape[:2], height, width), x.dtype, huge)
 
 
-@_pick.register_fake
 def _pick_result(y: Tensor, codes: Tensor, width: int, *, huge: bool = False) -> Tensor:
     return _empty(y, (*codes.shape[:3], width), y.dtype, huge)
+
+
+_pool.register_fake(_pool_results)
+_spread.register_fake(_spread_result)
+_pick.register_fake(_pick_result)
 
 
 class _Context(Protocol):

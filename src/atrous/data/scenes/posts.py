@@ -7,10 +7,7 @@ import numpy as np
 from atrous.data.scenes.canvas import CIRCLE, POLE, SIGN, Canvas
 from atrous.data.scenes.paints import Colour, metal, mix
 
-__all__ = ["SIGN_POST", "paint_pole", "paint_sign"]
-
-SIGN_POST = 0.11
-"""Width of the post of a sign in metres."""
+__all__ = ["paint_pole", "paint_sign"]
 
 _OCTAGON = np.stack([np.cos(a := np.pi / 8 + np.arange(8) * np.pi / 4), np.sin(a)], -1) * 1.05
 _DIAMOND = np.array(((0, -1.1), (1.1, 0), (0, 1.1), (-1.1, 0)))
@@ -35,8 +32,7 @@ def paint_pole(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> 
     steel = metal(rng)
     ink = canvas.ink(POLE, steel, z)
     tall = rng.uniform(4.5, 7.5) if kind < 0.9 else rng.uniform(0.9, 1.2)
-    wide = (rng.uniform(0.11, 0.17) if kind < 0.72 else rng.uniform(0.22, 0.4)) * scale
-    top = foot - (0, tall * scale)
+    top, wide = foot - (0, tall * scale), rng.uniform(0.3, 0.4) * scale
     _paint_post(canvas, (foot, top), steel, z, wide)
     if kind < 0.6:
         reach = -math.copysign(rng.uniform(0.7, 1.4), x)
@@ -44,7 +40,7 @@ def paint_pole(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> 
         canvas.strokes(ink, arm, 0.8 * wide)
         glass = canvas.ink(POLE, (190, 190, 180), z)
         canvas.ellipse(glass, arm[1] + (0, 0.05 * scale), (0.4 * scale, 0.2 * scale))
-    elif kind < 0.72:
+    elif kind < 0.78:
         globe = canvas.ink(POLE, (215, 212, 200), z)
         canvas.ellipse(globe, top, (0.34 * scale, 0.34 * scale))
     elif kind < 0.9:
@@ -54,10 +50,10 @@ def paint_pole(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> 
 def paint_sign(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> None:
     """Paint a post, which is a pole, and the plate on it, which is the sign."""
     scale = canvas.view.scale(z)
-    half = rng.uniform(0.52, 0.7) * scale
+    half = rng.uniform(0.64, 0.8) * scale
     foot = np.array(canvas.view.foot(x, z))
     centre = foot - (0, rng.uniform(2.3, 3.0) * scale)
-    _paint_post(canvas, (foot, centre - (0, half)), metal(rng), z, SIGN_POST * scale)
+    _paint_post(canvas, (foot, centre - (0, half)), metal(rng), z, 0.3 * scale)
     kind = rng.integers(len(_PLATES) + 1)
     if kind == len(_PLATES):
         _paint_board(canvas, centre, half, z, rng)
@@ -73,13 +69,10 @@ def paint_sign(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> 
 def _paint_post(
     canvas: Canvas, ends: tuple[np.ndarray, np.ndarray], paint: Colour, z: float, wide: float
 ) -> None:
-    """Paint a round post that tapers: dark at its edges, bright along the side to the sun."""
-    shift = 0.14 * wide * canvas.light.sun
-    for gain, share, aside in ((0.55, 1.0, 0.0), (1.12, 0.5, shift)):
-        half = 0.5 * max(0.0, share * wide - 1)  # OpenCV fills the outline's own pixels too
-        across = np.array((-half, half, 0.8 * half, -0.8 * half)) + aside
-        outline = np.stack([across, np.zeros(4)], -1) + np.repeat(ends, 2, axis=0)
-        canvas.fill(canvas.ink(POLE, paint, z, gain), outline)
+    """Paint a round post: dark at its edges, bright along the side that faces the sun."""
+    canvas.strokes(canvas.ink(POLE, paint, z, 0.66), np.array(ends), wide)
+    shift = np.array((0.14 * wide * canvas.light.sun, 0.0))
+    canvas.strokes(canvas.ink(POLE, paint, z, 1.08), np.array(ends) + shift, 0.45 * wide)
 
 
 def _paint_board(
