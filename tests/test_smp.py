@@ -18,7 +18,7 @@ def test_the_networks_have_smps_parameters(name, encoder):
     with torch.device("meta"):
         ours, theirs = (getattr(library, name)(**arguments) for library in (smp, peer))
         created = smp.create_model(name.lower(), **arguments)
-        theirs(torch.empty(2, 1, 64, 64)).sum().backward()
+    theirs.to("meta")(torch.empty(2, 1, 64, 64, device="meta")).sum().backward()  # its stem was not
     # smp's PSPNet keeps stages that it never runs, and has no norm on one level of the pyramid
     run = sum(p.numel() for p in theirs.parameters() if p.grad is not None)
     norm = ours.pyramid.levels[0][1].norm.num_features if name == "PSPNet" else 0
@@ -39,6 +39,25 @@ def defaults_of(function):
     parameters = inspect.signature(function).parameters.values()
     kept = [p for p in parameters if p.kind is not p.VAR_KEYWORD and p.name != "self"]
     return {p.name: p.default for p in kept}
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"),
+    [
+        ("DeepLabV3", "decoder_aspp_dropout"),
+        ("DeepLabV3Plus", "decoder_aspp_dropout"),
+        ("PSPNet", "psp_dropout"),
+    ],
+)
+def test_dropout_is_smps_by_default_and_as_asked_for(name, argument):
+    build = getattr(smp, name)
+    with torch.device("meta"):
+        models = [
+            build("resnet18", encoder_weights=None, classes=3, **given)
+            for given in ({}, {argument: 0.3})
+        ]
+    found = [model.spec.options["dropout"] for model in models]
+    assert found == [smp.DEFAULTS[name][argument], 0.3]
 
 
 def test_a_training_step_as_smps_readme_has_it():

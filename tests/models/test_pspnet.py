@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from atrous.encoders import create_encoder
+from atrous.errors import InputError
 from atrous.models import Option, build_model
 from atrous.models.pspnet import PSPNet, PyramidPooling
 
@@ -189,6 +190,14 @@ def test_the_form_of_smp_pools_the_third_stage() -> None:
     assert [name for name, _ in model.encoder.named_children()][-1] == "layer2"
     assert (model.head.conv.conv.kernel_size, model.head.score.kernel_size) == ((1, 1), (3, 3))
     assert model(torch.empty(2, 3, 33, 47, device="meta")).shape == (2, 21, 33, 47)
+
+
+def test_dropout_is_an_option_of_both_classifiers() -> None:
+    model = built("resnet18", dropout=0.25)
+    assert model.auxiliary is not None
+    assert [head.dropout.p for head in (model.head, model.auxiliary)] == [0.25, 0.25]
+    with pytest.raises(InputError, match=r"dropout is 1\.5; give a fraction from 0 to below 1"):
+        built("resnet18", dropout=1.5)
 
 
 def test_aligned_corners_keep_the_corner_scores_as_in_the_release() -> None:

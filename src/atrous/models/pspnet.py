@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from atrous.encoders import Encoder, create_encoder
+from atrous.errors import InputError
 from atrous.layers import ConvNormAct
 from atrous.models.segmentation_model import Scores, SegmentationModel
 from atrous.ops import resize
@@ -47,6 +48,7 @@ class PSPNet(SegmentationModel):
         num_classes: Number of labels K, background included.
         channels: Width of the convolution after the pyramid (512); the auxiliary's is half of it.
         kernels: Sides of that convolution and of the one that scores.
+        dropout: Before the scores of both classifiers (0.1 in the release).
         auxiliary: Whether there is an auxiliary classifier.
         align_corners: Corner convention of the final upsampling.
     """
@@ -61,17 +63,21 @@ class PSPNet(SegmentationModel):
         *,
         channels: int = 512,
         kernels: tuple[int, int] = (3, 1),
+        dropout: float = 0.1,
         auxiliary: bool = True,
         align_corners: bool = False,
     ) -> None:
         super().__init__()
+        if not 0 <= dropout < 1:
+            raise InputError(f"dropout is {dropout}; give a fraction from 0 to below 1")
         self.align_corners = align_corners
         self.encoder = encoder
         self.pyramid = pyramid
-        self.head = _classifier(pyramid.channels, channels, num_classes, kernels)
+        self.head = _classifier(pyramid.channels, channels, num_classes, dropout, kernels)
         self.auxiliary = None
         if auxiliary:
-            self.auxiliary = _classifier(encoder.channels[-2], max(channels // 2, 1), num_classes)
+            width = max(channels // 2, 1)
+            self.auxiliary = _classifier(encoder.channels[-2], width, num_classes, dropout)
 
     def score(self, images: Tensor) -> Scores:
         """Map normalised images (N, C, H, W) of any size to logits (N, K, H/8, W/8).
@@ -145,6 +151,7 @@ def pspnet(  # noqa: PLR0913 - every keyword is one option of the network
     reduce: bool = True,
     channels: int = 512,
     head: Literal["release", "smp"] = "release",
+    dropout: float = 0.1,
     auxiliary: bool = True,
     align_corners: bool = False,
 ) -> PSPNet:
@@ -163,6 +170,7 @@ def pspnet(  # noqa: PLR0913 - every keyword is one option of the network
         reduce: Shrink each level.
         channels: Width of the convolution after the pyramid.
         head: "release": that convolution is a 3x3 and a 1x1 scores; "smp": the other way round.
+        dropout: See `PSPNet`.
         auxiliary: See `PSPNet`.
         align_corners: Corner convention of every resizing.
     """
@@ -184,20 +192,25 @@ def pspnet(  # noqa: PLR0913 - every keyword is one option of the network
         num_classes,
         channels=channels,
         kernels=_KERNELS[head],
+        dropout=dropout,
         auxiliary=auxiliary,
         align_corners=align_corners,
     )
 
 
 def _classifier(
-    in_channels: int, channels: int, num_classes: int, kernels: tuple[int, int] = (3, 1)
+    in_channels: int,
+    channels: int,
+    num_classes: int,
+    dropout: float,
+    kernels: tuple[int, int] = (3, 1),
 ) -> nn.Sequential:
-    """Return a convolution, dropout (release) and the scores of the classes."""
+    """Return a convolution, dropout and the scores of the classes."""
     first, last = kernels
     return nn.Sequential(
         OrderedDict(
             conv=ConvNormAct(in_channels, channels, first),
-            dropout=nn.Dropout(0.1),
+            dropout=nn.Dropout(dropout),
             score=nn.Conv2d(channels, num_classes, last, padding=last // 2),
         )
     )

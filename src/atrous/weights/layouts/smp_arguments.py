@@ -24,7 +24,8 @@ PARAMETERS: tuple[str, ...] = ("encoder_name", "encoder_weights", "in_channels",
 ONLY: dict[str, tuple[object, ...]] = {
     "encoder_depth": (5,),
     "decoder_use_norm": ("batchnorm", True),
-    "decoder_use_batchnorm": (True,),  # its name before version 0.5
+    "decoder_use_batchnorm": (True,),  # its names before version 0.5
+    "psp_use_batchnorm": (True,),
     "decoder_attention_type": (None,),
     "decoder_interpolation": ("nearest",),
     "activation": (None, "identity"),
@@ -124,6 +125,7 @@ def _pspnet(given: Mapping[str, object]) -> dict[str, Option]:
         "even_dilation": False,
         "channels": cast("int", given["psp_out_channels"]),
         "head": "smp",
+        "dropout": cast("float", given["psp_dropout"]),
         "auxiliary": False,
         "align_corners": True,
     }
