@@ -15,6 +15,7 @@ from atrous.errors import InputError
 from atrous.weights.layouts.foreign import (
     ForeignModel,
     aspp_names,
+    bias_as_norm,
     image_level_first,
     renamed,
     resnet_name,
@@ -150,11 +151,8 @@ def _pspnet_tensors(tensors: Mapping[str, Tensor], stages: int) -> dict[str, Ten
     last = (1, 3, 6, 13, 18)[stages - 1]
     unused += [f"encoder.features.{index}." for index in range(last + 1, 19)]
     ours = {k: v for k, v in tensors.items() if not k.startswith(tuple(unused))}
-    norm, bias = "pyramid.levels.0.1.norm.", ours["pyramid.levels.0.1.norm.bias"]
-    ours[f"{norm}weight"] = torch.ones_like(bias)
-    ours[f"{norm}running_mean"] = torch.zeros_like(bias)
-    ours[f"{norm}running_var"] = torch.full_like(bias, 1 - 1e-5)  # and its eps make 1
-    ours[f"{norm}num_batches_tracked"] = torch.tensor(0)
+    norm = "pyramid.levels.0.1.norm."
+    ours |= bias_as_norm(norm, ours[f"{norm}bias"])
     name = "head.conv.conv.weight"
     ours[name] = torch.roll(ours[name], ours[name].shape[1] // 2, dims=1)
     return ours
