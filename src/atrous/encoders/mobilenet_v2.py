@@ -6,7 +6,8 @@ classifier is left out, and so is the 1280-channel layer, as DeepLab does, unles
 Departures from the paper: with an output stride below 32 the later stages trade their stride for
 dilation. By default the first unit of such a stage keeps the dilation before it, as in torchvision
 and TF-slim, so that the dilated network computes the very features of the strided one, denser;
-`even_dilation` gives it the stage's own, as segmentation_models_pytorch does.
+`even_dilation` gives it the stage's own, as segmentation_models_pytorch does. `padding="early"`
+follows VainF/DeepLabV3Plus-Pytorch, whose weights want it.
 """
 
 import torch
@@ -40,7 +41,9 @@ class MobileNetV2(nn.Module):
         width: Multiplier of all widths.
         output_stride: 32, 16 or 8.
         padding: "symmetric" pads the five strided convolutions by one pixel on every side
-            (torchvision); "same" pads as TensorFlow does, whose weights want it.
+            (torchvision); "same" pads as TensorFlow does, whose weights want it; "early" pads what
+            comes to a unit, so that the border passes the expansion's norm, and the stem not at
+            all: a stage may then be one cell shorter.
         even_dilation: Dilate the first unit of a dilated stage like the others.
         last_layer: Keep the 1x1 layer of 1280 channels (features 18).
         stages: How many are kept; 5 is all.
@@ -128,6 +131,7 @@ class InvertedResidual(nn.Module):
         super().__init__()
         hidden = in_channels * expansion
         self.shortcut = stride == 1 and in_channels == out_channels
+        self.border = dilation if padding == "early" else 0
         expand = [_ConvNormAct(in_channels, hidden, 1)] if expansion > 1 else []
         self.conv = nn.Sequential(
             *expand,
@@ -140,7 +144,7 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C', H / stride, W / stride)."""
-        y: Tensor = self.conv(x)
+        y: Tensor = self.conv(functional.pad(x, [self.border] * 4) if self.border else x)
         return x + y if self.shortcut else y
 
 
@@ -186,7 +190,7 @@ class _ConvNormAct(nn.Sequential):
                 out_channels,
                 kernel_size,
                 stride=stride,
-                padding=dilation * (kernel_size // 2),
+                padding=0 if padding == "early" else dilation * (kernel_size // 2),
                 dilation=dilation,
                 groups=groups,
                 bias=False,
