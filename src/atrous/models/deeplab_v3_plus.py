@@ -12,7 +12,8 @@ convolutions are separable on Xception and plain on ResNet; it has no MobileNetV
 which we give separable ones, as they fit its cost.
 Where public weights depart from the paper, options follow them: one refining convolution
 (segmentation_models_pytorch, VainF), rates 12, 24, 36 at output stride 16, a separable convolution
-after the ASPP and none of the norms inside separable ones (segmentation_models_pytorch).
+after the ASPP and none of the norms inside separable ones (segmentation_models_pytorch), and on
+MobileNetV2 plain convolutions and another padding (VainF).
 """
 
 from itertools import pairwise

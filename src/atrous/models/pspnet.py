@@ -13,10 +13,12 @@ Departures from the paper:
 - Batch norm keeps torch's momentum of 0.1, as the authors' later PyTorch code does (the release's
   0.95 is 0.05 here); a batch of one trains, because the level of one part then falls back on
   running statistics.
+- Dropout takes single values, as in the release; the PyTorch code drops whole channels.
 - The concatenation goes from coarse to fine; the release's Caffe network has it reversed.
 Two public networks that are not the paper's are options: `bins="none"`, its baseline (Table 1),
 with `even_dilation=False` is torchvision's `fcn_resnet50`; `stages` and `head="smp"` follow
-segmentation_models_pytorch, which pools the third stage and exchanges the kernels of the head.
+segmentation_models_pytorch, which pools the third stage and exchanges the kernels of the head, with
+a dropout of 0.2.
 """
 
 from collections import OrderedDict
