@@ -98,6 +98,7 @@ def test_imagenet_weights_go_into_one_channel(monkeypatch):
         (lambda: smp.Unet(decoder_chanels=(8,)), "unknown argument of Unet 'decoder_chanels'; did"),
         (lambda: smp.Unet("timm-efficientnet-b0"), "encoder timm-efficientnet-b0 has no counterp"),
         (lambda: smp.DeepLabV3(decoder_aspp_separable=True), "mixes separable and plain"),
+        (lambda: smp.PSPNet("tu-resnet26"), "pyramids of timm are kept whole; take encoder_depth"),
         (lambda: smp.DeepLabV3Plus(upsampling=8), r"upsampling=8\) has no counterpart here"),
     ],
 )

@@ -37,6 +37,8 @@ def test_logits_are_smps(tmp_path, lively, assert_same_logits, name, encoder):
         ("DeepLabV3Plus", {"encoder_name": "tu-resnet18", "decoder_atrous_rates": (3, 6, 9)}),
         ("Unet", {"encoder_name": "tu-resnet26"}),
         ("PSPNet", {"encoder_depth": 4, "upsampling": 16, "psp_out_channels": 64}),
+        ("PSPNet", {"encoder_name": "tu-resnet26", "encoder_depth": 5, "upsampling": 32}),
+        ("PSPNet", {"encoder_name": "mobilenet_v2", "encoder_depth": 2, "upsampling": 4}),
     ],
 )
 def test_a_saved_folder_gives_smps_logits(tmp_path, lively, assert_same_logits, name, arguments):

@@ -86,8 +86,10 @@ def smp_recipe(name: str, arguments: Mapping[str, object]) -> tuple[str, str, di
         )
     given = {**defaults, **arguments}
     theirs = str(arguments.get("encoder_name", "resnet34"))
-    if name in ("Unet", "PSPNet"):
-        options = _unet(given) if name == "Unet" else _pspnet(given)
+    if name == "Unet":
+        options = _unet(given)
+    elif name == "PSPNet":
+        options = _pspnet(given, theirs)
     else:
         options = _deeplab(name, given, theirs)
     return _ARCHITECTURES[name], _encoder(theirs), options
@@ -112,12 +114,17 @@ def _unet(given: Mapping[str, object]) -> dict[str, Option]:
     return {"base_channels": base}
 
 
-def _pspnet(given: Mapping[str, object]) -> dict[str, Option]:
+def _pspnet(given: Mapping[str, object], encoder: str) -> dict[str, Option]:
     depth = cast("int", given["encoder_depth"])
     if given["upsampling"] != 2**depth:
         raise InputError(
             f"PSPNet(upsampling={given['upsampling']}) with encoder_depth={depth} does not give "
             f"logits at the size of the image; take {2**depth}"
+        )
+    if depth < 5 and _encoder(encoder) not in ENCODERS:
+        raise InputError(
+            f"PSPNet({encoder!r}) with encoder_depth={depth} has no counterpart here: pyramids of "
+            "timm are kept whole; take encoder_depth=5 and upsampling=32, or a ResNet"
         )
     return {
         "stages": depth,
