@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-EXAMPLES = sorted((Path(__file__).resolve().parents[1] / "examples").glob("plot_*.py"))
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = sorted((ROOT / "examples").rglob("plot_*.py"))
 
 
 @pytest.mark.slow
@@ -30,4 +31,4 @@ def test_an_example_tells_a_story_and_how_to_run_it(path: Path) -> None:
     story = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
 
     assert len(story.split()) > 30
-    assert f"python examples/{path.name}" in story
+    assert f"python {path.relative_to(ROOT)}" in story

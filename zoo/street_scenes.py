@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 
 from atrous.cli.terminal import TerminalReporter
-from atrous.data import open_data, write_scenes
+from atrous.data import DataSpec, open_data, write_scenes
 from atrous.evaluation import evaluate
+from atrous.inference import Predictor
 from atrous.training import TrainConfig, fit
 from atrous.weights import load, save
 
@@ -39,14 +40,20 @@ def main(work: Path) -> None:
     spec = open_data(work / "scenes")
     with TerminalReporter() as reporter:
         result = fit(config, spec=spec, reporter=reporter)
-    assert result.predictor is not None
-    unseen = evaluate(result.predictor, spec, "test")
+    save(load(result.model), TARGET, half=True)
+    describe(spec)
+
+
+def describe(spec: DataSpec) -> None:
+    """Score the stored model on the unseen scenes and write that into its folder."""
+    model = load(TARGET)
+    unseen = evaluate(Predictor(model), spec, "test")
     iou = {
         name: round(value or 0.0, 3)
         for name, value in zip(spec.label_set.names, unseen.iou, strict=True)
     }
     save(
-        load(result.model),
+        model,
         TARGET,
         metrics={
             "data": "60 unseen made scenes of 224x224",

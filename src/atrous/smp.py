@@ -2,7 +2,7 @@
 
 Code written for it runs with `import atrous.smp as smp`. The networks are its networks, departures
 from the papers included, and their further arguments and defaults stand in
-`atrous.weights.layouts.smp.DEFAULTS`. docs/smp.md says what differs.
+`atrous.weights.layouts.smp_arguments.DEFAULTS`. docs/smp.md says what differs.
 """
 
 from pathlib import Path
@@ -14,9 +14,9 @@ from atrous.errors import InputError, unknown
 from atrous.models import MODELS, SegmentationModel, model_options
 from atrous.weights import create_model as _create_model
 from atrous.weights import load, load_encoder_weights
-from atrous.weights.layouts.smp import DEFAULTS, smp_recipe
+from atrous.weights.layouts.smp_arguments import DEFAULTS, smp_recipe
 
-__all__ = ["DeepLabV3", "DeepLabV3Plus", "Unet", "create_model", "from_pretrained"]
+__all__ = ["DeepLabV3", "DeepLabV3Plus", "PSPNet", "Unet", "create_model", "from_pretrained"]
 
 _Weights = str | bool | None
 
@@ -51,6 +51,16 @@ def DeepLabV3Plus(  # noqa: N802 - smp's name
     return _network("DeepLabV3Plus", encoder_name, encoder_weights, encoder_depth, arguments)
 
 
+def PSPNet(  # noqa: N802 - smp's name
+    encoder_name: str = "resnet34",
+    encoder_weights: _Weights = "imagenet",
+    encoder_depth: int = 3,
+    **arguments: object,
+) -> SegmentationModel:
+    """Return our `pspnet` as smp has it; the arguments are smp's."""
+    return _network("PSPNet", encoder_name, encoder_weights, encoder_depth, arguments)
+
+
 def create_model(
     arch: str,
     encoder_name: str = "resnet34",
@@ -59,7 +69,7 @@ def create_model(
     classes: int = 1,
     **kwargs: object,
 ) -> SegmentationModel:
-    """Return a network by smp's name in lower case: "unet", "deeplabv3", "deeplabv3plus".
+    """Return a network by smp's name in lower case, such as "unet" or "deeplabv3plus".
 
     Raises:
         InputError: A network, an encoder or an argument that we do not have.
@@ -68,8 +78,9 @@ def create_model(
     if arch.lower() not in names:
         raise unknown("architecture shared with segmentation_models_pytorch", arch, names)
     arguments = {"in_channels": in_channels, "classes": classes, **kwargs}
-    depth = arguments.pop("encoder_depth", 5)
-    return _network(names[arch.lower()], encoder_name, encoder_weights, depth, arguments)
+    name = names[arch.lower()]
+    depth = arguments.pop("encoder_depth", DEFAULTS[name].get("encoder_depth", 5))
+    return _network(name, encoder_name, encoder_weights, depth, arguments)
 
 
 def from_pretrained(folder: str | Path) -> SegmentationModel:

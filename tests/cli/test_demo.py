@@ -8,6 +8,7 @@ from PIL import Image
 
 from atrous.cli import demo
 from atrous.cli.demo import DemoConfig, free_folder, run
+from atrous.cli.main import main
 from atrous.data.synthetic import SCENE_LABELS
 from atrous.errors import InputError
 
@@ -30,6 +31,15 @@ def test_a_tiny_demo_runs_to_the_end_and_shows_where_everything_is(tmp_path, cap
         assert mask.max() < len(SCENE_LABELS)
         photo = _picture(overlay.with_name(overlay.name.replace("-overlay.png", "-image.jpg")))
         assert _picture(overlay).shape == photo.shape == (160, 160, 3)
+
+
+@pytest.mark.slow
+def test_a_tenth_of_the_training_is_not_enough(tmp_path, capsys):
+    """Or the scenes would be trivial; that the whole is enough is checked after `make demo`."""
+    assert main(["demo", "--json", "--out", str(tmp_path / "demo"), "--iterations", "58"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert DemoConfig().iterations == 580
+    assert 0.2 < found["mean_iou"] < 0.60
 
 
 def _picture(path):

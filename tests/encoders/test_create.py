@@ -73,3 +73,27 @@ def test_mobilenet_needs_neither_timm_nor_torchvision() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2_035", "mobilenet_v2_1280", "resnet18", "resnet50s"])
+@pytest.mark.parametrize("stages", [2, 3, 4])
+def test_the_first_stages_alone_are_those_of_the_whole(name: str, stages: int) -> None:
+    torch.manual_seed(0)
+    whole, part = create_encoder(name).eval(), create_encoder(name, stages=stages).eval()
+    missing, _ = part.load_state_dict(whole.state_dict(), strict=False)
+    assert missing == []
+    assert sum(p.numel() for p in part.parameters()) < sum(p.numel() for p in whole.parameters())
+    images = torch.randn(1, 3, 33, 47)
+    found = part(images)
+    assert [stage.shape[1] for stage in found] == list(part.channels)
+    assert part.strides == (2, 4, 8, 16)[:stages]
+    assert part.output_stride == part.strides[-1]
+    for stage, expected in zip(found, whole(images), strict=False):
+        torch.testing.assert_close(stage, expected)
+
+
+def test_stages_that_cannot_be_kept_alone_are_refused() -> None:
+    with pytest.raises(InputError, match="stages is 6; an encoder has five, of which 2 to 5"):
+        create_encoder("resnet18", stages=6)
+    with pytest.raises(InputError, match="encoder xception41 has no stages=3; leave it out"):
+        create_encoder("xception41", stages=3)

@@ -1,19 +1,11 @@
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
-from PIL import Image
-from safetensors.torch import load_file
 from torch import nn
-from torch.nn import functional
-from torchvision.models import mobilenet_v2
 
 from atrous.errors import InputError
 from atrous.layers import ConvNormAct, SeparableConv
 from atrous.models import Option, SegmentationModel, build_model
 from atrous.models.deeplab_v3 import ASPP, DeepLabV3Cascade, aspp_rates
-from atrous.ops import Normalization, normalise, resize
 
 
 def built(encoder: str, **options: Option) -> SegmentationModel:
@@ -238,83 +230,3 @@ def test_impossible_options_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         built(encoder, **options)
-
-
-# Weights of a MobileNetV2 form trained on VOC, whose README describes the network step by step.
-
-
-@pytest.fixture(scope="module")
-def published(shared: Path) -> dict[str, torch.Tensor]:
-    tensors = load_file(shared / "weights" / "deeplabv3_mobilenet_v2_voc.safetensors")
-    return {name: tensor.float() for name, tensor in tensors.items()}
-
-
-@pytest.fixture(scope="module")
-def filled(published: dict[str, torch.Tensor]) -> SegmentationModel:
-    """Our network with these weights; the head's batch norms, folded into them, only shift."""
-    options: dict[str, Option] = {"rates": "none", "align_corners": True}
-    model = build_model("deeplab_v3", encoder_name="mobilenet_v2", options=options).eval()
-    names = {"aspp0": "point", "image_pooling": "image_level", "concat_projection": "project"}
-    state = model.state_dict()
-    for name, tensor in published.items():
-        layer, _, kind = name.rpartition(".")
-        if layer not in names:
-            state[f"head.{kind}" if layer == "logits" else f"encoder.{name}"] = tensor
-        elif kind == "weight":
-            state[f"aspp.{names[layer]}.conv.weight"] = tensor
-        else:
-            state[f"aspp.{names[layer]}.norm.bias"] = tensor
-            state[f"aspp.{names[layer]}.norm.running_var"] = torch.full((256,), 1 - 1e-5)
-    model.load_state_dict(state)
-    return model
-
-
-@pytest.mark.shared
-def test_published_weights_give_what_their_description_gives(
-    published: dict[str, torch.Tensor], filled: SegmentationModel
-) -> None:
-    def layer(name: str, x: torch.Tensor) -> torch.Tensor:
-        return functional.conv2d(x, published[f"{name}.weight"], published[f"{name}.bias"])
-
-    encoder = mobilenet_v2()
-    encoder.load_state_dict(published, strict=False)
-    for index, (stride, dilation) in {14: (1, 1), 15: (1, 2), 16: (1, 2), 17: (1, 2)}.items():
-        depthwise = encoder.features[index].conv[1][0]
-        depthwise.stride = (stride, stride)
-        depthwise.dilation = depthwise.padding = (dilation, dilation)
-    images = torch.randn(1, 3, 97, 65)
-    with torch.no_grad():
-        f = encoder.eval().features[:18](images)
-        mean = layer("image_pooling", f.mean((2, 3), keepdim=True)).relu().expand(-1, -1, 7, 5)
-        both = torch.cat([mean, layer("aspp0", f).relu()], 1)
-        coarse = layer("logits", layer("concat_projection", both).relu())
-        expected = functional.interpolate(coarse, (97, 65), mode="bilinear", align_corners=True)
-        torch.testing.assert_close(filled(images), expected, atol=1e-4, rtol=1e-4)
-
-
-@pytest.mark.shared
-@pytest.mark.parametrize(
-    ("name", "published_accuracy"),
-    [("2007_004189", 0.97), ("2008_002536", 0.99), ("2010_005582", 0.95)],
-)
-def test_published_weights_give_their_pixel_accuracies(
-    shared: Path, filled: SegmentationModel, name: str, published_accuracy: float
-) -> None:
-    # two digits are published, and not how the photograph was resized: linear or cubic is 0.01
-    assert pixel_accuracy(filled, shared, name) == pytest.approx(published_accuracy, abs=0.01)
-
-
-def pixel_accuracy(model: SegmentationModel, shared: Path, name: str) -> float:
-    """Score a photograph as described: longer side 513, the rest padded with grey."""
-    folder = shared / "data" / "voc_samples"
-    photo = Image.open(folder / "JPEGImages" / f"{name}.jpg").convert("RGB")
-    labels = torch.from_numpy(np.array(Image.open(folder / "SegmentationClass" / f"{name}.png")))
-    width, height = (round(side * 513 / max(photo.size)) for side in photo.size)
-    pixels = np.array(photo.resize((width, height), Image.Resampling.BICUBIC))
-    canvas = torch.full((1, 3, 513, 513), 0.5)
-    canvas[..., :height, :width] = torch.from_numpy(pixels).permute(2, 0, 1) / 255
-    with torch.no_grad():
-        logits = model(normalise(canvas, Normalization.imagenet()))[..., :height, :width]
-    found = resize(logits, (labels.shape[0], labels.shape[1])).argmax(1)[0]
-    counted = labels != 255
-    return float((found[counted] == labels[counted]).float().mean())

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from atrous.encoders import create_encoder
+from atrous.errors import InputError
 from atrous.models import Option, build_model
 from atrous.models.pspnet import PSPNet, PyramidPooling
 
@@ -18,6 +19,7 @@ def built(encoder: str, *, classes: int = 21, **options: Option) -> PSPNet:
 
 def counts(model: PSPNet) -> tuple[int, int]:
     """Return the parameters that predict, and all that train."""
+    assert model.auxiliary is not None
     auxiliary = sum(p.numel() for p in model.auxiliary.parameters())
     total = sum(p.numel() for p in model.parameters())
     return total - auxiliary, total
@@ -91,7 +93,8 @@ def test_even_dilation_is_an_option_and_the_default_on_resnets_only() -> None:
 
 def test_the_auxiliary_scores_are_there_in_training_only() -> None:
     torch.manual_seed(0)
-    model = PSPNet(create_encoder("test_resnet", output_stride=8), 5, channels=8)
+    encoder = create_encoder("test_resnet", output_stride=8)
+    model = PSPNet(encoder, PyramidPooling(encoder.channels[-1], (1, 2)), 5, channels=8)
     images = torch.randn(1, 3, 33, 47)
     scores = model.train().score(images)
     assert [auxiliary.shape for auxiliary in scores.auxiliary] == [scores.main.shape]
@@ -171,10 +174,37 @@ def test_the_rows_of_table_1_are_options() -> None:
     assert full.head.conv.conv.in_channels == 5 * 2048
 
 
+@pytest.mark.parametrize(
+    ("encoder", "published"), [("resnet50", 35_322_218), ("resnet101", 54_314_346)]
+)
+def test_the_baseline_without_pyramid_is_torchvisions_fcn(encoder: str, published: int) -> None:
+    model = built(encoder, bins="none", even_dilation=False)
+    assert len(model.pyramid.levels) == 0
+    assert counts(model)[1] == published  # of fcn_resnet50 and fcn_resnet101
+
+
+def test_the_form_of_smp_pools_the_third_stage() -> None:
+    options: dict[str, Option] = {"stages": 3, "output_stride": 32, "auxiliary": False}
+    model = built("resnet34", head="smp", **options)
+    assert model.encoder.channels == (64, 64, 128)
+    assert [name for name, _ in model.encoder.named_children()][-1] == "layer2"
+    assert (model.head.conv.conv.kernel_size, model.head.score.kernel_size) == ((1, 1), (3, 3))
+    assert model(torch.empty(2, 3, 33, 47, device="meta")).shape == (2, 21, 33, 47)
+
+
+def test_dropout_is_an_option_of_both_classifiers() -> None:
+    model = built("resnet18", dropout=0.25)
+    assert model.auxiliary is not None
+    assert [head.dropout.p for head in (model.head, model.auxiliary)] == [0.25, 0.25]
+    with pytest.raises(InputError, match=r"dropout is 1\.5; give a fraction from 0 to below 1"):
+        built("resnet18", dropout=1.5)
+
+
 def test_aligned_corners_keep_the_corner_scores_as_in_the_release() -> None:
     torch.manual_seed(0)
     encoder = create_encoder("test_resnet", output_stride=8)
-    model = PSPNet(encoder, 5, channels=8, align_corners=True).eval()
+    pyramid = PyramidPooling(encoder.channels[-1], (1, 2), align_corners=True)
+    model = PSPNet(encoder, pyramid, 5, channels=8, align_corners=True).eval()
     images = torch.randn(1, 3, 33, 49)
     with torch.no_grad():
         corners, coarse = model(images)[..., ::32, ::48], model.score(images).main

@@ -83,23 +83,26 @@ def test_precision_follows_the_request() -> None:
 
 
 @pytest.mark.parametrize(
-    ("network", "encoder", "sgd", "adamw"),
+    ("network", "encoder", "pretrained", "sgd", "adamw"),
     [
-        ("deeplab_v3_plus", "mobilenet_v2", 0.02, 0.001),
-        ("deeplab_v3_plus", "convnext_atto", 0.02, 0.001),  # layer norm
-        ("unet", "resnet18", 0.02, 0.001),
-        ("unet", "vgg16", 0.001, 0.0001),  # batch norm in the decoder only
-        ("unet", None, 0.001, 0.0001),
-        ("fcn8s", None, 0.001, 0.0001),
+        ("deeplab_v3_plus", "mobilenet_v2", True, 0.02, 0.001),
+        ("deeplab_v3_plus", "mobilenet_v2", False, 0.02, 0.001),
+        ("deeplab_v3_plus", "convnext_atto", True, 0.02, 0.001),  # layer norm
+        ("unet", "resnet18", True, 0.02, 0.001),
+        ("unet", "vgg16", True, 0.001, 0.0001),  # batch norm in the decoder only
+        ("unet", None, False, 0.01, 0.0005),
+        ("fcn8s", None, False, 0.01, 0.0005),
+        ("fcn8s", None, True, 0.001, 0.0001),
     ],
 )
 def test_networks_without_normalisation_take_smaller_steps(
-    network: str, encoder: str | None, sgd: float, adamw: float
+    network: str, encoder: str | None, pretrained: bool, sgd: float, adamw: float
 ) -> None:
     with torch.device("meta"):
         model = build_model(network, encoder_name=encoder)
 
-    assert (default_lr("sgd", model), default_lr("adamw", model)) == (sgd, adamw)
+    found = [default_lr(name, model, pretrained=pretrained) for name in ("sgd", "adamw")]
+    assert found == [sgd, adamw]
 
 
 def test_measuring_leaves_the_model_as_it_was() -> None:

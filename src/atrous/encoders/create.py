@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import get_args
 
 from torch import nn
 
@@ -56,6 +57,7 @@ def create_encoder(
     padding: Padding = "symmetric",
     even_dilation: bool = False,
     multi_grid: Sequence[int] | None = None,
+    stages: int = 5,
 ) -> Encoder:
     """Build an encoder with random weights.
 
@@ -63,22 +65,31 @@ def create_encoder(
         name: A name of `ENCODERS`, or any of timm's with a feature pyramid.
         in_channels: Channels of the images.
         output_stride: 32, 16 or 8; below 32 the last stages are dilated instead of strided.
-        padding: "same" pads strided convolutions as TensorFlow does (MobileNetV2 only).
+        padding: "same" pads strided convolutions as TensorFlow does, "early" pads as VainF's
+            weights want it (MobileNetV2 only).
         even_dilation: Dilate the first unit of a dilated stage too (ResNets and MobileNets).
         multi_grid: Factors on the dilations of the last stage's units (ResNets only).
+        stages: Keep the first of the five only, at least two (ResNets and MobileNetV2).
 
     Raises:
         InputError: An unknown name, or something that this encoder cannot do.
     """
     if output_stride not in (8, 16, 32):
         raise InputError(f"output_stride is {output_stride}; choose 8, 16 or 32")
-    if padding not in ("symmetric", "same"):
-        raise unknown("padding", str(padding), ("symmetric", "same"))
+    if padding not in get_args(Padding):
+        raise unknown("padding", str(padding), get_args(Padding))
+    if not 2 <= stages <= 5:
+        raise InputError(f"stages is {stages}; an encoder has five, of which 2 to 5 can be kept")
     build = ENCODERS.get(name) or _of_timm(name)
     settings: dict[str, object] = {"in_channels": in_channels, "output_stride": output_stride}
-    asked = {"padding": padding, "even_dilation": even_dilation, "multi_grid": multi_grid}
-    for option, value in asked.items():
-        if value not in ("symmetric", False, None):
+    asked = {
+        "padding": (padding, "symmetric"),
+        "even_dilation": (even_dilation, False),
+        "multi_grid": (multi_grid, None),
+        "stages": (stages, 5),
+    }
+    for option, (value, default) in asked.items():
+        if value != default:
             if option not in inspect.signature(build).parameters:
                 raise InputError(f"encoder {name} has no {option}={value!r}; leave it out")
             settings[option] = value

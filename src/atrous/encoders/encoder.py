@@ -8,8 +8,9 @@ from atrous.ops import Normalization
 
 __all__ = ["Encoder", "Padding"]
 
-Padding = Literal["symmetric", "same"]
-"""How strided convolutions are padded: one pixel all around, or as TensorFlow's "SAME"."""
+Padding = Literal["symmetric", "same", "early"]
+"""How 3x3 convolutions are padded: one pixel all around; the strided ones as TensorFlow's "SAME";
+or, in MobileNetV2's units, before the 1x1 that goes ahead of them (see `mobilenet_v2.py`)."""
 
 
 class Encoder(Protocol):

@@ -6,7 +6,8 @@ classifier is left out, and so is the 1280-channel layer, as DeepLab does, unles
 Departures from the paper: with an output stride below 32 the later stages trade their stride for
 dilation. By default the first unit of such a stage keeps the dilation before it, as in torchvision
 and TF-slim, so that the dilated network computes the very features of the strided one, denser;
-`even_dilation` gives it the stage's own, as segmentation_models_pytorch does.
+`even_dilation` gives it the stage's own, as segmentation_models_pytorch does. `padding="early"`
+follows VainF/DeepLabV3Plus-Pytorch, whose weights want it.
 """
 
 import torch
@@ -40,9 +41,12 @@ class MobileNetV2(nn.Module):
         width: Multiplier of all widths.
         output_stride: 32, 16 or 8.
         padding: "symmetric" pads the five strided convolutions by one pixel on every side
-            (torchvision); "same" pads as TensorFlow does, whose weights want it.
+            (torchvision); "same" pads as TensorFlow does, whose weights want it; "early" pads what
+            comes to a unit, so that the border passes the expansion's norm, and the stem not at
+            all: a stage may then be one cell shorter.
         even_dilation: Dilate the first unit of a dilated stage like the others.
         last_layer: Keep the 1x1 layer of 1280 channels (features 18).
+        stages: How many are kept; 5 is all.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class MobileNetV2(nn.Module):
         padding: Padding = "symmetric",
         even_dilation: bool = False,
         last_layer: bool = False,
+        stages: int = 5,
     ) -> None:
         super().__init__()
         channels = _rounded(32 * width)
@@ -82,10 +87,12 @@ class MobileNetV2(nn.Module):
         if last_layer:
             before, channels = channels, _rounded(1280 * max(1.0, width))
             layers.append(_ConvNormAct(before, channels, 1))
-        self.features = nn.Sequential(*layers)
-        self.channels = (*(_rounded(c * width) for c in (16, 24, 32, 96)), channels)
-        self.strides = tuple(min(stride, output_stride) for stride in (2, 4, 8, 16, 32))
-        self.output_stride = output_stride
+        ends = (*_STAGE_ENDS, len(layers) - 1)
+        all_channels = (*(_rounded(c * width) for c in (16, 24, 32, 96)), channels)
+        self.features = nn.Sequential(*layers[: ends[stages - 1] + 1])
+        self.channels = all_channels[:stages]
+        self.strides = tuple(min(stride, output_stride) for stride in (2, 4, 8, 16, 32)[:stages])
+        self.output_stride = self.strides[-1]
         self.normalization = Normalization.for_channels(in_channels)
         _initialise(self)
 
@@ -94,9 +101,9 @@ class MobileNetV2(nn.Module):
         x, stages = images, []
         for index, layer in enumerate(self.features):
             x = layer(x)
-            if index in _STAGE_ENDS:
+            if index in (*_STAGE_ENDS, len(self.features) - 1):
                 stages.append(x)
-        return [*stages, x]
+        return stages
 
 
 class InvertedResidual(nn.Module):
@@ -124,6 +131,7 @@ class InvertedResidual(nn.Module):
         super().__init__()
         hidden = in_channels * expansion
         self.shortcut = stride == 1 and in_channels == out_channels
+        self.border = dilation if padding == "early" else 0
         expand = [_ConvNormAct(in_channels, hidden, 1)] if expansion > 1 else []
         self.conv = nn.Sequential(
             *expand,
@@ -136,7 +144,7 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C', H / stride, W / stride)."""
-        y: Tensor = self.conv(x)
+        y: Tensor = self.conv(functional.pad(x, [self.border] * 4) if self.border else x)
         return x + y if self.shortcut else y
 
 
@@ -182,7 +190,7 @@ class _ConvNormAct(nn.Sequential):
                 out_channels,
                 kernel_size,
                 stride=stride,
-                padding=dilation * (kernel_size // 2),
+                padding=0 if padding == "early" else dilation * (kernel_size // 2),
                 dilation=dilation,
                 groups=groups,
                 bias=False,

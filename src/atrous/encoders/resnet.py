@@ -39,6 +39,7 @@ class ResNet(nn.Module):
         caffe: Stride in the 1x1 of a bottleneck, and a pooling that rounds up.
         even_dilation: Dilate the first unit of a dilated stage like the others.
         multi_grid: Factors on the dilations of the units of block4; None is 1 for each.
+        stages: How many are kept, the stem included; 5 is all.
 
     Raises:
         InputError: `multi_grid` has not one factor per unit.
@@ -54,6 +55,7 @@ class ResNet(nn.Module):
         caffe: bool = False,
         even_dilation: bool = False,
         multi_grid: Sequence[int] | None = None,
+        stages: int = 5,
     ) -> None:
         super().__init__()
         self.unit, repeats = _DEPTHS[depth]
@@ -68,21 +70,21 @@ class ResNet(nn.Module):
         self.bn1 = BatchNorm(128 if deep_stem else 64)
         self.maxpool = nn.MaxPool2d(3, 2, padding=1, ceil_mode=caffe)
         channels, reached, dilation = 128 if deep_stem else 64, 4, 1
-        stages = []
+        self.channels: tuple[int, ...] = (channels,)
         for index, (width, count) in enumerate(zip(_WIDTHS, repeats, strict=True)):
             stride, before = 1 if index == 0 else 2, dilation
             if reached * stride > output_stride:
                 stride, dilation = 1, dilation * stride
             reached *= stride
-            first = dilation if even_dilation else before
-            grid = self.multi_grid if index == 3 else (1,) * count
-            rates = (first, dilation)
-            stages.append(self._stage(channels, width, grid, stride=stride, rates=rates))
-            channels = width * self.unit.expansion
-        self.layer1, self.layer2, self.layer3, self.layer4 = stages
-        self.channels = (self.bn1.num_features, *(w * self.unit.expansion for w in _WIDTHS))
-        self.strides = tuple(min(stride, output_stride) for stride in (2, 4, 8, 16, 32))
-        self.output_stride = output_stride
+            if index + 1 < stages:
+                rates = (dilation if even_dilation else before, dilation)
+                grid = self.multi_grid if index == 3 else (1,) * count
+                stage = self._stage(channels, width, grid, stride=stride, rates=rates)
+                self.add_module(f"layer{index + 1}", stage)
+                channels = width * self.unit.expansion
+                self.channels += (channels,)
+        self.strides = tuple(min(stride, output_stride) for stride in (2, 4, 8, 16, 32)[:stages])
+        self.output_stride = self.strides[-1]
         self.normalization = Normalization.for_channels(in_channels)
         _initialise(self)
 
@@ -93,8 +95,8 @@ class ResNet(nn.Module):
         """
         stages = [functional.relu(self.bn1(self.conv1(images)))]
         x = self.maxpool(stages[0])
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = stage(x)
+        for index in range(1, len(self.channels)):
+            x = self.get_submodule(f"layer{index}")(x)
             stages.append(x)
         return stages
 

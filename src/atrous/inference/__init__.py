@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from atrous.inference.run import BatchResult, predict_batch
     from atrous.inference.sampling import monte_carlo
     from atrous.inference.segmentation import Segmentation
+    from atrous.inference.stitching import shift_and_stitch
 
 __all__ = [
     "BatchResult",
@@ -22,6 +23,7 @@ __all__ = [
     "monte_carlo",
     "open_predictor",
     "predict_batch",
+    "shift_and_stitch",
 ]
 
 __getattr__ = lazy(
@@ -35,5 +37,6 @@ __getattr__ = lazy(
         "monte_carlo": "sampling",
         "open_predictor": "opening",
         "predict_batch": "run",
+        "shift_and_stitch": "stitching",
     },
 )

@@ -7,8 +7,8 @@ and 18x18 cells, are the paper's.
 
 Departures from the ports: one logit instead of two and a softmax, which is the same function;
 poolings round up, so that a map of any size gives an answer; those of the Stanford adversary's
-image branch have stride 2, so that image and label map meet at a quarter of the size; colours of
-the Product encoding are in the image's order (the port: BGR), and its 1x1 convolutions unpadded.
+image branch have stride 2, so that image and label map meet at a quarter of the size; 1x1
+convolutions are not padded; the Product encoding keeps the image's order of colours, not BGR.
 """
 
 from collections.abc import Iterator, Sequence

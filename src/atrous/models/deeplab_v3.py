@@ -16,7 +16,7 @@ Departures from the paper:
 - The cascade keeps its output stride from block4 on: Table 1 goes up to 256 to show what is lost.
 - The order of the ASPP's concatenation is the release's: image level, 1x1, then the rates.
 Where public weights depart from the paper (torchvision, segmentation_models_pytorch, VainF), the
-options `refine`, `rates`, `even_dilation`, `multi_grid` and `auxiliary` follow them.
+options `refine`, `rates`, `even_dilation`, `multi_grid`, `padding` and `auxiliary` follow them.
 """
 
 from collections import OrderedDict
@@ -198,7 +198,7 @@ def deeplab_v3(  # noqa: PLR0913 - every keyword is one option of the network
     """Build DeepLab v3 on an encoder by name.
 
     Args:
-        encoder_name: See `atrous.encoders.create_encoder`, as for `padding`.
+        encoder_name: See `atrous.encoders.create_encoder`.
         in_channels: Channels of the images.
         num_classes: Number of labels K.
         form: "aspp" (the final model) or "cascade" (Sec. 3.2; ResNets only).
@@ -208,7 +208,7 @@ def deeplab_v3(  # noqa: PLR0913 - every keyword is one option of the network
             and "1,2,1" in the cascade (Tables 5 and 3); none on other encoders.
         even_dilation: Every unit of a dilated stage has the stage's rate. Left out: on ResNets as
             in the paper, not on MobileNets, where the release keeps the first unit's.
-        padding: Of the encoder's strided convolutions.
+        padding: Of the encoder's 3x3 convolutions; "same" and "early" are for weights that want it.
         blocks: Last block of the cascade, 4 to 7.
         aspp_channels: Width of the ASPP, as all that follow are of it.
         rates: Such as "12,24,36"; left out: by the output stride (`aspp_rates`); "none" leaves
@@ -261,7 +261,7 @@ def dilated_encoder(
         name: See `deeplab_v3`, as for all that is not here.
         in_channels: Channels of the images.
         output_stride: 32, 16 or 8.
-        padding: Of strided convolutions.
+        padding: See `create_encoder`.
         multi_grid: Factors such as "1,2,4", "none", or None for `best_grid` on deep ResNets.
         even_dilation: None is yes on ResNets.
         best_grid: The paper's choice for this form.

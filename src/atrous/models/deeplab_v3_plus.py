@@ -12,7 +12,8 @@ convolutions are separable on Xception and plain on ResNet; it has no MobileNetV
 which we give separable ones, as they fit its cost.
 Where public weights depart from the paper, options follow them: one refining convolution
 (segmentation_models_pytorch, VainF), rates 12, 24, 36 at output stride 16, a separable convolution
-after the ASPP and none of the norms inside separable ones (segmentation_models_pytorch).
+after the ASPP and none of the norms inside separable ones (segmentation_models_pytorch), and on
+MobileNetV2 plain convolutions and another padding (VainF).
 """
 
 from itertools import pairwise
@@ -98,13 +99,13 @@ def deeplab_v3_plus(  # noqa: PLR0913 - every keyword is one option of the netwo
     """Build DeepLab v3+ on an encoder by name.
 
     Args:
-        encoder_name: See `atrous.encoders.create_encoder`, as for `padding`.
+        encoder_name: See `atrous.encoders.create_encoder`.
         in_channels: Channels of the images.
         num_classes: Number of labels K.
         output_stride: 16 (the paper's training), 8 (its best evaluation) or 32.
         multi_grid: See `atrous.models.deeplab_v3.deeplab_v3`, as for `even_dilation` and `rates`.
         even_dilation: Every unit of a dilated stage has the stage's rate.
-        padding: Of the encoder's strided convolutions.
+        padding: Of the encoder's 3x3 convolutions; "same" and "early" are for weights that want it.
         aspp_channels: Width of the ASPP (Sec. 3.1).
         rates: Of the ASPP.
         separable: Depthwise separable convolutions in ASPP and decoder (Sec. 3.1); left out: on

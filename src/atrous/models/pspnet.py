@@ -13,7 +13,12 @@ Departures from the paper:
 - Batch norm keeps torch's momentum of 0.1, as the authors' later PyTorch code does (the release's
   0.95 is 0.05 here); a batch of one trains, because the level of one part then falls back on
   running statistics.
+- Dropout takes single values, as in the release; the PyTorch code drops whole channels.
 - The concatenation goes from coarse to fine; the release's Caffe network has it reversed.
+Two public networks that are not the paper's are options: `bins="none"`, its baseline (Table 1),
+with `even_dilation=False` is torchvision's `fcn_resnet50`; `stages` and `head="smp"` follow
+segmentation_models_pytorch, which pools the third stage and exchanges the kernels of the head, with
+a dropout of 0.2.
 """
 
 from collections import OrderedDict
@@ -24,6 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from atrous.encoders import Encoder, create_encoder
+from atrous.errors import InputError
 from atrous.layers import ConvNormAct
 from atrous.models.segmentation_model import Scores, SegmentationModel
 from atrous.ops import resize
@@ -31,20 +37,22 @@ from atrous.ops import resize
 __all__ = ["PSPNet", "PyramidPooling", "pspnet"]
 
 _RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
-_BINS = {"B1": (1,), "B1236": (1, 2, 3, 6)}  # as Table 1 names them
+_BINS = {"none": (), "B1": (1,), "B1236": (1, 2, 3, 6)}  # as Table 1 names them
+_KERNELS = {"release": (3, 1), "smp": (1, 3)}
 
 
 class PSPNet(SegmentationModel):
     """Pyramid pooling over the last stage, and an auxiliary classifier on the one before it.
 
     Args:
-        encoder: Yields five stages, the last two at one stride: 8 in the paper (Sec. 3.3).
+        encoder: Its last two stages have one stride: 8 in the paper (Sec. 3.3).
+        pyramid: What looks at the last stage.
         num_classes: Number of labels K, background included.
-        bins: Parts along each side of the image, one number a level.
-        pool: "average" or "max" of each part (Table 1).
-        reduce: Shrink each level to its share of the last stage's width (Table 1, "DR").
         channels: Width of the convolution after the pyramid (512); the auxiliary's is half of it.
-        align_corners: Corner convention of every resizing.
+        kernels: Sides of that convolution and of the one that scores.
+        dropout: Before the scores of both classifiers (0.1 in the release).
+        auxiliary: Whether there is an auxiliary classifier.
+        align_corners: Corner convention of the final upsampling.
     """
 
     auxiliary_weight = 0.4  # Sec. 4, Table 2
@@ -52,22 +60,26 @@ class PSPNet(SegmentationModel):
     def __init__(
         self,
         encoder: Encoder,
+        pyramid: "PyramidPooling",
         num_classes: int,
         *,
-        bins: Sequence[int] = _BINS["B1236"],
-        pool: Literal["average", "max"] = "average",
-        reduce: bool = True,
         channels: int = 512,
+        kernels: tuple[int, int] = (3, 1),
+        dropout: float = 0.1,
+        auxiliary: bool = True,
         align_corners: bool = False,
     ) -> None:
         super().__init__()
+        if not 0 <= dropout < 1:
+            raise InputError(f"dropout is {dropout}; give a fraction from 0 to below 1")
         self.align_corners = align_corners
         self.encoder = encoder
-        self.pyramid = PyramidPooling(
-            encoder.channels[-1], bins, pool=pool, reduce=reduce, align_corners=align_corners
-        )
-        self.head = _classifier(self.pyramid.channels, channels, num_classes)
-        self.auxiliary = _classifier(encoder.channels[-2], max(channels // 2, 1), num_classes)
+        self.pyramid = pyramid
+        self.head = _classifier(pyramid.channels, channels, num_classes, dropout, kernels)
+        self.auxiliary = None
+        if auxiliary:
+            width = max(channels // 2, 1)
+            self.auxiliary = _classifier(encoder.channels[-2], width, num_classes, dropout)
 
     def score(self, images: Tensor) -> Scores:
         """Map normalised images (N, C, H, W) of any size to logits (N, K, H/8, W/8).
@@ -76,7 +88,9 @@ class PSPNet(SegmentationModel):
         them, and they cost a 3x3 convolution over 1024 channels.
         """
         *_, c4, c5 = self.encoder(images)
-        auxiliary = (self.auxiliary(c4),) if self.training else ()
+        auxiliary: tuple[Tensor, ...] = ()
+        if self.auxiliary is not None and self.training:
+            auxiliary = (self.auxiliary(c4),)
         return Scores(self.head(self.pyramid(c5)), auxiliary)
 
 
@@ -85,7 +99,7 @@ class PyramidPooling(nn.Module):
 
     Args:
         in_channels: Channels that come.
-        bins: Parts along each side, one number a level.
+        bins: Parts along each side, one number a level; none leaves the map as it is.
         pool: "average" or "max" of each part.
         reduce: 1x1 convolution of each level to in_channels / number of levels.
         align_corners: Corner convention of the resizing.
@@ -104,7 +118,7 @@ class PyramidPooling(nn.Module):
         align_corners: bool = False,
     ) -> None:
         super().__init__()
-        width = in_channels // len(bins) if reduce else in_channels
+        width = in_channels // max(len(bins), 1) if reduce else in_channels
         pooling = nn.AdaptiveAvgPool2d if pool == "average" else nn.AdaptiveMaxPool2d
         self.channels = in_channels + len(bins) * width
         self.align_corners = align_corners
@@ -133,10 +147,14 @@ def pspnet(  # noqa: PLR0913 - every keyword is one option of the network
     *,
     output_stride: int = 8,
     even_dilation: bool | None = None,
-    bins: Literal["B1", "B1236"] = "B1236",
+    stages: int = 5,
+    bins: Literal["none", "B1", "B1236"] = "B1236",
     pool: Literal["average", "max"] = "average",
     reduce: bool = True,
     channels: int = 512,
+    head: Literal["release", "smp"] = "release",
+    dropout: float = 0.1,
+    auxiliary: bool = True,
     align_corners: bool = False,
 ) -> PSPNet:
     """Build PSPNet on an encoder by name.
@@ -148,10 +166,14 @@ def pspnet(  # noqa: PLR0913 - every keyword is one option of the network
         output_stride: 8 (the paper's), 16 or 32.
         even_dilation: Dilate the first unit of a dilated stage too; None: on the ResNets of
             He et al. and their deep-stem forms, as the paper does.
-        bins: Parts of the pyramid, as Table 1 names them.
-        pool: See `PSPNet`, as for all that follow.
+        stages: Stages of the encoder; the pyramid lies over the last (see `create_encoder`).
+        bins: Parts of the pyramid, as Table 1 names them; "none" is its baseline.
+        pool: See `PyramidPooling`, as for `reduce`.
         reduce: Shrink each level.
         channels: Width of the convolution after the pyramid.
+        head: "release": that convolution is a 3x3 and a 1x1 scores; "smp": the other way round.
+        dropout: See `PSPNet`.
+        auxiliary: See `PSPNet`.
         align_corners: Corner convention of every resizing.
     """
     if even_dilation is None:
@@ -161,24 +183,36 @@ def pspnet(  # noqa: PLR0913 - every keyword is one option of the network
         in_channels=in_channels,
         output_stride=output_stride,
         even_dilation=even_dilation,
+        stages=stages,
+    )
+    pyramid = PyramidPooling(
+        encoder.channels[-1], _BINS[bins], pool=pool, reduce=reduce, align_corners=align_corners
     )
     return PSPNet(
         encoder,
+        pyramid,
         num_classes,
-        bins=_BINS[bins],
-        pool=pool,
-        reduce=reduce,
         channels=channels,
+        kernels=_KERNELS[head],
+        dropout=dropout,
+        auxiliary=auxiliary,
         align_corners=align_corners,
     )
 
 
-def _classifier(in_channels: int, channels: int, num_classes: int) -> nn.Sequential:
-    """Return a 3x3 convolution, dropout (release) and the scores of the classes."""
+def _classifier(
+    in_channels: int,
+    channels: int,
+    num_classes: int,
+    dropout: float,
+    kernels: tuple[int, int] = (3, 1),
+) -> nn.Sequential:
+    """Return a convolution, dropout and the scores of the classes."""
+    first, last = kernels
     return nn.Sequential(
         OrderedDict(
-            conv=ConvNormAct(in_channels, channels),
-            dropout=nn.Dropout(0.1),
-            score=nn.Conv2d(channels, num_classes, 1),
+            conv=ConvNormAct(in_channels, channels, first),
+            dropout=nn.Dropout(dropout),
+            score=nn.Conv2d(channels, num_classes, last, padding=last // 2),
         )
     )

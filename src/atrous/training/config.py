@@ -9,6 +9,7 @@ from atrous.errors import InputError
 __all__ = [
     "DEFAULT_EPOCHS",
     "DEFAULT_LR",
+    "DEFAULT_LR_OF_PRETRAINED_WITHOUT_NORM",
     "DEFAULT_LR_WITHOUT_NORM",
     "FEWEST_ITERATIONS",
     "TrainConfig",
@@ -23,9 +24,12 @@ FEWEST_ITERATIONS = 500
 DEFAULT_LR = {"sgd": 0.02, "adamw": 0.001}
 """Of networks with normalisation layers ..."""
 
-DEFAULT_LR_WITHOUT_NORM = {"sgd": 0.001, "adamw": 0.0001}
-"""... and of those without (FCN on VGG-16, the paper's U-Net), where nothing tames a large step:
-0.001 is DeepLab v1's (Sec. 5) for the same VGG-16, momentum and mean loss."""
+DEFAULT_LR_WITHOUT_NORM = {"sgd": 0.01, "adamw": 0.0005}
+"""... of those without (the paper's U-Net), which nothing guards against too large a step ..."""
+
+DEFAULT_LR_OF_PRETRAINED_WITHOUT_NORM = {"sgd": 0.001, "adamw": 0.0001}
+"""... and where ImageNet features, larger than random ones, are not normalised either
+(FCN on VGG-16): DeepLab v1's (Sec. 5) for the same VGG-16, momentum and mean loss."""
 
 DEFAULT_WEIGHT_DECAY = {"sgd": 1e-4, "adamw": 0.01}
 

@@ -15,6 +15,7 @@ from atrous.data import DataSpec
 from atrous.training.config import (
     DEFAULT_EPOCHS,
     DEFAULT_LR,
+    DEFAULT_LR_OF_PRETRAINED_WITHOUT_NORM,
     DEFAULT_LR_WITHOUT_NORM,
     FEWEST_ITERATIONS,
     TrainConfig,
@@ -193,16 +194,23 @@ def derive_crop(spec: DataSpec, input_scale: float = 1.0) -> tuple[int, int]:
     return first, second
 
 
-def default_lr(optimizer: str, model: nn.Module) -> float:
+def default_lr(optimizer: str, model: nn.Module, *, pretrained: bool) -> float:
     """Return the initial learning rate that suits a network: smaller where nothing is normalised.
 
     The encoder decides, or the whole network where it has none: below a decoder with batch norm
     VGG-16 is still VGG-16.
+
+    Args:
+        optimizer: "sgd" or "adamw".
+        model: The network.
+        pretrained: Whether its encoder has been filled.
     """
     encoder = getattr(model, "encoder", model)
     kinds = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
-    is_normalised = any(isinstance(module, kinds) for module in encoder.modules())
-    return (DEFAULT_LR if is_normalised else DEFAULT_LR_WITHOUT_NORM)[optimizer]
+    if any(isinstance(module, kinds) for module in encoder.modules()):
+        return DEFAULT_LR[optimizer]
+    without = DEFAULT_LR_OF_PRETRAINED_WITHOUT_NORM if pretrained else DEFAULT_LR_WITHOUT_NORM
+    return without[optimizer]
 
 
 def pick_precision(asked: str, device: str) -> str:

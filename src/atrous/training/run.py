@@ -86,7 +86,8 @@ def fit(
     start = dataclasses.replace(config, weights="none") if done else config
     model, weights = seeded_model(start, spec, reporter)
     model = model.to(device).to(memory_format=torch.channels_last)
-    plan = plan_run(config, spec, model, device, done)
+    lr = config.lr or default_lr(config.optimizer, model, pretrained=weights is not None)
+    plan = plan_run(config, spec, model, device=device, lr=lr, done=done)
     folder = config.resume or new_run(config)  # not before everything has proved right
     if config.resume:
         _tell_new_length(folder, plan, reporter)
@@ -155,7 +156,13 @@ def seeded_model(
 
 
 def plan_run(
-    config: TrainConfig, spec: DataSpec, model: SegmentationModel, device: str, done: int = 0
+    config: TrainConfig,
+    spec: DataSpec,
+    model: SegmentationModel,
+    *,
+    device: str,
+    lr: float,
+    done: int = 0,
 ) -> Plan:
     """Measure what a step costs here and plan the run."""
     crop = config.crop_size or derive_crop(spec, config.input_scale)
@@ -188,7 +195,7 @@ def plan_run(
         crop=crop,
         images=len(spec.splits["train"]),
         device=device,
-        lr=config.lr or default_lr(config.optimizer, model),
+        lr=lr,
         cost=cost,
         done=done,
     )

@@ -9,7 +9,7 @@ import atrous.smp as smp
 from atrous.errors import InputError
 from atrous.weights.layouts import recognise
 
-NETWORKS = ("Unet", "DeepLabV3", "DeepLabV3Plus")
+NETWORKS = ("Unet", "DeepLabV3", "DeepLabV3Plus", "PSPNet")
 ENCODERS = ("resnet34", "resnet50", "mobilenet_v2")
 
 
@@ -36,6 +36,9 @@ def test_logits_are_smps(tmp_path, lively, assert_same_logits, name, encoder):
         ("DeepLabV3Plus", {"encoder_output_stride": 8, "decoder_channels": 64}),
         ("DeepLabV3Plus", {"encoder_name": "tu-resnet18", "decoder_atrous_rates": (3, 6, 9)}),
         ("Unet", {"encoder_name": "tu-resnet26"}),
+        ("PSPNet", {"encoder_depth": 4, "upsampling": 16, "psp_out_channels": 64}),
+        ("PSPNet", {"encoder_name": "tu-resnet26", "encoder_depth": 5, "upsampling": 32}),
+        ("PSPNet", {"encoder_name": "mobilenet_v2", "encoder_depth": 2, "upsampling": 4}),
     ],
 )
 def test_a_saved_folder_gives_smps_logits(tmp_path, lively, assert_same_logits, name, arguments):
@@ -94,6 +97,12 @@ def test_other_networks_and_encoders_are_refused(name, arguments, message):
         state = network(name, **arguments).state_dict()
     with pytest.raises(InputError, match=message):
         recognise(state)
+
+
+def test_a_pspnet_that_gives_no_logits_at_image_size_is_refused(tmp_path):
+    network("PSPNet", encoder_depth=4).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"upsampling=8\) with encoder_depth=4 .*; take 16"):
+        atrous.load(tmp_path)
 
 
 @pytest.mark.parametrize(

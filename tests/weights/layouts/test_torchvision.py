@@ -25,19 +25,22 @@ def saved(theirs, path, **content):
         "deeplabv3_resnet50",
         pytest.param("deeplabv3_resnet101", marks=pytest.mark.slow),
         "deeplabv3_mobilenet_v3_large",
+        "fcn_resnet50",
+        pytest.param("fcn_resnet101", marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize("aux_loss", [True, False])
 def test_logits_are_torchvisions(tmp_path, lively, assert_same_logits, name, aux_loss):
     theirs = lively(lambda: network(name, aux_loss=aux_loss))
     ours = atrous.load(saved(theirs, tmp_path / f"{name}.pth"))
-    assert ours.spec.architecture == "deeplab_v3"
+    assert ours.spec.architecture == ("pspnet" if name.startswith("fcn") else "deeplab_v3")
     assert ours.normalization == Normalization.imagenet()
     assert_same_logits(ours, theirs, torch.randn(1, 3, 65, 99))
 
 
-def test_auxiliary_scores_are_torchvisions(tmp_path, lively):
-    theirs = lively(lambda: network("deeplabv3_resnet50"))
+@pytest.mark.parametrize("name", ["deeplabv3_resnet50", "fcn_resnet50"])
+def test_auxiliary_scores_are_torchvisions(tmp_path, lively, name):
+    theirs = lively(lambda: network(name))
     ours = atrous.load(saved(theirs, tmp_path / "w.pth"))
     images = torch.randn(1, 3, 65, 97)
     with torch.no_grad():
@@ -51,13 +54,15 @@ def test_auxiliary_scores_are_torchvisions(tmp_path, lively):
     [
         ("deeplabv3_resnet50", "resnet50", 42_004_074),
         ("deeplabv3_resnet101", "resnet101", 60_996_202),
+        ("fcn_resnet50", "resnet50", 35_322_218),
+        ("fcn_resnet101", "resnet101", 54_314_346),
     ],
 )
 def test_every_published_tensor_finds_its_place(name, encoder, parameters):
     with torch.device("meta"):
         found = recognise(network(name).state_dict())
         assert found.encoder_name == encoder
-        ours = build_model("deeplab_v3", encoder_name=encoder, options=found.options)
+        ours = build_model(found.architecture, encoder_name=encoder, options=found.options)
     state = ours.state_dict()
     assert {k: v.shape for k, v in found.tensors.items()} == {k: v.shape for k, v in state.items()}
     assert sum(p.numel() for p in ours.parameters()) == parameters  # as torchvision publishes it

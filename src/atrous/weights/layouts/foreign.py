@@ -10,7 +10,14 @@ from atrous.errors import InputError
 from atrous.models import Option
 from atrous.ops import Normalization
 
-__all__ = ["ForeignModel", "aspp_names", "image_level_first", "renamed", "resnet_name"]
+__all__ = [
+    "ForeignModel",
+    "aspp_names",
+    "bias_as_norm",
+    "image_level_first",
+    "renamed",
+    "resnet_name",
+]
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,22 @@ def image_level_first(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     name = "aspp.project.conv.weight"
     weight = tensors[name]
     return {**tensors, name: torch.roll(weight, weight.shape[0], dims=1)}
+
+
+def bias_as_norm(prefix: str, bias: Tensor) -> dict[str, Tensor]:
+    """Return the tensors of a batch norm that adds a bias (C,) in evaluation, and nothing else.
+
+    Args:
+        prefix: What the norm is called, with its dot.
+        bias: Of a convolution which has no norm, or into which one was folded.
+    """
+    return {
+        f"{prefix}weight": torch.ones_like(bias),
+        f"{prefix}bias": bias,
+        f"{prefix}running_mean": torch.zeros_like(bias),
+        f"{prefix}running_var": torch.full_like(bias, 1 - 1e-5),  # and its eps make 1
+        f"{prefix}num_batches_tracked": torch.tensor(0),
+    }
 
 
 _DEPTHS: dict[tuple[str, tuple[int, ...]], int] = {

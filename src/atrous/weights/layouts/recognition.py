@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from atrous.errors import InputError
+from atrous.weights.layouts.coral import coral_model
 from atrous.weights.layouts.deeplab_pytorch import deeplab_pytorch_model
 from atrous.weights.layouts.foreign import ForeignModel
 from atrous.weights.layouts.pytorch_fcn import pytorch_fcn_model
+from atrous.weights.layouts.semseg import semseg_model
 from atrous.weights.layouts.smp import smp_model
 from atrous.weights.layouts.torchvision import torchvision_model
 from atrous.weights.layouts.vainf import vainf_model
@@ -19,8 +21,10 @@ LAYOUTS: dict[str, Callable[[Mapping[str, Tensor]], ForeignModel | None]] = {
     "segmentation_models_pytorch": smp_model,
     "torchvision": torchvision_model,
     "VainF/DeepLabV3Plus-Pytorch": vainf_model,
+    "hszhao/semseg": semseg_model,
     "kazuto1011/deeplab-pytorch": deeplab_pytorch_model,
     "wkentaro/pytorch-fcn": pytorch_fcn_model,
+    "google-coral/test_data": coral_model,
 }
 """Origin -> what turns its tensors into ours, or returns None if they are another's."""
 

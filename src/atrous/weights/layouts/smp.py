@@ -1,64 +1,28 @@
-"""segmentation_models_pytorch: its U-Net, DeepLab v3 and v3+, by arguments or by their keys.
+"""segmentation_models_pytorch's tensors: its U-Net, PSPNet, DeepLab v3 and v3+.
 
-Its DeepLabs depart from the papers, and our options follow: rates 12, 24 and 36 at any output
-stride, every unit of a dilated stage dilated, no multi-grid, one more 3x3 after the ASPP, dropout
-0.5, aligned corners; in v3+ separable convolutions without norm between their halves, and one
-refining convolution instead of two. Its MobileNetV2 keeps the layer of 1280 channels.
+A folder of `save_pretrained` says with which arguments a network was made; a state_dict alone shows
+most of them, and the rest is taken to be smp's defaults. The level of one part has no norm in its
+PSPNet; ours has one there, filled so that it changes nothing.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import cast
 
+import torch
 from torch import Tensor
 
-from atrous.encoders import ENCODERS
-from atrous.errors import InputError, unknown
-from atrous.models import Option
+from atrous.errors import InputError
 from atrous.weights.layouts.foreign import (
     ForeignModel,
     aspp_names,
+    bias_as_norm,
     image_level_first,
     renamed,
     resnet_name,
 )
+from atrous.weights.layouts.smp_arguments import DEFAULTS, ORIGIN, smp_recipe
 
-__all__ = ["DEFAULTS", "smp_model", "smp_recipe"]
-
-ORIGIN = "segmentation_models_pytorch"
-PARAMETERS: tuple[str, ...] = ("encoder_name", "encoder_weights", "in_channels", "classes")
-"""Arguments that every network of smp has and that are not options of ours."""
-
-ONLY: dict[str, tuple[object, ...]] = {
-    "encoder_depth": (5,),
-    "decoder_use_norm": ("batchnorm", True),
-    "decoder_use_batchnorm": (True,),  # its name before version 0.5
-    "decoder_attention_type": (None,),
-    "decoder_interpolation": ("nearest",),
-    "activation": (None, "identity"),
-    "aux_params": (None,),
-    "upsampling": (None,),
-}
-"""Arguments of which we have these values only."""
-
-DEFAULTS: dict[str, dict[str, object]] = {
-    "Unet": {"decoder_channels": (256, 128, 64, 32, 16)},
-    "DeepLabV3": {
-        "encoder_output_stride": 8,
-        "decoder_channels": 256,
-        "decoder_atrous_rates": (12, 24, 36),
-        "decoder_aspp_separable": False,
-        "decoder_aspp_dropout": 0.5,
-    },
-    "DeepLabV3Plus": {
-        "encoder_output_stride": 16,
-        "decoder_channels": 256,
-        "decoder_atrous_rates": (12, 24, 36),
-        "decoder_aspp_separable": True,
-        "decoder_aspp_dropout": 0.5,
-        "upsampling": 4,
-    },
-}
-"""smp's networks that are ours too, with the defaults that become options."""
+__all__ = ["smp_model"]
 
 
 def smp_model(
@@ -85,101 +49,18 @@ def smp_model(
     architecture, encoder_name, options = smp_recipe(name, arguments)
     tensors = renamed(tensors, {"decoder.0.": "decoder.aspp.", **_BEFORE_0_5, **_ENCODER})
     ours = renamed(tensors, {"segmentation_head.0.": "head.", **_TABLES[name](tensors)})
+    if name == "PSPNet":
+        ours = _pspnet_tensors(ours, cast("int", options["stages"]))
+        return ForeignModel(
+            ORIGIN, architecture, encoder_name, options, ours, head="head.score.weight"
+        )
     if name != "Unet":
         ours = image_level_first(ours)
     return ForeignModel(ORIGIN, architecture, encoder_name, options, ours)
 
 
-def smp_recipe(name: str, arguments: Mapping[str, object]) -> tuple[str, str, dict[str, Option]]:
-    """Return which network of ours an smp network is: architecture, encoder and options.
-
-    Args:
-        name: Its class: "Unet", "DeepLabV3", "DeepLabV3Plus".
-        arguments: What its constructor was given.
-
-    Raises:
-        InputError: A network, an encoder or an argument that we do not have.
-    """
-    if name not in DEFAULTS:
-        raise unknown(f"network of {ORIGIN} that is ours too", name, DEFAULTS)
-    defaults = DEFAULTS[name]
-    for argument, value in arguments.items():
-        allowed = ONLY.get(argument, ())
-        if argument in PARAMETERS or argument in defaults or value in allowed:
-            continue
-        if argument not in ONLY:
-            raise unknown(f"argument of {name}", argument, [*PARAMETERS, *defaults, *ONLY])
-        raise InputError(
-            f"{name}({argument}={value!r}) has no counterpart here; "
-            f"only {' or '.join(map(repr, allowed))} has"
-        )
-    given = {**defaults, **arguments}
-    theirs = str(arguments.get("encoder_name", "resnet34"))
-    options = _unet(given) if name == "Unet" else _deeplab(name, given, theirs)
-    return _ARCHITECTURES[name], _encoder(theirs), options
-
-
-_ARCHITECTURES = {
-    "Unet": "unet",
-    "DeepLabV3": "deeplab_v3",
-    "DeepLabV3Plus": "deeplab_v3_plus",
-}
 _BEFORE_0_5 = {"decoder.1.": "decoder.conv.", "decoder.2.": "decoder.bn."}
 _ENCODER = {"encoder.model.": "encoder."}  # of the "tu-" encoders
-
-
-def _unet(given: Mapping[str, object]) -> dict[str, Option]:
-    widths = tuple(cast("Iterable[int]", given["decoder_channels"]))
-    base = widths[0] // 4
-    if widths != tuple(max(base * 4 >> level, 1) for level in range(5)):
-        raise InputError(
-            f"Unet(decoder_channels={widths}) has no counterpart here: each of the five must be "
-            "half of the one before it, such as 256, 128, 64, 32, 16"
-        )
-    return {"base_channels": base}
-
-
-def _deeplab(name: str, given: Mapping[str, object], encoder: str) -> dict[str, Option]:
-    is_plus, separable = name == "DeepLabV3Plus", bool(given["decoder_aspp_separable"])
-    if separable != is_plus:
-        raise InputError(
-            f"{name}(decoder_aspp_separable={separable}) has no counterpart here; it mixes "
-            f"separable and plain convolutions, so take {is_plus}"
-        )
-    if is_plus and given["upsampling"] != 4:
-        raise InputError(
-            f"DeepLabV3Plus(upsampling={given['upsampling']}) has no counterpart here; only 4 has"
-        )
-    rates = cast("Iterable[int]", given["decoder_atrous_rates"])
-    options: dict[str, Option] = {
-        "output_stride": cast("int", given["encoder_output_stride"]),
-        "aspp_channels": cast("int", given["decoder_channels"]),
-        "rates": ",".join(map(str, rates)),
-        "dropout": cast("float", given["decoder_aspp_dropout"]),
-        "multi_grid": "none",
-        "even_dilation": not encoder.startswith("tu-"),
-        "refine": True,
-        "separable": separable,
-        "align_corners": True,
-    }
-    if is_plus:
-        options["decoder_channels"] = options["aspp_channels"]
-        options |= {"decoder_convolutions": 1, "norm_between": False}
-    return options
-
-
-def _encoder(name: str) -> str:
-    """Return our name of one of smp's encoders."""
-    if name.startswith("tu-"):
-        return name.removeprefix("tu-")
-    if name == "mobilenet_v2":
-        return "mobilenet_v2_1280"
-    if name.startswith("resnet") and name in ENCODERS:
-        return name
-    raise InputError(
-        f"{ORIGIN}'s encoder {name} has no counterpart here; take a ResNet, mobilenet_v2, or a "
-        f"pyramid of timm as tu-NAME"
-    )
 
 
 def _class_of(tensors: Mapping[str, Tensor]) -> str:
@@ -189,6 +70,7 @@ def _class_of(tensors: Mapping[str, Tensor]) -> str:
         "DeepLabV3": "decoder.aspp.convs.0.0.weight",
         "DeepLabV3 before 0.5": "decoder.0.convs.0.0.weight",
         "DeepLabV3Plus": "decoder.aspp.0.convs.0.0.weight",
+        "PSPNet": "decoder.psp.blocks.0.pool.1.0.weight",
     }.items():
         if key in tensors:
             return name.split()[0]
@@ -212,6 +94,8 @@ def _arguments_of(name: str, tensors: Mapping[str, Tensor]) -> dict[str, object]
     if name == "Unet":
         widths = (tensors[f"decoder.blocks.{i}.conv1.0.weight"].shape[0] for i in range(5))
         arguments["decoder_channels"] = tuple(widths)
+    elif name == "PSPNet":
+        arguments["psp_out_channels"] = tensors["segmentation_head.0.weight"].shape[1]
     else:
         arguments["decoder_channels"] = tensors["segmentation_head.0.weight"].shape[1]
     return arguments
@@ -248,8 +132,35 @@ def _deeplab_v3_plus_names(tensors: Mapping[str, Tensor]) -> dict[str, str]:
     }
 
 
+def _pspnet_names(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    table = {
+        "segmentation_head.0.": "head.score.",
+        "decoder.conv.0.": "head.conv.conv.",
+        "decoder.conv.1.": "head.conv.norm.",
+        "decoder.psp.blocks.0.pool.1.0.bias": "pyramid.levels.0.1.norm.bias",
+    }
+    for level in range(4):
+        theirs, ours = f"decoder.psp.blocks.{level}.pool.1.", f"pyramid.levels.{level}.1."
+        table |= {f"{theirs}0.": f"{ours}conv.", f"{theirs}1.": f"{ours}norm."}
+    return table
+
+
+def _pspnet_tensors(tensors: Mapping[str, Tensor], stages: int) -> dict[str, Tensor]:
+    """Drop unused stages, make the first level's bias a norm, put the map before its levels."""
+    unused = [f"encoder.layer{index}." for index in range(stages, 5)]
+    last = (1, 3, 6, 13, 18)[stages - 1]
+    unused += [f"encoder.features.{index}." for index in range(last + 1, 19)]
+    ours = {k: v for k, v in tensors.items() if not k.startswith(tuple(unused))}
+    norm = "pyramid.levels.0.1.norm."
+    ours |= bias_as_norm(norm, ours[f"{norm}bias"])
+    name = "head.conv.conv.weight"
+    ours[name] = torch.roll(ours[name], ours[name].shape[1] // 2, dims=1)
+    return ours
+
+
 _TABLES: dict[str, Callable[[Mapping[str, Tensor]], dict[str, str]]] = {
     "Unet": _unet_names,
     "DeepLabV3": _deeplab_v3_names,
     "DeepLabV3Plus": _deeplab_v3_plus_names,
+    "PSPNet": _pspnet_names,
 }

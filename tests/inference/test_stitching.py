@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from atrous.encoders.vgg import VGG16
 from atrous.errors import InputError
-from atrous.inference.shift_and_stitch import shift_and_stitch
+from atrous.inference import shift_and_stitch
 
 WINDOW = 3 + 1 + 2 * 2 + 2 + 4 * 1  # pixels that one score of `strided` sees
 
