@@ -29,9 +29,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "explain": ("models", "encoders", "layers", "ops"),
     "weights": ("models", "encoders", "labels", "ops"),
     "smp": ("weights", "models"),
-    # data: reading images only, so that predict reads them exactly as training does
+    # data: reading images and masks only, exactly as training does
     "inference": ("weights", "models", "crf", "data", "labels", "ops"),
-    "evaluation": ("inference", "data", "labels", "ops"),
+    # crf: searching its parameters is evaluation
+    "evaluation": ("inference", "crf", "data", "labels", "ops"),
     "reports": ("evaluation", "inference", "data", "labels"),
     "training": (
         "evaluation",
