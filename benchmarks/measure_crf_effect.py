@@ -87,7 +87,9 @@ def report(
             f"({row['boundary_gain_95'][0]:+.4f} to {row['boundary_gain_95'][1]:+.4f})"
         )
     versions = {"atrous": atrous.__version__, "torch": torch.__version__}
-    print(json.dumps({"images": len(plain), "threads": torch.get_num_threads(), **versions, **rows}))
+    print(
+        json.dumps({"images": len(plain), "threads": torch.get_num_threads(), **versions, **rows})
+    )
 
 
 if __name__ == "__main__":

@@ -111,3 +111,18 @@ def test_the_shipped_model_is_small_free_and_tells_where_it_comes_from():
     assert config["licence"] == "Apache-2.0"
     assert config["provenance"]
     assert load("street-scenes").label_set == SCENE_LABELS
+
+
+def test_a_demo_with_a_crf_searches_one_and_says_what_it_does(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(demo, "UNSEEN", 6)
+    out = tmp_path / "demo"
+    assert main(["demo", "--out", str(out), "--iterations", "2", "--images", "8", "--crf"]) == 0
+    assert "With the CRF: mIoU 0." in capsys.readouterr().out
+    stored = json.loads((out / "run" / "model" / "config.json").read_text())["crf"]
+    assert stored["images"] == 2
+
+
+def test_the_shipped_model_can_be_sharpened_too(tmp_path, capsys):
+    out = tmp_path / "demo"
+    assert main(["demo", "--out", str(out), "--predict-only", "--crf", "deeplab"]) == 0
+    assert "of the pixels right" in capsys.readouterr().out

@@ -250,9 +250,7 @@ class Bare:
         (["--crf", "--inputs", "b.jpg"], "stored", ("b.jpg",)),
     ],
 )
-def test_a_flag_may_stand_alone(
-    words: list[str], crf: str | None, inputs: tuple[str, ...]
-) -> None:
+def test_a_flag_may_stand_alone(words: list[str], crf: str | None, inputs: tuple[str, ...]) -> None:
     config = parse("try", Bare, words)
 
     assert config.crf == crf

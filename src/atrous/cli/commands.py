@@ -105,7 +105,7 @@ COMMANDS: dict[str, Command] = {
         examples=(
             ("crf-search runs/NAME/model --data FOLDER", "store the best parameters"),
             ("crf-search MODEL --data FOLDER --images 30", "sooner, with a wider interval"),
-            ("predict MODEL photos --crf", "then use them"),
+            ("crf-search MODEL --data FOLDER --start crf_rnn", "another smoothness kernel"),
         ),
         out_of_memory="lower --tile (512, say) or --images",
         go_on="run it again",

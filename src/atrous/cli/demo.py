@@ -1,11 +1,12 @@
 """`atrous demo`: the whole job on made street scenes, without a download."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from atrous.cli.console import answer, number, progress, say, size
 from atrous.errors import InputError
 from atrous.files import write_bytes
+from atrous.inference.config import CRF_OPTION, CRFChoice
 
 __all__ = ["DemoConfig", "free_folder", "predict_only", "run", "whole"]
 
@@ -27,6 +28,8 @@ class DemoConfig:
     """Scenes to train on."""
     seed: int = 0
     """Seed of the scenes and of the training."""
+    crf: CRFChoice | None = field(default=None, metadata=CRF_OPTION)
+    """Also sharpen with a dense CRF: a searched one, or deeplab, pydensecrf, ..."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
@@ -41,11 +44,12 @@ class DemoConfig:
 def run(config: DemoConfig) -> int:
     """Run the demo; return the exit code."""
     folder = free_folder(config.out or Path("runs/demo"), given=config.out is not None)
-    return predict_only(folder, config.seed) if config.predict_only else whole(config, folder)
+    return predict_only(folder, config) if config.predict_only else whole(config, folder)
 
 
 def whole(config: DemoConfig, folder: Path) -> int:
     """Train, score and predict."""
+    from atrous.cli.demo_crf import sharpened, told
     from atrous.cli.terminal import TerminalReporter
     from atrous.cli.train import verdict
     from atrous.data import open_data, write_scenes
@@ -87,38 +91,47 @@ def whole(config: DemoConfig, folder: Path) -> int:
     report = write_training_report(
         result.folder, evaluation=unseen, spec=spec, predictor=result.predictor
     )
+    predictor, sharper, sharp = result.predictor, "", None
+    if config.crf is not None:
+        predictor = sharpened(predictor, config.crf, spec, result.model)
+        sharp = evaluate(predictor, spec, "test")
+        sharper = f"{told(unseen, sharp)}\n"
     pictures = folder / "predictions"
     for pair in spec.splits["test"][:6]:
-        segmentation = result.predictor(pair.image)
+        segmentation = predictor(pair.image)
         write_bytes(pictures / f"{pair.image.stem}-image.jpg", pair.image.read_bytes())
         segmentation.save(pictures / f"{pair.image.stem}.png")
         segmentation.overlay().save(pictures / f"{pair.image.stem}-overlay.png")
     model_bytes = (result.model / "model.safetensors").stat().st_size
     text = (
-        f"{UNSEEN} unseen scenes: {verdict(unseen)}\n"
+        f"{UNSEEN} unseen scenes: {verdict(unseen)}\n{sharper}"
         f"Model {result.model} ({size(model_bytes)}), report {report}, predictions {pictures}.\n"
         f"Next: atrous train --data FOLDER   (FOLDER/train/images, FOLDER/train/masks, the same "
         f"for val; {scenes} is an example)"
     )
-    answer(text, {"model": result.model, "report": report, **unseen.to_json()})
+    content = {"model": result.model, "report": report, **unseen.to_json()}
+    answer(text, content if sharp is None else {**content, "with_crf": sharp.to_json()})
     return 0
 
 
-def predict_only(folder: Path, seed: int) -> int:
+def predict_only(folder: Path, config: DemoConfig) -> int:
     """Segment a few made scenes with the shipped model."""
     import numpy as np
     from PIL import Image
 
     from atrous.data import make_scene
     from atrous.inference import Predictor
+    from atrous.inference.crf_settings import open_crf
     from atrous.weights import load
 
-    predictor = Predictor(load("street-scenes"))
+    model = load("street-scenes")
+    crf = None if config.crf is None else open_crf(config.crf, model)
+    predictor = Predictor(model, crf=crf)
     folder.mkdir(parents=True, exist_ok=True)
     right = seen = 0
     with progress(6, "scenes") as bar:
         for index in range(6):
-            image, labels = make_scene(np.random.default_rng((seed, 9, index)), (256, 256))
+            image, labels = make_scene(np.random.default_rng((config.seed, 9, index)), (256, 256))
             segmentation = predictor(image)
             Image.fromarray(image).save(folder / f"scene-{index}.png")
             segmentation.save(folder / f"scene-{index}-mask.png")

@@ -24,7 +24,7 @@ def overview() -> str:
         *_examples(COMMANDS[name].examples[0] for name in ("demo", "train", "predict")),
         "",
         style("Commands", "bold"),
-        *(f"  {style(f'{name:<10}', 'cyan')}{row.purpose}" for name, row in COMMANDS.items()),
+        *(f"  {style(f'{name:<12}', 'cyan')}{row.purpose}" for name, row in COMMANDS.items()),
         "",
         "  atrous COMMAND --help      its options, on one screen",
         "  atrous --version",

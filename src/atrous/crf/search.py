@@ -26,7 +26,11 @@ __all__ = [
 Point = tuple[float, float, float]
 """w1, theta_alpha in pixels, theta_beta in steps of 8-bit colour."""
 
-COARSE: tuple[tuple[float, ...], ...] = ((3, 5.5, 10), (30, 55, 100), (3, 5.5, 10))
+COARSE: tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]] = (
+    (3, 5.5, 10),
+    (30, 55, 100),
+    (3, 5.5, 10),
+)
 """Values of each, evenly spaced on a logarithmic scale: a factor of about 1.8 apart."""
 
 FINE_STEPS = (1.35, 1.16)

@@ -49,7 +49,9 @@ def make_case(predictor: Predictor, spec: DataSpec, pair: Pair, path: Path) -> C
     if labels.shape != pixels.shape[:2]:
         raise InputError(f"{pair.mask} has another size than its image; atrous data check lists it")
     if labels.size > WHOLE_PIXELS:
-        middle = tuple(slice(max(0, (n - TILE) // 2), max(0, (n - TILE) // 2) + TILE) for n in labels.shape)
+        middle = tuple(
+            slice(max(0, (n - TILE) // 2), max(0, (n - TILE) // 2) + TILE) for n in labels.shape
+        )
         pixels, labels = pixels[middle], labels[middle]
     maps = predictor(pixels, probabilities=True).probabilities
     assert maps is not None

@@ -162,7 +162,11 @@ class _Table:
                 _mean_iou(after),
                 gain_interval(_columns(before), _columns(after)),
             ),
-            Gain(*edges.mean(0).tolist(), mean_interval(edges[:, 1] - edges[:, 0])),
+            Gain(
+                float(edges[:, 0].mean()),
+                float(edges[:, 1].mean()),
+                mean_interval(edges[:, 1] - edges[:, 0]),
+            ),
             len(self.cases),
         )
 

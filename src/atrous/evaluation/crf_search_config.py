@@ -24,7 +24,7 @@ class CRFSearchConfig:
     """Part of the data to search on."""
     images: int = 100
     """At most so many of its images, evenly spread; 100 in the papers."""
-    start: PublishedCRF = "deeplab"
+    start: PublishedCRF = field(default="deeplab", metadata={"metavar": "NAME"})
     """Published set that gives iterations, normalisation and the smoothness kernel."""
     skip_bad: bool = False
     """Leave pairs with faults out instead of stopping."""

@@ -27,8 +27,8 @@ class SharpenConfig:
     fill: bool = False
     """Give void pixels a class, too; without it they stay void."""
 
-    crf: PublishedCRF = "pydensecrf"
-    """Published parameters to begin with."""
+    crf: PublishedCRF = field(default="pydensecrf", metadata={"metavar": "NAME"})
+    """Published parameters to begin with: pydensecrf, deeplab, crf_rnn, ..."""
     weight: float | None = None
     """Weight of the appearance kernel (w1), instead of theirs."""
     xy_std: float | None = None
