@@ -10,10 +10,10 @@ import pytest
 PEER = Path("/tmp/pydensecrf/lib")  # where benchmarks/bench_crf.py says how to build it
 
 
-def smooth_probabilities(num_labels, height, width, seed=0, contrast=4.0):
+def smooth_probabilities(num_labels, height, width, seed=0, *, contrast=4.0, sigma=3):
     """Return (K, H, W) float32 probabilities as a network gives them: smooth, mostly sure."""
     noise = np.random.default_rng(seed).standard_normal((height, width, num_labels))
-    logits = _blurred(noise, 3)
+    logits = _blurred(noise, sigma)
     logits = np.exp(logits * contrast / logits.std())
     return np.ascontiguousarray((logits / logits.sum(2, keepdims=True)).transpose(2, 0, 1))
 
