@@ -21,12 +21,14 @@ from atrous._lazy import lazy
 if TYPE_CHECKING:
     from atrous.crf.dense_crf import DenseCRF
     from atrous.crf.inputs import label_probabilities
+    from atrous.crf.layer import CRFLayer
     from atrous.crf.parameters import Appearance, Smoothness
     from atrous.crf.published import PUBLISHED, Published
 
 __all__ = [
     "PUBLISHED",
     "Appearance",
+    "CRFLayer",
     "DenseCRF",
     "Published",
     "Smoothness",
@@ -38,6 +40,7 @@ __getattr__ = lazy(
     {
         "PUBLISHED": "published",
         "Appearance": "parameters",
+        "CRFLayer": "layer",
         "DenseCRF": "dense_crf",
         "Published": "published",
         "Smoothness": "parameters",

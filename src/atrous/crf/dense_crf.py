@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from atrous.crf.batch import solve_batch
 from atrous.crf.inputs import (
     check_features,
     check_image,
@@ -144,16 +145,59 @@ class DenseCRF:
             InputError: Shapes that do not fit, another dtype, NaN, infinity, negative values or
                 sums that no softmax gives (logits, for instance).
         """
+        if isinstance(probabilities, Tensor) and probabilities.is_cuda and self.filter == "lattice":
+            images = torch.as_tensor(image, device=probabilities.device)[None]
+            extras = None if features is None else torch.as_tensor(features)[None]
+            return self.batch(images, probabilities[None], features=extras)[0]
         pixels = check_image(image)
         size = pixels.shape[0], pixels.shape[1]
         maps = check_probabilities(probabilities, size)
         count = len(self.appearance.feature_stds) if self.appearance else 0
         extra = check_features(features, count, size)
-        scene = Scene(pixels, maps, extra, self._matrix(len(maps)))
+        matrix = self._matrix(len(maps))
+        scene = Scene(pixels, maps, extra, matrix)
         q: NDArray[Any] = (solve_exactly if self.filter == "exact" else solve_compiled)(self, scene)
         if isinstance(probabilities, Tensor):
             return torch.from_numpy(q).to(probabilities)
         return q.astype(probabilities.dtype, copy=False)
+
+    def batch(
+        self, images: Tensor, probabilities: Tensor, *, features: Tensor | None = None
+    ) -> Tensor:
+        """Sharpen several images of one size; on a GPU all at once.
+
+        Args:
+            images: (B, H, W, C) or (B, H, W) uint8.
+            probabilities: (B, K, H, W), as in a call.
+            features: (B, F, H, W), as in a call.
+
+        Returns:
+            (B, K, H, W) like `probabilities`.
+
+        Raises:
+            InputError: As in a call.
+        """
+        if probabilities.ndim != 4 or len(images) != len(probabilities):
+            raise InputError(
+                f"images and probabilities have shapes {tuple(images.shape)} and "
+                f"{tuple(probabilities.shape)}; give (B, H, W, C) and (B, K, H, W)"
+            )
+        if not probabilities.is_cuda or self.filter == "exact":
+            extras = [None] * len(images) if features is None else list(features)
+            return torch.stack(
+                [
+                    self(image, maps, features=extra)
+                    for image, maps, extra in zip(images, probabilities, extras, strict=True)
+                ]
+            )
+        count = len(self.appearance.feature_stds) if self.appearance else 0
+        size = check_image(images[0]).shape[:2]
+        check_probabilities(probabilities[0], (size[0], size[1]))
+        if features is None:
+            features = torch.zeros(len(images), 0, *size)
+        check_features(features[0], count, (size[0], size[1]))
+        matrix = self._matrix(probabilities.shape[1])
+        return solve_batch(self, images, probabilities, features, matrix).to(probabilities)
 
     def map(
         self,

@@ -81,7 +81,7 @@ def check_probabilities(
             f"probabilities are {array.dtype}; give floats, or make some from labels with "
             "atrous.crf.label_probabilities"
         )
-    return array
+    return array if array.dtype == np.float64 else array.astype(np.float32, copy=False)
 
 
 def check_features(

@@ -42,7 +42,7 @@ class LatticeGaussian(Gaussian):
             factors[-1]
         )
         known, vertices = torch.unique(keys, return_inverse=True)  # (M,), sorted
-        steps = [int(factors[:-1].sum() - (d + 1) * factor) for factor in factors[:-1]]
+        steps = (factors[:-1].sum() - (d + 1) * factors[:-1]).tolist()  # may wrap around
         self.vertices = vertices  # (B N, d + 1)
         self.weights = weights  # (B N, d + 1)
         self.neighbours = [(_find(known, -step), _find(known, step)) for step in steps]

@@ -36,6 +36,7 @@ def pack(
     begin: int,
     end: int,
     rows: np.ndarray,
+    bounds: tuple[float, float],
     shape: tuple[int, ...],
 ) -> Any:
     """Bring probabilities into rows, raised to a least value and normalised.
@@ -47,13 +48,14 @@ def pack(
         begin: First pixel.
         end: Pixel after the last.
         rows: (N, padded L) float32, written from `begin` to `end`.
+        bounds: Least and greatest sum of a pixel's values.
         shape: See `rows`.
 
     Returns:
-        The least value or 0, and the least and greatest sum of a pixel; NaN wins.
+        The number of pixels with a negative value or a sum out of bounds; NaN is out of bounds.
     """
     height, width = maps.shape[1:]
-    lowest, least_sum, most_sum = np.float32(0), np.float32(1), np.float32(1)
+    wrong = 0
     p = begin
     while p < end:
         y, x, run = place(p, height, width)
@@ -61,16 +63,13 @@ def pack(
         _spread(maps, labels, y, x, run, rows, p)
         for i in range(p, p + run):
             row = load(rows, i, shape)
-            lowest = min(lowest, -highest(np.float32(-1) * row))
             whole = total(row)
-            if not whole >= least_sum:
-                least_sum = whole
-            if not whole <= most_sum:
-                most_sum = whole
+            has_negative = highest(np.float32(-1) * row) > 0
+            wrong += has_negative or not bounds[0] <= whole <= bounds[1]
             row = maximum(row, load(least, 0, shape))
             store(rows, i, (np.float32(1) / total(row)) * row)
         p += run
-    return lowest, least_sum, most_sum
+    return wrong
 
 
 @compiled

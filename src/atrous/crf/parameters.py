@@ -16,8 +16,8 @@ __all__ = ["NORMALIZATIONS", "Appearance", "Normalization", "Smoothness"]
 Normalization = Literal["after", "symmetric", "before", "constant", "none"]
 """How a kernel's filter K is normalised by the mass n = K 1 of its rows, D = diag(n).
 
-after: D^-1 K. before: K D^-1. symmetric: D^-1/2 K D^-1/2. constant: K N / sum(n), which
-pydensecrf calls NO_NORMALIZATION. none: K itself, as in the paper's formula.
+after: D^-1 K. before: K D^-1. symmetric: D^-1/2 K D^-1/2. constant: K N / sum(n), a factor that
+pydensecrf computes for NO_NORMALIZATION but does not apply. none: K itself, the paper's formula.
 """
 
 NORMALIZATIONS: tuple[Normalization, ...] = ("after", "symmetric", "before", "constant", "none")

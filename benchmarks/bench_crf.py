@@ -1,0 +1,237 @@
+"""What does the dense CRF cost: ours, or pydensecrf, which people use?
+
+Regime: 21 labels, 10 iterations, both kernels, symmetric normalisation (the peer's default), on a
+photograph at 512x512 and at 500x375, for both parameter sets that are used (xy 80 / rgb 13 and
+xy 121 / rgb 5). The unaries are smooth made maps; `network` are such maps in which only 8 of 21
+labels have mass, as a network gives them, with and without `prune`. The peer starts from energies
+(the logarithm is not counted), we start from probabilities. Build and inference count for both, in
+turn, round after round; compilation does not count and is stated. The labels of both must agree.
+
+`--scaling` measures time and memory from 0.05 to 8 megapixels, each size in a process of its own.
+
+pydensecrf is no dependency. It is found in --peer FOLDER (default /tmp/pydensecrf/lib), built so:
+
+    git clone https://github.com/lucasb-eyer/pydensecrf && cd pydensecrf
+    pip install "cython==0.29.37" setuptools && python setup.py build_ext --build-lib FOLDER
+
+Run: python benchmarks/bench_crf.py [--rounds 5] [--threads 2] [--image FILE] [--scaling]
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import cv2
+import numba
+import numpy as np
+import torch
+
+from atrous import DenseCRF
+from atrous.crf import Appearance, Smoothness
+
+LABELS = 21
+SIZES = {"512x512": (512, 512), "500x375": (375, 500)}
+STDS = {"xy 80, rgb 13": (80, 13), "xy 121, rgb 5": (121, 5)}
+MEGAPIXELS = (0.05, 0.1, 0.2, 0.5, 1, 2, 4, 8)
+
+
+def photo(size: tuple[int, int], path: Path | None) -> np.ndarray:
+    """Return a photograph, or soft noise where none is given, as (H, W, 3) uint8."""
+    if path is not None:
+        image = cv2.imread(str(path))[..., ::-1]
+        return np.ascontiguousarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA))
+    noise = np.random.default_rng(0).standard_normal((*size, 3)).astype(np.float32)
+    coarse, fine = cv2.GaussianBlur(noise, (0, 0), 20), cv2.GaussianBlur(noise, (0, 0), 1)
+    mixed = coarse / coarse.std() + 0.2 * fine / fine.std()
+    return (128 + 50 * mixed).clip(0, 255).astype(np.uint8)
+
+
+def unary(size: tuple[int, int], active: int = LABELS) -> np.ndarray:
+    """Return smooth probabilities (21, H, W); labels beyond `active` have next to no mass."""
+    generator = np.random.default_rng(0)
+    logits = np.full((LABELS, *size), -12.0, np.float32)
+    for label in range(active):
+        noise = generator.standard_normal(size).astype(np.float32)
+        logits[label] = cv2.GaussianBlur(noise, (0, 0), 8)
+        logits[label] *= 4 / logits[label].std()
+    odds = np.exp(logits - logits.max(0))
+    return odds / odds.sum(0)
+
+
+def by_peer(peer: ModuleType, crf: DenseCRF, image: np.ndarray, energy: np.ndarray) -> np.ndarray:
+    """Return the marginals of pydensecrf (K, H, W)."""
+    height, width = image.shape[:2]
+    model = peer.DenseCRF2D(width, height, len(energy))
+    model.setUnaryEnergy(energy)
+    appearance, smoothness = crf.appearance, crf.smoothness
+    assert appearance is not None
+    assert smoothness is not None
+    model.addPairwiseGaussian(sxy=smoothness.xy_std, compat=smoothness.weight)
+    model.addPairwiseBilateral(
+        sxy=appearance.xy_std, srgb=appearance.rgb_std, rgbim=image, compat=appearance.weight
+    )
+    return np.array(model.inference(crf.iterations)).reshape(-1, height, width)
+
+
+def compare(
+    peer: ModuleType | None, crf: DenseCRF, image: np.ndarray, maps: np.ndarray, rounds: int
+) -> dict[str, object]:
+    """Take turns, and return milliseconds of each round, the ratio and the labels that agree."""
+    energy = np.ascontiguousarray(-np.log(maps.clip(1e-5, 1)).reshape(len(maps), -1), np.float32)
+    contenders = {"ours": lambda: crf(image, maps)}
+    if peer is not None:
+        contenders["pydensecrf"] = lambda: by_peer(peer, crf, image, energy)
+    wall: dict[str, list[float]] = {name: [] for name in contenders}
+    cpu: dict[str, list[float]] = {name: [] for name in contenders}
+    labels = {}
+    for number in range(rounds + 1):
+        for name, run in contenders.items():
+            begin, begin_cpu = time.perf_counter(), time.process_time()
+            q = run()
+            taken, taken_cpu = time.perf_counter() - begin, time.process_time() - begin_cpu
+            labels[name] = q.argmax(0)
+            if number:  # the first round warms up
+                wall[name].append(1000 * taken)
+                cpu[name].append(1000 * taken_cpu)
+    figures: dict[str, object] = {
+        name: {
+            "ms": [round(x, 1) for x in np.quantile(wall[name], [0.25, 0.5, 0.75])],
+            "least_ms": round(min(wall[name]), 1),
+            "least_cpu_ms": round(min(cpu[name]), 1),
+        }
+        for name in contenders
+    }
+    if peer is not None:
+        ratios = [
+            theirs / ours for ours, theirs in zip(wall["ours"], wall["pydensecrf"], strict=True)
+        ]
+        figures["ratio"] = round(float(np.median(ratios)), 2)
+        figures["ratio_of_least"] = round(min(wall["pydensecrf"]) / min(wall["ours"]), 2)
+        figures["same_labels"] = float((labels["ours"] == labels["pydensecrf"]).mean())
+    return figures
+
+
+def at_scale(megapixels: float, path: Path | None, threads: int) -> dict[str, float]:
+    """Return milliseconds and added megabytes of one call at a size; for a process of its own."""
+    torch.set_num_threads(threads)
+    side = round((megapixels * 1e6) ** 0.5)
+    image, maps = photo((side, side), path), unary((side, side))
+    crf = DenseCRF(Appearance(10, 80, 13), Smoothness(3, 3), normalization="symmetric")
+    crf(image[:160, :160], np.ascontiguousarray(maps[:, :160, :160]))  # loads what it needs
+    before = high_water_mb()
+    times = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        crf(image, maps)
+        times.append(1000 * (time.perf_counter() - begin))
+    map_mb = maps.nbytes / 2**20
+    added = high_water_mb() - before
+    return {"ms": min(times), "added_mb": added, "map_mb": map_mb, "added_maps": added / map_mb}
+
+
+def high_water_mb() -> float:
+    """Return the most memory this process has used (Linux)."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
+
+
+def first_call_seconds() -> dict[str, float]:
+    """Return what the first call takes with no compiled code on disk, and with all of it."""
+    script = (
+        "import time, numpy as np, torch; from atrous import DenseCRF; crf = DenseCRF();"
+        "image = np.zeros((64, 64, 3), np.uint8); maps = np.full((21, 64, 64), 1 / 21, np.float32);"
+        "begin = time.perf_counter(); crf(image, maps); print(time.perf_counter() - begin)"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        surroundings = {**os.environ, "NUMBA_CACHE_DIR": folder}
+        taken = [
+            float(subprocess.check_output([sys.executable, "-c", script], env=surroundings))
+            for _ in range(2)
+        ]
+    return {"compiling": round(taken[0], 2), "from_disk": round(taken[1], 2)}
+
+
+def load_peer(folder: Path) -> ModuleType | None:
+    """Return `pydensecrf.densecrf`, or None with a line that says so."""
+    sys.path.insert(0, str(folder))
+    try:
+        import pydensecrf.densecrf as peer
+    except ImportError:
+        print(f"pydensecrf is not in {folder}: measuring ours alone (the docstring says how)")
+        return None
+    finally:
+        sys.path.remove(str(folder))
+    module: ModuleType = peer
+    return module
+
+
+def main() -> None:
+    """Measure, print a table, then one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--image", type=Path)
+    parser.add_argument("--peer", type=Path, default=Path("/tmp/pydensecrf/lib"))
+    parser.add_argument("--scaling", action="store_true")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    peer = load_peer(given.peer)
+    figures: dict[str, object] = {}
+    for size_name, size in SIZES.items():
+        image = photo(size, given.image)
+        for stds_name, stds in STDS.items():
+            crf = DenseCRF(Appearance(10, *stds), Smoothness(3, 3), normalization="symmetric")
+            regimes = {
+                "21 labels": (crf, unary(size)),
+                "network": (crf, unary(size, 8)),
+                "network, pruned": (replace(crf, prune=1e-3), unary(size, 8)),
+            }
+            for regime, (contender, maps) in regimes.items():
+                found = compare(peer, contender, image, maps, given.rounds)
+                name = f"{size_name}, {stds_name}, {regime}"
+                figures[name] = found
+                print(f"{name:42}  {json.dumps(found)}", flush=True)
+    figures["first_call_seconds"] = first_call_seconds()
+    print(f"first call: {figures['first_call_seconds']}")
+    if given.scaling:
+        spawn = multiprocessing.get_context("spawn")
+        for megapixels in MEGAPIXELS:
+            with ProcessPoolExecutor(1, mp_context=spawn) as alone:
+                found = alone.submit(at_scale, megapixels, given.image, given.threads).result()
+            figures[f"{megapixels} megapixels"] = found
+            per = found["ms"] / megapixels
+            print(
+                f"{megapixels:5} megapixels  {found['ms']:8.1f} ms  {per:7.1f} ms a megapixel  "
+                f"{found['added_mb']:8.1f} MB = {found['added_maps']:.2f} maps of K x H x W float32"
+            )
+    print(json.dumps({**figures, **surroundings(given.threads)}))
+
+
+def surroundings(threads: int) -> dict[str, object]:
+    """Return what the figures depend on."""
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout
+    return {
+        "commit": commit.strip(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "load_average": os.getloadavg()[0],
+        "threads": threads,
+        "versions": {
+            "numpy": np.__version__,
+            "torch": torch.__version__,
+            "numba": numba.__version__,
+        },
+    }
+
+
+if __name__ == "__main__":
+    main()
