@@ -21,8 +21,8 @@ import atrous
 from atrous.crf import DenseCRF
 from atrous.crf.search import crf_at
 from atrous.data import open_data
-from atrous.evaluation.boundary import boundary_f1
 from atrous.evaluation.bootstrap import gain_interval, mean_interval
+from atrous.evaluation.boundary import boundary_f1
 from atrous.evaluation.crf_cases import count, make_case
 from atrous.evaluation.loop import common_classes, pairs_of
 
