@@ -62,7 +62,9 @@ def main() -> None:
     for index, name in enumerate(SCENE_LABELS.names):
         share = np.array([vote[index] for vote in voted.values()])
         label = name if share.max() > 0.1 else None
-        axes[0, 3].barh(list(voted), share, left=left, color=colours[index], ec="white", label=label)
+        axes[0, 3].barh(
+            list(voted), share, left=left, color=colours[index], ec="white", label=label
+        )
         left += share
     axes[0, 3].invert_yaxis()
     axes[0, 3].set_title(f"what they say ({SCENE_LABELS.names[truth[y, x]]} is right)")

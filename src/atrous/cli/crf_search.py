@@ -15,7 +15,7 @@ from atrous.evaluation.loop import pairs_of
 if TYPE_CHECKING:
     from atrous.evaluation.crf_search import CRFSearch, Gain
 
-__all__ = ["advice", "gain_line", "run"]
+__all__ = ["advice", "best_line", "gain_line", "run"]
 
 
 def run(config: CRFSearchConfig) -> int:

@@ -6,6 +6,7 @@ from atrous._lazy import lazy
 
 if TYPE_CHECKING:
     from atrous.evaluation.bootstrap import bootstrap_interval
+    from atrous.evaluation.boundary import boundary_f1
     from atrous.evaluation.config import EvaluateConfig
     from atrous.evaluation.confusion import confusion_matrix
     from atrous.evaluation.confusion_metric import ConfusionMatrix
@@ -21,6 +22,7 @@ __all__ = [
     "Evaluation",
     "ImageScore",
     "bootstrap_interval",
+    "boundary_f1",
     "confusion_matrix",
     "evaluate",
     "evaluate_config",
@@ -36,6 +38,7 @@ __getattr__ = lazy(
         "Evaluation": "evaluation",
         "ImageScore": "evaluation",
         "bootstrap_interval": "bootstrap",
+        "boundary_f1": "boundary",
         "confusion_matrix": "confusion",
         "evaluate": "loop",
         "evaluate_config": "run",
