@@ -7,11 +7,19 @@ How the room is laid out, in the order in which it reads:
 - `gaussian`: pixels as points, and the exact O(N^2) filter over them, the oracle;
 - `normalise`: the five ways to normalise a kernel;
 - `mean_field`: the algorithm in plain, differentiable torch, over any filter, batched;
-- `lattice`, `lattice_build`: the permutohedral lattice, which filters in O(N), compiled;
-- `lattice_torch`: the same lattice in torch, for a GPU and for gradients;
-- `rows`, `iteration`, `engine`: one iteration as one pass over the pixels, compiled, on all cores;
-- `dense_crf`: `DenseCRF`, which chooses among them;
-- `layer`: `CRFLayer`, mean field as a recurrent layer with learnt weights (CRF-as-RNN).
+- `lattice_torch`: the permutohedral lattice in torch, which filters in O(N), with gradients;
+- `batch`, `layer`: mean field on a GPU, and as a recurrent layer with learnt weights (CRF-as-RNN);
+- `dense_crf`, `solve`: `DenseCRF`, and how it comes from checked inputs to marginals.
+
+On the CPU the same algorithm is compiled by numba and shared among threads:
+
+- `compiling`, `threads`: how;
+- `packing`, `rows`: maps of labels as rows, and a row as one value in vector registers;
+- `simplices`, `lattice_build`, `lattice_mass`, `lattice`: the lattice of an image;
+- `iteration`, `engine`: slice, softmax and splat as one pass over the pixels, and the blur between.
+
+Both forms of the lattice are tested against each other, against the exact filter and against
+pydensecrf.
 """
 
 from typing import TYPE_CHECKING

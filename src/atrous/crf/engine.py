@@ -74,7 +74,7 @@ def make_kernel(
     after = after * np.float32(weight)
     own = None if shares is None else before * after * shares
     size = lattice.num_vertices + 1, LANES * len(shape_of(num_labels))
-    parts, values = aligned(team.size, *size), aligned(2, *size)
+    parts, values = _aligned(team.size, *size), _aligned(2, *size)
     return Kernel(lattice, before, after, own, parts, values)
 
 
@@ -87,11 +87,11 @@ def no_kernel(pixels: int, num_labels: int, team: Team) -> Kernel:
     )
     size = 1, LANES * len(shape_of(num_labels))
     nothing = np.zeros(pixels, np.float32)
-    parts, values = aligned(team.size, *size), aligned(2, *size)
+    parts, values = _aligned(team.size, *size), _aligned(2, *size)
     return Kernel(lattice, nothing, nothing, None, parts, values)
 
 
-def aligned(*size: int) -> Array:
+def _aligned(*size: int) -> Array:
     """Return zeros that begin on a cache line, so that no chunk of a row lies across two."""
     count = int(np.prod(size))
     memory = np.zeros(count + 16, np.float32)
@@ -107,7 +107,7 @@ def make_rows(maps: NDArray[np.floating], labels: NDArray[np.int64], team: Team)
     """
     maps = np.ascontiguousarray(maps, np.float32)
     shape = shape_of(len(labels))
-    rows = aligned(maps.shape[1] * maps.shape[2], LANES * len(shape))
+    rows = _aligned(maps.shape[1] * maps.shape[2], LANES * len(shape))
     least = np.zeros((1, rows.shape[1]), np.float32)
     least[0, : len(labels)] = CLIP
     cuts = team.cuts(len(rows))
