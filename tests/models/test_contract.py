@@ -43,6 +43,7 @@ FURTHER: list[tuple[str, str | None, dict[str, Option]]] = [
     ("deeplab_v3", "mobilenet_v2_035", {"aspp_channels": 8, "rates": "none"}),
     ("deeplab_v3_plus", "resnet18", {"aspp_channels": 8, "output_stride": 8}),
     ("deeplab_v3_plus", "mobilenet_v2_035", {"aspp_channels": 8, "padding": "same"}),
+    ("deeplab_v3_plus", "xception41", {"aspp_channels": 8, "output_stride": 8}),
     ("deeplab_v3_plus", "convnext_atto", {"aspp_channels": 8, "output_stride": 32}),
     ("fcn32s", "caffenet", {"fc_channels": 8}),
     ("fcn8s", "alexnet", {"fc_channels": 8, "padding": "same", "scaling": "at_once"}),
