@@ -110,5 +110,5 @@ def test_caffenet_begins_as_the_paper_says() -> None:
     # Sec. 5: a normal of 0.01, biases 1 in layers 2, 4, 5 and the hidden fully connected ones
     encoder = CaffeNet(classifier=fully_convolutional(64))
     convolutions = [m for m in encoder.modules() if isinstance(m, nn.Conv2d)]
-    assert [float(c.bias.min()) for c in convolutions] == [0, 1, 0, 1, 1, 1, 1]
-    assert all(abs(float(c.weight.std()) - 0.01) < 5e-4 for c in convolutions)
+    assert [float(c.bias.detach().min()) for c in convolutions] == [0, 1, 0, 1, 1, 1, 1]
+    assert all(abs(float(c.weight.detach().std()) - 0.01) < 5e-4 for c in convolutions)

@@ -123,6 +123,6 @@ def test_odd_sizes_get_a_cell_for_their_rest() -> None:
 
 def test_the_published_form_begins_as_in_caffes_zoo() -> None:
     # "xavier": uniform, of variance 1 / incoming values; biases 0.2
-    conv = BVLCGoogLeNet().conv2.conv
+    conv = BVLCGoogLeNet().requires_grad_(False).conv2.conv
     assert float(conv.weight.var() * conv.weight[0].numel()) == pytest.approx(1, rel=0.1)
     assert conv.bias.unique().tolist() == pytest.approx([0.2])
