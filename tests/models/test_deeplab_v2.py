@@ -46,13 +46,38 @@ def test_parameters_on_vgg16_are_those_of_the_paper(head: str, parameters: int) 
 
 
 def test_the_releases_resnet_is_an_option() -> None:
-    model = built("resnet101_caffe", even_dilation=True)
+    model = built("resnet101_caffe")
     assert count(model) == 44_048_532
     for stage, rate in ((model.encoder.layer3, 2), (model.encoder.layer4, 4)):
         assert {unit.conv2.dilation[0] for unit in stage} == {rate}
     assert model.encoder.layer2[0].conv1.stride == (2, 2)
     images = torch.empty(1, 3, 321, 321, device="meta")
     assert model.encoder(images)[-1].shape[-2:] == (41, 41)  # Sec. 4.1.2
+
+
+@pytest.mark.parametrize("architecture", ["deeplab_v2", "deeplab_v3", "pspnet"])
+def test_with_the_stride_in_the_1x1_the_dilated_map_holds_the_strided_one(
+    architecture: str,
+) -> None:
+    torch.manual_seed(0)
+    options: dict[str, Option] = {"multi_grid": "none"} if architecture == "deeplab_v3" else {}
+    coarse, dense = (
+        build_model(
+            architecture,
+            encoder_name="resnet101_caffe",
+            options={**options, "output_stride": output_stride},
+        )
+        .eval()
+        .get_submodule("encoder")
+        for output_stride in (32, 8)
+    )
+    for norm in (m for m in coarse.modules() if isinstance(m, nn.BatchNorm2d)):
+        nn.init.uniform_(norm.weight, 0.2, 0.6)
+    dense.load_state_dict(coarse.state_dict())
+    images = torch.randn(1, 3, 65, 97)
+    with torch.no_grad():
+        found, expected = dense(images)[-1][..., ::4, ::4], coarse(images)[-1]
+    assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
 def test_scales_share_their_weights() -> None:

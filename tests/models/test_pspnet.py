@@ -85,6 +85,8 @@ def test_even_dilation_is_an_option_and_the_default_on_resnets_only() -> None:
         )
 
     assert first_of_last_stage("resnet50") == 4
+    assert first_of_last_stage("resnet50s") == 4
+    assert first_of_last_stage("resnet101_caffe") == 4
     assert first_of_last_stage("resnet50", even_dilation=False) == 2
     assert first_of_last_stage("resnext50_32x4d") == 2
     assert first_of_last_stage("resnet50", output_stride=16) == 2

@@ -27,7 +27,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from atrous.encoders import ENCODERS, Encoder, Padding, create_encoder
+from atrous.encoders import Encoder, Padding, create_encoder, resnet_depth
 from atrous.encoders.resnet import ResNet
 from atrous.errors import InputError
 from atrous.layers import ConvNormAct, SeparableConv
@@ -266,15 +266,14 @@ def dilated_encoder(
         even_dilation: None is yes on ResNets.
         best_grid: The paper's choice for this form.
     """
-    is_resnet = name in ENCODERS and name.startswith("resnet")
-    is_deep = is_resnet and name not in ("resnet18", "resnet34")
-    grid = multi_grid or (best_grid if is_deep else "none")
+    depth = resnet_depth(name)
+    grid = multi_grid or (best_grid if depth is not None and depth >= 50 else "none")
     return create_encoder(
         name,
         in_channels=in_channels,
         output_stride=output_stride,
         padding=padding,
-        even_dilation=is_resnet if even_dilation is None else even_dilation,
+        even_dilation=depth is not None if even_dilation is None else even_dilation,
         multi_grid=None if grid == "none" else _numbers("multi_grid", grid),
     )
 
