@@ -84,6 +84,10 @@ class SegmentationModel(nn.Module):
     auxiliary_weight: float = 1.0
     """Weight of each auxiliary loss beside the main one's 1: the paper's."""
 
+    def auxiliary_weights(self, count: int) -> tuple[float, ...]:
+        """Return the weight of the loss of each of the `count` maps in `Scores.auxiliary`."""
+        return (self.auxiliary_weight,) * count
+
     @property
     def encoders(self) -> tuple[nn.Module, ...]:
         """The parts that an encoder's weights fill; none in a network of the paper's own."""

@@ -100,7 +100,7 @@ class SegmentationTask(lightning.LightningModule):
     def loss_sum(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return the summed loss of a micro-batch: the main scores' and, weighed, the auxiliary's.
 
-        The weight is the model's `auxiliary_weight`.
+        The weights are the model's `auxiliary_weights`.
         """
         x = normalise(images, self.model.normalization)
         x = x.contiguous(memory_format=torch.channels_last)
@@ -109,9 +109,10 @@ class SegmentationTask(lightning.LightningModule):
         ignore = self.model.label_set.ignore_index
         weight = self.class_weights
         loss = cross_entropy_sum(scores.main, labels, ignore, weight, align_corners=corners)
-        for auxiliary in scores.auxiliary:
+        shares = self.model.auxiliary_weights(len(scores.auxiliary))
+        for share, auxiliary in zip(shares, scores.auxiliary, strict=True):
             further = cross_entropy_sum(auxiliary, labels, ignore, weight, align_corners=corners)
-            loss = loss + self.model.auxiliary_weight * further
+            loss = loss + share * further
         return loss
 
     def _weight_of(self, labels: Tensor) -> Tensor:
