@@ -207,10 +207,17 @@ def test_batch_norm_trains_unless_it_is_frozen() -> None:
     [
         ({"head": "plain"}, "no head='plain' at output stride 8; leave"),
         ({"output_stride": 16}, "no head='aspp_l' at output stride 16; leave"),
+        ({"even_dilation": True}, "no even_dilation=True; leave it out"),
+        ({"even_dilation": False}, "no even_dilation=False; leave it out"),
+        ({"freeze_norm": True}, "no freeze_norm=True; leave it out"),
     ],
 )
-def test_vgg16_has_no_other_stride_and_no_plain_head(
-    options: dict[str, Option], message: str
-) -> None:
+def test_what_vgg16_does_not_have_is_refused(options: dict[str, Option], message: str) -> None:
     with pytest.raises(InputError, match=f"deeplab_v2 on vgg16 has {message}"):
         built("vgg16", **options)
+
+
+def test_a_resnet_has_no_fully_connected_layers() -> None:
+    with pytest.raises(InputError, match="deeplab_v2 on resnet18 has no fc_channels=8; leave it"):
+        built("resnet18", fc_channels=8)
+    assert built("resnet18", fc_channels=1024).spec.options["fc_channels"] == 1024  # the default

@@ -23,7 +23,7 @@ from atrous.encoders import Encoder, create_encoder
 from atrous.errors import InputError
 from atrous.models.attention_to_scale import AttentionToScale
 from atrous.models.deeplab_v1 import Fc6, HoleVGG16, fc6_fc7, gaussian
-from atrous.models.segmentation_model import Scores, SegmentationModel
+from atrous.models.segmentation_model import Scores, SegmentationModel, refuse_unused
 from atrous.ops import pad_to_lattice, trim
 
 __all__ = ["RATES", "DeepLabV2", "DeepLabV2VGG16", "deeplab_v2", "scaled_rates"]
@@ -162,10 +162,12 @@ def deeplab_v2(  # noqa: PLR0913 - every keyword is one option of the network
                 f"deeplab_v2 on vgg16 has no head={head!r} at output stride {output_stride}; leave "
                 "output_stride at 8 and choose aspp_l, aspp_s or large_fov"
             )
+        refuse_unused(deeplab_v2, "on vgg16", even_dilation=even_dilation, freeze_norm=freeze_norm)
         branches = nn.ModuleList(fc6_fc7(Fc6(3, rate, fc_channels)) for rate in RATES[head])
         trunk = HoleVGG16(in_channels, classifier=branches)
         network = DeepLabV2VGG16(trunk, num_classes, fc_channels=fc_channels)
     else:
+        refuse_unused(deeplab_v2, f"on {encoder_name}", fc_channels=fc_channels)
         encoder = create_encoder(
             encoder_name,
             in_channels=in_channels,

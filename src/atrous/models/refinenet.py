@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from atrous.encoders import Encoder, create_encoder
+from atrous.errors import InputError
 from atrous.models.segmentation_model import Scores, SegmentationModel
 from atrous.ops import resize
 
@@ -72,6 +73,8 @@ class RefineNet(SegmentationModel):
         enlargement: float = 1.2,
     ) -> None:
         super().__init__()
+        if enlargement <= 0:
+            raise InputError(f"enlargement is {enlargement}; give a number above 0, such as 1.2")
         self.cascade = cascade
         self.enlargement = enlargement
         self.encoder = encoder
