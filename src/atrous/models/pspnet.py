@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from atrous.encoders import Encoder, create_encoder, resnet_depth
 from atrous.errors import InputError
 from atrous.layers import ConvNormAct
-from atrous.models.segmentation_model import Scores, SegmentationModel
+from atrous.models.segmentation_model import Scores, SegmentationModel, refuse_unused
 from atrous.ops import resize
 
 __all__ = ["PSPNet", "PyramidPooling", "pspnet"]
@@ -175,6 +175,8 @@ def pspnet(  # noqa: PLR0913 - every keyword is one option of the network
         auxiliary: See `PSPNet`.
         align_corners: Corner convention of every resizing.
     """
+    if bins == "none":
+        refuse_unused(pspnet, "without a pyramid", pool=pool, reduce=reduce)
     if even_dilation is None:
         even_dilation = resnet_depth(encoder_name) is not None
     encoder = create_encoder(
