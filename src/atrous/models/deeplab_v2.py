@@ -98,6 +98,8 @@ class DeepLabV2(SegmentationModel):
 class DeepLabV2VGG16(SegmentationModel):
     """A sum of DeepLab-LargeFOV heads of several rates over VGG-16 (Sec. 4.1.2, Fig. 7).
 
+    `Scores.features` are pool5, which all branches see: their fc7 together are 4096 channels wide.
+
     Args:
         encoder: The trunk with fc6 and fc7 of every branch, in a `ModuleList`.
         num_classes: Number of labels K, background included.

@@ -48,8 +48,9 @@ class Scores(NamedTuple):
         auxiliary: Further score maps that the paper supervises, each (N, K, h', w'). Where only
             the loss needs them, they are there in training mode only.
         attention: (N, S, h, w) weights of S scales, or None.
-        features: (N, F, h', w') what the last layer scored, over the whole image, or None: for
-            networks that look at more than scores, as Attention to Scale does.
+        features: (N, F, h', w') what the last layer scored, or the last map before several branches
+            that do, over the whole image, or None: for networks that look at more than scores, as
+            Attention to Scale does.
     """
 
     main: Tensor
