@@ -47,6 +47,12 @@ class Normalization:
         """Return ImageNet's figures for 3 channels, else 0.5 and 0.25 for each of `count`."""
         return cls.imagenet() if count == 3 else cls((0.5,) * count, (0.25,) * count)
 
+    @classmethod
+    def caffe(cls, count: int) -> "Normalization":
+        """Return Caffe's figures, 0..255 less ImageNet's mean (RGB); the mean is else 0.5."""
+        mean = (0.481, 0.457, 0.408) if count == 3 else (0.5,) * count
+        return cls(mean, (1 / 255,) * count)
+
     def with_white_at(self, white: float) -> "Normalization":
         """Return the figures that do the same to images in which `white` takes the place of 1.
 

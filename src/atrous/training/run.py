@@ -138,7 +138,8 @@ def seeded_model(
         model.label_set, model.input_scale = spec.label_set, config.input_scale
         model.normalization = model.normalization.with_white_at(spec.white)
         if config.auxiliary_weight is not None:
-            model.auxiliary_weight = config.auxiliary_weight
+            for network in (m for m in model.modules() if isinstance(m, SegmentationModel)):
+                network.auxiliary_weight = config.auxiliary_weight
         if trained and not start_from(model, trained):
             reporter.note(f"Weights  {trained}, but the scores: it names other classes")
         return model, weights

@@ -6,7 +6,7 @@ momentum 0.9, poly decay of power 0.9, batch 16, random scale and flip).
 Departures from the papers:
 - Loss: the mean over the labelled pixels of a batch. FCN sums them; U-Net weights each pixel by the
   frequency of its class and its distance to the nearest two cells (Sec. 3). Auxiliary scores count
-  as much as the main ones.
+  as much as each network says (`auxiliary_weights`).
 - Learning rate: from `config.py`, one for all layers. DeepLab v3 starts at 0.007; FCN keeps a
   constant rate, and like U-Net momentum 0.99 with a batch of one. Nearly all give biases twice the
   rate, DeepLab v1 and v2 ten times the rate to new layers.
@@ -14,7 +14,7 @@ Departures from the papers:
   every weight of two or more dimensions. Depthwise kernels are among them, which the v3+ release
   spares; biases and norms are not, which PSPNet's training code decays.
 - Augmentation: `JointTransform` for all. FCN takes whole images unchanged; U-Net's elastic
-  deformation (Sec. 3.1) is not part of it.
+  deformation (Sec. 3.1) is off unless asked for (`TrainConfig.elastic`).
 """
 
 from collections.abc import Sequence
@@ -100,7 +100,7 @@ class SegmentationTask(lightning.LightningModule):
     def loss_sum(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return the summed loss of a micro-batch: the main scores' and, weighed, the auxiliary's.
 
-        The weight is the model's `auxiliary_weight`.
+        The weights are the model's `auxiliary_weights`.
         """
         x = normalise(images, self.model.normalization)
         x = x.contiguous(memory_format=torch.channels_last)
@@ -109,9 +109,10 @@ class SegmentationTask(lightning.LightningModule):
         ignore = self.model.label_set.ignore_index
         weight = self.class_weights
         loss = cross_entropy_sum(scores.main, labels, ignore, weight, align_corners=corners)
-        for auxiliary in scores.auxiliary:
+        shares = self.model.auxiliary_weights(len(scores.auxiliary))
+        for share, auxiliary in zip(shares, scores.auxiliary, strict=True):
             further = cross_entropy_sum(auxiliary, labels, ignore, weight, align_corners=corners)
-            loss = loss + self.model.auxiliary_weight * further
+            loss = loss + share * further
         return loss
 
     def _weight_of(self, labels: Tensor) -> Tensor:
