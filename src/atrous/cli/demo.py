@@ -21,9 +21,9 @@ class DemoConfig:
     """Run folder; runs/demo (or -2, -3, ...) if not given."""
     predict_only: bool = False
     """Only predict, with the model that comes with atrous: seconds instead of minutes."""
-    iterations: int = 580
+    iterations: int = 700
     """Length of the training."""
-    images: int = 1000
+    images: int = 1600
     """Scenes to train on."""
     seed: int = 0
     """Seed of the scenes and of the training."""
