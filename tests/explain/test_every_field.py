@@ -100,7 +100,7 @@ SLOW = pytest.mark.slow
         (
             "refinenet",
             "test_resnet",
-            {"channels": 1, "pooling_blocks": 1, "variant": "single"},
+            {"channels": 1, "pooling_blocks": 1, "variant": "single", "enlargement": 1.0},
             960,
         ),
         pytest.param(

@@ -58,7 +58,7 @@ def summary(
     clock = f", {total['seconds']:.2f} s here" if total["seconds"] else ""
     lines = [style(f"{cost} for {size[0]}x{size[1]}{clock}", "bold")]
     before, after = fields(rows)
-    sees = f"before upsampling {before:.0f} px, after {after:.0f} px"
+    sees = f"{before:.0f} px before upsampling, {after:.0f} px after it"
     if before == after:
         sees = f"{after:.0f} px"
     if any(math.isinf(row.receptive_field or 0) for row in rows):
@@ -77,8 +77,7 @@ def picture_lines(path: Path, side: int, *, trained: bool, weighs_scales: bool) 
     lines = [f" Untrained, 95 % of what moves a score lies within {side} px: {path}"]
     if weighs_scales:
         lines.append(
-            " Its attention is left out: untrained, all scales weigh the same. A trained model's "
-            "folder shows it: atrous explain runs/NAME/model --picture FILE.png"
+            " Attention is left out: untrained, scales weigh alike; a trained model's folder shows it"
         )
     return lines
 

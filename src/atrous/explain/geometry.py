@@ -18,6 +18,9 @@ Spans = tuple[Span, Span]
 Sources = Sequence[tuple[Tensor, Spans]]
 """The maps that an operation reads, those that come from the image, and what they see."""
 
+Rule = Callable[[Sources, tuple[Any, ...], Tensor], Spans]
+"""From what it reads, its arguments and its result to what a position of the result sees."""
+
 
 def spans_of(operator: str, sources: Sources, args: tuple[Any, ...], out: Tensor) -> Spans:
     """Return what a position of the result sees.
@@ -28,7 +31,7 @@ def spans_of(operator: str, sources: Sources, args: tuple[Any, ...], out: Tensor
         args: What it was called with.
         out: (..., h, w) its result.
     """
-    rule = _RULES.get(operator, _position_by_position)
+    rule: Rule = _RULES.get(operator, _position_by_position)
     return rule(sources, args, out)
 
 
@@ -117,7 +120,7 @@ def _mean(sources: Sources, args: tuple[Any, ...], out: Tensor) -> Spans:
     return height, width
 
 
-def _resizing(*, linear: bool) -> Callable[..., Spans]:
+def _resizing(*, linear: bool) -> Rule:
     def rule(sources: Sources, args: tuple[Any, ...], out: Tensor) -> Spans:
         tensor, spans = sources[0]
         corners = linear and bool(args[2])
@@ -189,7 +192,7 @@ def _selection(sources: Sources, args: tuple[Any, ...], out: Tensor) -> Spans:
     return height, width.moved(-begin)
 
 
-_RULES: dict[str, Callable[..., Spans]] = {
+_RULES: dict[str, Rule] = {
     "aten::convolution": _convolution,
     "aten::max_pool2d_with_indices": _max_pooling,
     "aten::avg_pool2d": _mean_pooling,

@@ -168,7 +168,10 @@ def _rows(network: nn.Module, operations: Sequence[Operation]) -> list[Layer]:
 
 def _has_row(operation: Operation, module: nn.Module) -> bool:
     """Whether it makes a map; other products of matrices (`trim`) go with the row before."""
-    is_map = len(operation.shape) == 4 or isinstance(module, nn.Linear)
+    if isinstance(module, nn.Linear):
+        is_map = KINDS.get(operation.kind) == "linear"  # not its bias
+    else:
+        is_map = len(operation.shape) == 4
     return operation.kind in KINDS and operation.spans is not None and is_map
 
 

@@ -177,7 +177,7 @@ def _square(axes: "Axes", image: np.ndarray, side: float, colour: str) -> None:
     from matplotlib.patches import Rectangle
 
     height, width = image.shape[:2]
-    if math.isinf(side):
+    if side >= max(height, width):
         axes.add_patch(Rectangle((0, 0), width - 1, height - 1, fill=False, color=colour, lw=3))
         return
     corner = (width // 2 - side / 2, height // 2 - side / 2)

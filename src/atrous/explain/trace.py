@@ -61,12 +61,9 @@ def listen(
         cells: Modules whose result begins anew, and the width of its cells in pixels: from there
             on fields count what lies between, not what the layers before see (`Span.cell`).
     """
-    ear = _Ear(images)
+    ear, values = _Ear(images), _without_values(network) if images.is_meta else {}
     with torch.no_grad(), _owners(network, ear, cells or {}), ear:
-        if images.is_meta:
-            functional_call(network, _without_values(network), (images,))
-        else:
-            network(images)
+        functional_call(network, values, (images,))
     return ear.operations
 
 
