@@ -77,7 +77,7 @@ def picture_lines(path: Path, side: int, *, trained: bool, weighs_scales: bool) 
     lines = [f" Untrained, 95 % of what moves a score lies within {side} px: {path}"]
     if weighs_scales:
         lines.append(
-            " Attention is left out: untrained, scales weigh alike; a trained model's folder shows it"
+            " Attention is left out: untrained, scales weigh alike. A trained model shows it"
         )
     return lines
 
