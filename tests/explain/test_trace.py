@@ -162,3 +162,12 @@ def test_maps_have_numbers_and_what_was_enlarged_is_known() -> None:
     assert not heard["right"].enlarged
     assert heard[""].kind == "relu"
     assert listen(Pyramid(), torch.zeros(1, 3, 16, 16))[-1].enlarged
+
+
+@pytest.mark.parametrize("name", ["deeplab_v3", "deeplab_v3_plus", "pspnet"])
+def test_a_global_branch_keeps_the_stride_of_the_map_that_it_joins(name: str) -> None:
+    with torch.device("meta"):
+        model = build_model(name, encoder_name="resnet18", classes=2).eval()
+        rows = layers(model, torch.empty(1, 3, 128, 128))
+    strides = [row.stride for row in rows if row.stride]
+    assert min(strides) == strides[-1] == 1

@@ -4,6 +4,7 @@ Operations that are not named here work position by position: they see what thei
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -114,10 +115,20 @@ def _mean(sources: Sources, args: tuple[Any, ...], out: Tensor) -> Spans:
     tensor, (height, width) = sources[0]
     axes = {axis % tensor.ndim for axis in (args[1] or range(tensor.ndim))}
     if tensor.ndim - 2 in axes:
-        height = height.whole()
+        height = height.whole(tensor.shape[-2])
     if tensor.ndim - 1 in axes:
-        width = width.whole()
+        width = width.whole(tensor.shape[-1])
     return height, width
+
+
+def _spreading(sources: Sources, args: tuple[Any, ...], out: Tensor) -> Spans:
+    """Repeat the one position of an axis; other axes stay."""
+    tensor, spans = sources[0]
+    first, second = (
+        replace(span, stride=span.stride * before / after)
+        for span, before, after in zip(spans, tensor.shape[-2:], out.shape[-2:], strict=True)
+    )
+    return first, second
 
 
 def _resizing(*, linear: bool) -> Rule:
@@ -199,6 +210,7 @@ _RULES: dict[str, Rule] = {
     "aten::_adaptive_avg_pool2d": _bins,
     "aten::adaptive_max_pool2d": _bins,
     "aten::mean": _mean,
+    "aten::expand": _spreading,
     "aten::upsample_bilinear2d": _resizing(linear=True),
     "aten::upsample_nearest2d": _resizing(linear=False),
     "aten::index_select": _selection,

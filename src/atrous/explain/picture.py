@@ -160,7 +160,7 @@ def _sampling_panel(axes: "Axes", patterns: Sequence[Pattern], image: np.ndarray
     for pattern, colour in zip(patterns, colours, strict=True):
         x, y = pattern.offsets.T
         axes.scatter(x, y, s=26, color=colour, label=f"rate {pattern.rate}", zorder=3)
-    axes.legend(loc="upper right", fontsize=8)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=4, frameon=False, fontsize=8)
     axes.set_aspect("equal")
     axes.set_title("where each rate takes its samples (pixels from the middle)", size=9)
 

@@ -88,7 +88,7 @@ class Span:
         Bin i holds the positions from floor(i length / bins) to ceil((i + 1) length / bins) - 1.
         """
         if bins == 1:
-            return self.whole()
+            return self.whole(length)
         edges = [(i * length // bins, -(-(i + 1) * length // bins)) for i in range(bins)]
         step = length / bins
         reach = max(end - begin for begin, end in edges) - 1
@@ -113,9 +113,9 @@ class Span:
         by = self.stride * positions
         return Span(self.stride, self.low + by, self.high + by)
 
-    def whole(self) -> "Span":
-        """Return what sees everything, as after a global average."""
-        return Span(self.stride, -math.inf, math.inf)
+    def whole(self, length: int = 1) -> "Span":
+        """Return what sees everything, as after a global average over `length` positions."""
+        return Span(self.stride * length, -math.inf, math.inf)
 
 
 def joined(spans: Sequence[Span], length: int) -> Span:
