@@ -6,7 +6,10 @@ from typing import Literal
 
 from atrous.errors import InputError
 
-__all__ = ["PredictConfig"]
+__all__ = ["SMALLEST_TILE", "PredictConfig"]
+
+SMALLEST_TILE = 64
+"""Pixels a side that a window needs; here, where no command's configuration loads torch for it."""
 
 
 @dataclass(frozen=True, kw_only=True)

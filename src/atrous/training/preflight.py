@@ -8,7 +8,7 @@ from atrous.errors import InputError
 from atrous.models import MODELS, default_encoder
 from atrous.training.config import TrainConfig
 from atrous.training.run_folder import check_out, resumed
-from atrous.weights import check_model, check_start
+from atrous.weights import check_model, check_start, gives_auxiliary_scores
 
 __all__ = ["pick_device", "preflight", "weights_source"]
 
@@ -21,7 +21,7 @@ def preflight(config: TrainConfig) -> TrainConfig:
     Raises:
         InputError: The run folder is taken or is no run, it was begun with other options, there
             is no such network, encoder, option, file of weights or device, or they do not go
-            together.
+            together, or an auxiliary loss is weighed that the network does not have.
     """
     if config.resume:
         config = resumed(config)
@@ -40,6 +40,11 @@ def preflight(config: TrainConfig) -> TrainConfig:
     )
     if from_model:
         check_start(spec, Path(str(source)))
+    if config.auxiliary_weight is not None and not gives_auxiliary_scores(spec):
+        raise InputError(
+            f"--auxiliary-weight is {config.auxiliary_weight:g}, but {spec.architecture} with "
+            "these options has no auxiliary scores; leave it out"
+        )
     return config
 
 

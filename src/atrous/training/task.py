@@ -4,9 +4,10 @@ One protocol for every network, so that they can be compared; it is DeepLab v3's
 momentum 0.9, poly decay of power 0.9, batch 16, random scale and flip).
 
 Departures from the papers:
-- Loss: the mean over the labelled pixels of a batch. FCN sums them; U-Net weights each pixel by the
-  frequency of its class and its distance to the nearest two cells (Sec. 3). Auxiliary scores count
-  as much as the main ones.
+- Loss: the mean over the labelled pixels of a batch. FCN sums them. Classes weigh the same unless
+  `class_weights` is given (its rules: `class_weights.py`). U-Net's second factor, the distance to
+  the nearest two cells (Sec. 3), is no part of it. Auxiliary scores count with the network's
+  `auxiliary_weight`, the paper's unless `auxiliary_weight` is given.
 - Learning rate: from `config.py`, one for all layers. DeepLab v3 starts at 0.007; FCN keeps a
   constant rate, and like U-Net momentum 0.99 with a batch of one. Nearly all give biases twice the
   rate, DeepLab v1 and v2 ten times the rate to new layers.
@@ -14,7 +15,7 @@ Departures from the papers:
   every weight of two or more dimensions. Depthwise kernels are among them, which the v3+ release
   spares; biases and norms are not, which PSPNet's training code decays.
 - Augmentation: `JointTransform` for all. FCN takes whole images unchanged; U-Net's elastic
-  deformation (Sec. 3.1) is not part of it.
+  deformation (Sec. 3.1) is off unless `elastic` is given.
 """
 
 from collections.abc import Sequence

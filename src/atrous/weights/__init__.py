@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from atrous._lazy import lazy
 
 if TYPE_CHECKING:
+    from atrous.weights.blueprint import gives_auxiliary_scores
     from atrous.weights.create import check_model, create_model
     from atrous.weights.encoder_weights import load_encoder_weights
     from atrous.weights.model_config import ModelConfig
@@ -19,6 +20,7 @@ __all__ = [
     "check_model",
     "check_start",
     "create_model",
+    "gives_auxiliary_scores",
     "load",
     "load_encoder_weights",
     "read_model_config",
@@ -35,6 +37,7 @@ __getattr__ = lazy(
         "check_model": "create",
         "check_start": "start",
         "create_model": "create",
+        "gives_auxiliary_scores": "blueprint",
         "load": "model_folder",
         "load_encoder_weights": "encoder_weights",
         "read_model_config": "model_folder",
