@@ -10,12 +10,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from atrous.encoders import create_encoder
 from atrous.errors import InputError
@@ -48,6 +49,9 @@ print("ended", result.step, result.evaluation is not None, flush=True)
 """
 
 
+SameRun = Callable[[Path, Path], None]
+
+
 def start(fields: dict[str, Any]) -> subprocess.Popen[str]:
     text = json.dumps({k: str(v) if isinstance(v, Path) else v for k, v in fields.items()})
     return subprocess.Popen(
@@ -76,31 +80,9 @@ def state(folder: Path) -> dict[str, Any]:
     return dict(torch.load(folder / "last.ckpt", weights_only=True))
 
 
-def assert_same_run(left: Path, right: Path) -> None:
-    first, second = state(left), state(right)
-    assert first["global_step"] == second["global_step"]
-    assert same(first["state_dict"], second["state_dict"])
-    assert same(first["optimizer_states"], second["optimizer_states"])
-    assert same(first["callbacks"], second["callbacks"])
-    assert journal(left) == journal(right)
-    best = [load_file(folder / "model" / "model.safetensors") for folder in (left, right)]
-    assert same(*best)
-
-
-def same(left: Any, right: Any) -> bool:
-    """Compare nested states to the bit."""
-    if isinstance(left, torch.Tensor):
-        return torch.equal(left, right)
-    if isinstance(left, dict):
-        return left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
-    if isinstance(left, list | tuple):
-        return len(left) == len(right) and all(map(same, left, right))
-    return bool(left == right)
-
-
 @pytest.mark.slow
 def test_killed_at_random_moments_the_run_ends_bit_equal(
-    scenes: Path, tmp_path: Path, tiny: dict[str, Any]
+    scenes: Path, tmp_path: Path, tiny: dict[str, Any], assert_same_run: SameRun
 ) -> None:
     fields = {**tiny, "data": scenes, "iterations": 12, "val_every": 5, "workers": 2}
     alone = start({**fields, "out": tmp_path / "alone"})
@@ -125,7 +107,7 @@ def test_killed_at_random_moments_the_run_ends_bit_equal(
 
 @pytest.mark.slow
 def test_ctrl_c_finishes_the_step_and_the_run_goes_on_bit_equal(
-    scenes: Path, tmp_path: Path, tiny: dict[str, Any]
+    scenes: Path, tmp_path: Path, tiny: dict[str, Any], assert_same_run: SameRun
 ) -> None:
     fields = {**tiny, "data": scenes, "iterations": 8, "val_every": 4, "workers": 2}
     fit(TrainConfig(**{**fields, "out": tmp_path / "alone"}))
@@ -299,7 +281,11 @@ def test_an_option_that_cannot_change_is_refused_on_resume(
 
 
 def test_a_full_disk_leaves_the_earlier_checkpoint_and_says_how_to_go_on(
-    scenes: Path, tmp_path: Path, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    scenes: Path,
+    tmp_path: Path,
+    tiny: dict[str, Any],
+    assert_same_run: SameRun,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run = tmp_path / "run"
     fields = {**tiny, "data": scenes, "iterations": 6, "val_every": 6}

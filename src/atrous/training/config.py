@@ -70,8 +70,8 @@ class TrainConfig:
     """Images in memory at once, the others accumulated; else as many as fit."""
     crop: int | tuple[int, int] | None = None
     """Pixels of a crop, side or height,width; else the image size, at most 512."""
-    input_scale: float = 1.0
-    """Size at which the network sees images, in training and ever after."""
+    input_scale: float | None = None
+    """Size at which the network sees images, ever after; else the start's, or 1."""
     scale_range: tuple[float, float] = (0.5, 2.0)
     """Random zoom of the training images, besides."""
     rotation: float = 10.0
@@ -132,7 +132,7 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise InputError(f"--{name.replace('_', '-')} is {value}, but must be above 0")
-        if not 0.25 <= self.input_scale <= 4:
+        if self.input_scale is not None and not 0.25 <= self.input_scale <= 4:
             raise InputError(f"--input-scale is {self.input_scale}, but must lie in 0.25..4")
         if self.batch_size < 1:
             raise InputError(f"--batch-size is {self.batch_size}, but must be at least 1")

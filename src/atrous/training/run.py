@@ -12,7 +12,8 @@ from atrous.errors import InputError
 from atrous.evaluation import Evaluation, evaluate
 from atrous.inference import Predictor
 from atrous.models import SegmentationModel
-from atrous.training.checkpoints import checkpoint_step, sweep
+from atrous.training.begin import seeded_model
+from atrous.training.checkpoints import Progress, read_progress, sweep
 from atrous.training.config import TrainConfig
 from atrous.training.environment import check_data, write_environment
 from atrous.training.heap import keep_freed_memory
@@ -26,13 +27,13 @@ from atrous.training.plan import (
     measure_cost,
     pick_precision,
 )
-from atrous.training.preflight import pick_device, preflight, weights_source
+from atrous.training.preflight import pick_device, preflight
 from atrous.training.run_folder import new_run, read_config, resumable, write_config
 from atrous.training.task import SegmentationTask, poly_decay
 from atrous.training.watch import Reporter, Silent
-from atrous.weights import WeightsUnreachable, create_model, load, start_from, weights_origin
+from atrous.weights import load, weights_origin
 
-__all__ = ["RunResult", "fit", "plan_run", "seeded_model", "sound"]
+__all__ = ["RunResult", "fit", "plan_run", "sound"]
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,16 @@ def fit(
     device = pick_device(config.device)
     if device == "cpu":
         keep_freed_memory()
-    done = _steps_done(config.resume, spec) if config.resume else 0
+    earlier = _earlier(config.resume, spec) if config.resume else None
+    done = earlier.step if earlier else 0
     if config.resume and config.iterations and done >= config.iterations:
         _refuse_finished(config.resume, done, config.iterations)
         return _scored(config, config.resume, done, spec, device, reporter)
     # the checkpoint holds the weights: nothing to fetch, wherever they came from
-    start = dataclasses.replace(config, weights="none") if done else config
+    start = dataclasses.replace(config, weights="none") if earlier else config
     model, weights = seeded_model(start, spec, reporter)
+    if earlier:
+        model.normalization = earlier.normalization
     model = model.to(device).to(memory_format=torch.channels_last)
     lr = config.lr or default_lr(config.optimizer, model, pretrained=weights is not None)
     plan = plan_run(config, spec, model, device=device, lr=lr, done=done)
@@ -92,9 +96,12 @@ def fit(
     if config.resume:
         _tell_new_length(folder, plan, reporter)
     options = {k: v for k, v in model.spec.options.items() if v is not None}
-    config = _resolve(dataclasses.replace(config, options=options), plan, folder)
+    config = dataclasses.replace(config, options=options, input_scale=model.input_scale)
+    config = _resolve(config, plan, folder)
     write_config(folder, config)
-    origin = {} if done else {"encoder_weights": weights_origin(weights, model.spec.encoder_name)}
+    origin = (
+        {} if earlier else {"encoder_weights": weights_origin(weights, model.spec.encoder_name)}
+    )
     began = {"data": spec.fingerprint, **origin}
     write_environment(folder, done=done, device=plan.device, precision=plan.precision, began=began)
     reporter.plan(plan)
@@ -115,46 +122,6 @@ def _scored(
     return RunResult(folder, folder / "model", step, evaluation, spec, predictor)
 
 
-def seeded_model(
-    config: TrainConfig, spec: DataSpec, reporter: Reporter
-) -> tuple[SegmentationModel, str | None]:
-    """Build the network for the data, its encoder filled as `config.weights` says.
-
-    Returns:
-        The network, and what filled it: "imagenet", a file, a model folder, or None.
-    """
-
-    def create(weights: str | None) -> tuple[SegmentationModel, str | None]:
-        torch.manual_seed(config.seed)
-        trained = Path(weights) if weights and Path(weights).is_dir() else None
-        model = create_model(
-            config.model,
-            encoder_name=config.encoder,
-            encoder_weights=None if trained else weights,
-            in_channels=spec.channels,
-            classes=len(spec.label_set),
-            **config.options,
-        )
-        model.label_set, model.input_scale = spec.label_set, config.input_scale
-        model.normalization = model.normalization.with_white_at(spec.white)
-        if config.auxiliary_weight is not None:
-            model.auxiliary_weight = config.auxiliary_weight
-        if trained and not start_from(model, trained):
-            reporter.note(f"Weights  {trained}, but the scores: it names other classes")
-        return model, weights
-
-    try:
-        return create(weights_source(config))
-    except WeightsUnreachable as error:
-        if config.weights != "auto":
-            raise
-        cause = str(error).partition(";")[0]  # what follows advises those who insisted on them
-        reporter.note(
-            f"Weights  from scratch: {cause}; connect or give --weights FILE to do better"
-        )
-        return create(None)
-
-
 def plan_run(
     config: TrainConfig,
     spec: DataSpec,
@@ -165,9 +132,9 @@ def plan_run(
     done: int = 0,
 ) -> Plan:
     """Measure what a step costs here and plan the run."""
-    crop = config.crop_size or derive_crop(spec, config.input_scale)
+    crop = config.crop_size or derive_crop(spec, model.input_scale)
     precision = pick_precision(config.precision, device)
-    source = samples(config, crop, spec)
+    source = samples(config, crop, spec, model)
     count = min(2, config.batch_size, config.micro_batch or config.batch_size)
     batch = [source[number] for number in range(count)]
     images, labels = (torch.stack(part).to(device) for part in zip(*batch, strict=True))
@@ -227,11 +194,11 @@ def sound(spec: DataSpec, skip_bad: bool) -> DataSpec:
     return spec
 
 
-def _steps_done(folder: Path, spec: DataSpec) -> int:
-    """Return the steps of the run to go on with, once its data have proved to be the same."""
+def _earlier(folder: Path, spec: DataSpec) -> Progress | None:
+    """Return how far the run to go on with has come, once its data have proved to be the same."""
     check_data(folder, spec.fingerprint)
     sweep(folder / "last.ckpt")
-    return checkpoint_step(folder / "last.ckpt")
+    return read_progress(folder / "last.ckpt")
 
 
 def _tell_new_length(folder: Path, plan: Plan, reporter: Reporter) -> None:

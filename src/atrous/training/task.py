@@ -19,6 +19,7 @@ Departures from the papers:
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import lightning
 import torch
@@ -121,6 +122,10 @@ class SegmentationTask(lightning.LightningModule):
         counts = torch.bincount(labelled, minlength=len(self.class_weights))
         total = (counts * self.class_weights).sum()
         return torch.where(total > 0, total, torch.ones_like(total))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the normalisation, which a trained model may have brought: no weight holds it."""
+        checkpoint["normalization"] = self.model.normalization.to_json()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer with its two groups: decayed weights, everything else."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from atrous.weights.model_folder import load, read_model_config, save
     from atrous.weights.origin import weights_origin
     from atrous.weights.sources import WeightsUnreachable
-    from atrous.weights.start import check_start, start_from
+    from atrous.weights.start import check_start, find_start, start_from
 
 __all__ = [
     "ModelConfig",
@@ -20,6 +20,7 @@ __all__ = [
     "check_model",
     "check_start",
     "create_model",
+    "find_start",
     "gives_auxiliary_scores",
     "load",
     "load_encoder_weights",
@@ -37,6 +38,7 @@ __getattr__ = lazy(
         "check_model": "create",
         "check_start": "start",
         "create_model": "create",
+        "find_start": "start",
         "gives_auxiliary_scores": "blueprint",
         "load": "model_folder",
         "load_encoder_weights": "encoder_weights",
