@@ -58,7 +58,7 @@ def test_figures_survive_json():
 
 @pytest.mark.parametrize("white", [0.0, 1.5, float("nan")])
 def test_white_lies_above_zero_and_at_most_at_one(white):
-    with pytest.raises(InputError, match="normalization white is .*above 0, at most 1"):
+    with pytest.raises(InputError, match=r"normalization white is .*above 0, at most 1"):
         Normalization((0.5,), (0.5,), white)
 
 

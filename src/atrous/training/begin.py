@@ -56,6 +56,7 @@ def _seeded(config: TrainConfig, spec: DataSpec, encoder_weights: str | None) ->
     )
     model.label_set = spec.label_set
     model.normalization = model.normalization.with_white_at(spec.white)
+    model.tile = config.tile
     if config.input_scale is not None:
         model.input_scale = config.input_scale
     if config.auxiliary_weight is not None:

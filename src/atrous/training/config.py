@@ -100,7 +100,7 @@ class TrainConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto takes the GPU if there is one."""
     tile: int | None = None
-    """Windows of large validation images, in pixels a side."""
+    """Windows of large images, pixels a side; the model keeps it for later."""
     workers: int | None = None
     """Processes that read and augment; else by the number of cores."""
     skip_bad: bool = False

@@ -19,6 +19,7 @@ from atrous.errors import InputError, is_out_of_memory
 from atrous.evaluation import Evaluation
 from atrous.inference import Predictor
 from atrous.models import SegmentationModel
+from atrous.training.best import Best, save_best
 from atrous.training.checkpoints import KeepLast, WholeFileIO
 from atrous.training.class_weights import class_weights
 from atrous.training.config import TrainConfig
@@ -27,7 +28,6 @@ from atrous.training.plan import Plan
 from atrous.training.samples import BatchOrder, TrainingSamples, collate
 from atrous.training.task import SegmentationTask
 from atrous.training.watch import Journal, Reporter, Watch
-from atrous.weights import save
 
 __all__ = ["file_named", "loader", "make_trainer", "memory_named", "samples", "train"]
 
@@ -39,8 +39,18 @@ def train(
     model: SegmentationModel,
     folder: Path,
     reporter: Reporter,
+    best: Best,
 ) -> int:
     """Run the optimizer from the last checkpoint, if there is one, to the end or to Ctrl-C.
+
+    Args:
+        config: What was asked for.
+        plan: What that means here.
+        spec: The data.
+        model: On the device of the run.
+        folder: The run folder.
+        reporter: Is told of each step and each validation.
+        best: The validation that the run has to beat.
 
     Returns:
         Optimizer steps done in all.
@@ -57,14 +67,13 @@ def train(
             "seed": config.seed,
             "encoder_weights": began.get("encoder_weights", "unknown"),
         }
-        metrics = evaluation.to_json()
-        del metrics["per_image"]  # a model is given away; the names of private images are not
-        save(model, folder / "model", metrics=metrics, provenance=provenance)
+        save_best(model, folder, evaluation, provenance)
 
     watch = Watch(
         spec,
         every=plan.val_every,
-        predictor=Predictor(model, tile=config.tile, device=plan.device),
+        predictor=Predictor(model, device=plan.device),
+        best=best.mean_iou,
         keep=keep,
         journal=journal,
         reporter=reporter,

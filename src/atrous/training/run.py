@@ -13,6 +13,7 @@ from atrous.evaluation import Evaluation, evaluate
 from atrous.inference import Predictor
 from atrous.models import SegmentationModel
 from atrous.training.begin import seeded_model
+from atrous.training.best import Best, best_so_far
 from atrous.training.checkpoints import Progress, read_progress, sweep
 from atrous.training.config import TrainConfig
 from atrous.training.environment import check_data, write_environment
@@ -81,9 +82,16 @@ def fit(
         keep_freed_memory()
     earlier = _earlier(config.resume, spec) if config.resume else None
     done = earlier.step if earlier else 0
-    if config.resume and config.iterations and done >= config.iterations:
+    is_finished = config.iterations is not None and done >= config.iterations
+    if config.resume and config.iterations and is_finished:
         _refuse_finished(config.resume, done, config.iterations)
-        return _scored(config, config.resume, done, spec, device, reporter)
+    best = Best()
+    if config.resume and earlier:
+        best = best_so_far(
+            config.resume, spec, tile=config.tile, done=done, device=device, reporter=reporter
+        )
+    if config.resume and is_finished:
+        return _scored(config.resume, done, spec, device, reporter)
     # the checkpoint holds the weights: nothing to fetch, wherever they came from
     start = dataclasses.replace(config, weights="none") if earlier else config
     model, weights = seeded_model(start, spec, reporter)
@@ -106,18 +114,16 @@ def fit(
     write_environment(folder, done=done, device=plan.device, precision=plan.precision, began=began)
     reporter.plan(plan)
     with resumable(folder), memory_named(plan):
-        step = train(config, plan, spec, model, folder, reporter)
+        step = train(config, plan, spec, model, folder, reporter, best)
     if step < plan.iterations:
         return RunResult(folder, folder / "model", step, None, spec, None)
-    return _scored(config, folder, step, spec, device, reporter)
+    return _scored(folder, step, spec, device, reporter)
 
 
-def _scored(
-    config: TrainConfig, folder: Path, step: int, spec: DataSpec, device: str, reporter: Reporter
-) -> RunResult:
+def _scored(folder: Path, step: int, spec: DataSpec, device: str, reporter: Reporter) -> RunResult:
     """Score the best model as it lies on the disk; that is all that a finished run may lack."""
     with resumable(folder):
-        predictor = Predictor(load(folder / "model"), tile=config.tile, device=device)
+        predictor = Predictor(load(folder / "model"), device=device)
         evaluation = evaluate(predictor, spec, "val", progress=reporter.scoring)
     return RunResult(folder, folder / "model", step, evaluation, spec, predictor)
 
@@ -138,7 +144,7 @@ def plan_run(
     count = min(2, config.batch_size, config.micro_batch or config.batch_size)
     batch = [source[number] for number in range(count)]
     images, labels = (torch.stack(part).to(device) for part in zip(*batch, strict=True))
-    predictor = Predictor(model, tile=config.tile, device=device)
+    predictor = Predictor(model, device=device)
     first = spec.read_image(spec.splits["val"][0])
 
     def loss(trial: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
