@@ -16,20 +16,22 @@ from atrous.training.begin import seeded_model
 from atrous.training.best import Best, best_so_far
 from atrous.training.checkpoints import Progress, read_progress, sweep
 from atrous.training.config import TrainConfig
+from atrous.training.cost import measure_cost, time_reading
 from atrous.training.environment import check_data, write_environment
 from atrous.training.heap import keep_freed_memory
 from atrous.training.loop import memory_named, samples, train
 from atrous.training.plan import (
-    Cost,
     Plan,
     default_lr,
     derive_crop,
+    larger_than_images,
     make_plan,
-    measure_cost,
     pick_precision,
+    pick_workers,
 )
 from atrous.training.preflight import pick_device, preflight
 from atrous.training.run_folder import new_run, read_config, resumable, write_config
+from atrous.training.samples import collate
 from atrous.training.task import SegmentationTask, poly_decay
 from atrous.training.watch import Reporter, Silent
 from atrous.weights import load, weights_origin
@@ -99,7 +101,7 @@ def fit(
         model.normalization = earlier.normalization
     model = model.to(device).to(memory_format=torch.channels_last)
     lr = config.lr or default_lr(config.optimizer, model, pretrained=weights is not None)
-    plan = plan_run(config, spec, model, device=device, lr=lr, done=done)
+    plan = plan_run(config, spec, model, device=device, lr=lr, done=done, reporter=reporter)
     folder = config.resume or new_run(config)  # not before everything has proved right
     if config.resume:
         _tell_new_length(folder, plan, reporter)
@@ -136,16 +138,18 @@ def plan_run(
     device: str,
     lr: float,
     done: int = 0,
+    reporter: Reporter,
 ) -> Plan:
-    """Measure what a step costs here and plan the run."""
+    """Measure what a step costs here and plan the run; say so where the crop is too large."""
     crop = config.crop_size or derive_crop(spec, model.input_scale)
+    if told := larger_than_images(crop, spec, model.input_scale):
+        reporter.note(told)
     precision = pick_precision(config.precision, device)
     source = samples(config, crop, spec, model)
     count = min(2, config.batch_size, config.micro_batch or config.batch_size)
-    batch = [source[number] for number in range(count)]
-    images, labels = (torch.stack(part).to(device) for part in zip(*batch, strict=True))
+    images, labels = (x.to(device) for x in collate([source[number] for number in range(count)]))
     predictor = Predictor(model, device=device)
-    first = spec.read_image(spec.splits["val"][0])
+    first = spec.splits["val"][0]
 
     def loss(trial: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         assert isinstance(trial, SegmentationModel)
@@ -154,13 +158,14 @@ def plan_run(
         )
         return task.loss_sum(images, labels)
 
-    cost: Cost = measure_cost(
+    cost = measure_cost(
         loss,
         model,
         images,
         labels,
         precision=precision,
-        validate_one=lambda: predictor(first),
+        seconds_per_sample=time_reading(source.__getitem__, count, workers=pick_workers(config)),
+        validate_one=lambda: predictor(spec.read_image(first)),
         num_validation=len(spec.splits["val"]),
     )
     return make_plan(
