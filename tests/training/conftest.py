@@ -57,7 +57,7 @@ def deep_scenes(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny() -> dict[str, object]:
     """Fields of a configuration that trains in seconds."""
     return dict(TINY)

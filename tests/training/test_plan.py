@@ -206,6 +206,7 @@ def test_measuring_leaves_the_model_as_it_was() -> None:
     assert all(parameter.grad is None for parameter in model.parameters())
     assert cost.seconds_per_image > 0
     assert cost.seconds_per_sample == 0.5
+    assert cost.bytes_free > 0
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -219,4 +220,3 @@ def test_reading_is_timed_with_the_threads_of_a_loader_process(workers: int) -> 
     assert 0.01 <= time_reading(read, 3, workers=workers) < 0.1
     assert seen == [(n, 1 if workers else before) for n in range(3, 11)]
     assert cv2.getNumThreads() == before
-    assert cost.bytes_free > 0

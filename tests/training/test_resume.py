@@ -4,12 +4,7 @@ import hashlib
 import itertools
 import json
 import os
-import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,47 +22,7 @@ from atrous.training import Silent, TrainConfig, fit
 from atrous.training import checkpoints as checkpoints_module
 from atrous.weights import load, read_model_config
 
-PROGRAM = """
-import json, os, sys, time
-from pathlib import Path
-fields = json.loads(sys.argv[1])
-for name in ("data", "out", "resume"):
-    fields[name] = Path(fields[name]) if fields.get(name) else None
-from atrous.training import Silent, TrainConfig, fit
-import atrous.files
-real = os.fsync
-def slow(descriptor):  # a disk that takes its time, so that a kill often lands inside a write
-    time.sleep(0.05)
-    real(descriptor)
-atrous.files.os.fsync = slow
-from atrous.training import Silent
-class Loud(Silent):
-    def step(self, step, *, loss, images_per_second):
-        print("step", step, flush=True)
-result = fit(TrainConfig(**fields), reporter=Loud())
-print("ended", result.step, result.evaluation is not None, flush=True)
-"""
-
-
 SameRun = Callable[[Path, Path], None]
-
-
-def start(fields: dict[str, Any]) -> subprocess.Popen[str]:
-    text = json.dumps({k: str(v) if isinstance(v, Path) else v for k, v in fields.items()})
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, text],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "GOMP_SPINCOUNT": "0"},
-    )
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    """Kill the process and its loader workers, as a power cut would."""
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()  # also closes the pipe
 
 
 def journal(folder: Path) -> list[dict[str, Any]]:
@@ -78,53 +33,6 @@ def journal(folder: Path) -> list[dict[str, Any]]:
 
 def state(folder: Path) -> dict[str, Any]:
     return dict(torch.load(folder / "last.ckpt", weights_only=True))
-
-
-@pytest.mark.slow
-def test_killed_at_random_moments_the_run_ends_bit_equal(
-    scenes: Path, tmp_path: Path, tiny: dict[str, Any], assert_same_run: SameRun
-) -> None:
-    fields = {**tiny, "data": scenes, "iterations": 12, "val_every": 5, "workers": 2}
-    alone = start({**fields, "out": tmp_path / "alone"})
-    output = alone.communicate(timeout=240)[0]
-    assert "ended 12 True" in output, output
-
-    killed = tmp_path / "killed"
-    process = start({**fields, "out": killed})
-    generator = random.Random(0)
-    for wanted in (2, 5, 9):  # mid-epoch (10 images, batch 4), around the validation, later
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("step") and int(line.split()[1]) >= wanted:
-                break
-        time.sleep(generator.uniform(0.0, 0.12))  # into the write that follows the step
-        kill(process)
-        process = start({"resume": killed})
-    output = process.communicate(timeout=240)[0]
-    assert "ended 12 True" in output, output
-    assert_same_run(tmp_path / "alone", killed)
-
-
-@pytest.mark.slow
-def test_ctrl_c_finishes_the_step_and_the_run_goes_on_bit_equal(
-    scenes: Path, tmp_path: Path, tiny: dict[str, Any], assert_same_run: SameRun
-) -> None:
-    fields = {**tiny, "data": scenes, "iterations": 8, "val_every": 4, "workers": 2}
-    fit(TrainConfig(**{**fields, "out": tmp_path / "alone"}))
-    stopped = tmp_path / "stopped"
-    process = start({**fields, "out": stopped})
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("step 3"):
-            break
-    os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the workers too
-    output = process.communicate(timeout=120)[0]
-    assert process.returncode == 0
-    assert "ended" in output
-    assert "False" in output
-    assert 3 <= state(stopped)["global_step"] < 8
-    fit(TrainConfig(resume=stopped))
-    assert_same_run(tmp_path / "alone", stopped)
 
 
 def test_best_of_training_is_what_the_saved_model_scores(
