@@ -12,8 +12,8 @@ from atrous.cli.parsing import parse
 from atrous.data import open_data
 from atrous.errors import InputError
 from atrous.training import Silent, TrainConfig, fit
+from atrous.training.begin import seeded_model
 from atrous.training.environment import check_data, write_environment
-from atrous.training.run import seeded_model
 from atrous.training.run_folder import new_run, read_config, resumed, write_config
 from atrous.weights import WeightsUnreachable
 

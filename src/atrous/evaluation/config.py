@@ -31,7 +31,8 @@ class EvaluateConfig:
     flip: bool = False
     """Average with the prediction of the mirror image."""
     tile: int | None = None
-    """Side of the windows that an image is cut into, 0 for none; 1024 above 4 megapixels."""
+    """Side of the windows that an image is cut into, 0 for none; else the model's, or 1024 above
+    4 megapixels."""
     device: str = "auto"
     """auto, cpu or cuda."""
     precision: Literal["fp32", "bf16"] = "fp32"

@@ -6,7 +6,10 @@ from typing import Literal
 
 from atrous.errors import InputError
 
-__all__ = ["PredictConfig"]
+__all__ = ["SMALLEST_TILE", "PredictConfig"]
+
+SMALLEST_TILE = 64
+"""Pixels a side that a window needs; here, where no command's configuration loads torch for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +35,8 @@ class PredictConfig:
     flip: bool = False
     """Average with the prediction of the mirror image."""
     tile: int | None = None
-    """Side of the windows that an image is cut into, 0 for none; 1024 above 4 megapixels."""
+    """Side of the windows that an image is cut into, 0 for none; else the model's, or 1024 above
+    4 megapixels."""
     device: str = "auto"
     """auto, cpu or cuda."""
     precision: Literal["fp32", "bf16"] = "fp32"

@@ -48,8 +48,9 @@ class Predictor:
             probabilities of all scales are averaged.
         flip: Also look at the mirror image (left-right) and average.
         tile: Largest side, or (height, width), of a window, in pixels of the image; an image that
-            fits into it is taken whole. None is the rule above, its pixels counted at the largest
-            scale; 0 takes every image whole. Lower it when memory runs out.
+            fits into it is taken whole. 0 takes every image whole. None is the model's own `tile`,
+            which its score was taken with; without one it is the rule above, its pixels counted at
+            the largest scale. Lower it when memory runs out.
         crf: Sharpens probabilities: (image (H, W, 3) uint8, (K, H, W) float32) -> (K, H, W).
         device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1", ...
         precision: "fp32", or "bf16" for autocast.
@@ -87,7 +88,7 @@ class Predictor:
         self.scales = tuple(float(scale) for scale in scales)
         self.factors = tuple(scale * model.input_scale for scale in self.scales)
         self.flip = flip
-        self.tiling = Tiling.of(tile, max(self.factors))
+        self.tiling = Tiling.of(model.tile if tile is None else tile, max(self.factors))
         self.crf = crf
         self.precision = precision
         self.channels = len(model.normalization.mean)

@@ -78,6 +78,10 @@ class SegmentationModel(nn.Module):
     """Factor on the size of an image before the network sees it: what it was trained at. The
     predictor applies it; `score` and `forward` take images that have been resized already."""
 
+    tile: int | None = None
+    """Side of the windows that the predictor cuts images into unless told otherwise, 0 for none:
+    what the model's score was taken with. None leaves it to the size of the image."""
+
     align_corners: bool = False
     """Corner convention of the final upsampling: ours, or that of the weights it holds."""
 

@@ -31,6 +31,7 @@ class ModelConfig:
         label_set: Names and colours of the K classes.
         normalization: What images go through before they enter the network.
         input_scale: Factor on their size before that.
+        tile: Side of the windows that images are cut into, 0 for none; None: by their size.
         provenance: Where the weights come from: data, command, versions; JSON values.
         metrics: Scores with the split they were measured on; JSON values.
         licence: Terms of the weights, e.g. "Apache-2.0"; None if nobody said.
@@ -45,6 +46,7 @@ class ModelConfig:
     licence: str | None = None
     fingerprint: str = ""
     input_scale: float = 1.0
+    tile: int | None = None
 
     def __post_init__(self) -> None:
         """Check that the parts speak of the same network.
@@ -82,6 +84,7 @@ class ModelConfig:
             "label_set": self.label_set.to_json(),
             "normalization": self.normalization.to_json(),
             "input_scale": self.input_scale,
+            "tile": self.tile,
             "provenance": dict(self.provenance),
             "metrics": dict(self.metrics),
             "licence": self.licence,
@@ -113,6 +116,7 @@ class ModelConfig:
             _take_or(content, "licence", str, None),
             _take_or(content, "fingerprint", str, ""),
             _input_scale(content.get("input_scale")),
+            _take_or(content, "tile", int, None),
         )
 
 

@@ -69,6 +69,7 @@ def save(
         metrics or {},
         licence,
         input_scale=model.input_scale,
+        tile=model.tile,
     )
     config = dataclasses.replace(config, fingerprint=_fingerprint(config, tensors))
     text = config.to_json()
@@ -113,7 +114,7 @@ def load(source: str | Path, **options: Option) -> SegmentationModel:
     except InputError as error:
         raise InputError(f"{folder}: {error}") from error
     model.label_set, model.normalization = config.label_set, config.normalization
-    model.input_scale = config.input_scale
+    model.input_scale, model.tile = config.input_scale, config.tile
     return model.eval()
 
 

@@ -12,6 +12,7 @@ __all__ = [
     "WEIGHTS_FILE",
     "WeightsUnreachable",
     "find_model",
+    "has_hub_form",
     "is_network_error",
 ]
 
@@ -46,7 +47,7 @@ def find_model(source: str | Path) -> Path:
         return Path(__file__).parent / SHIPPED[str(source)]
     if folder.exists():
         raise InputError(f"{source} is a file, but a model is a folder; give {folder.parent}")
-    if _is_hub_id(str(source)):
+    if has_hub_form(str(source)):
         return _fetch(str(source))
     raise InputError(
         f"no model at {source}; give a folder with {CONFIG_FILE} and {WEIGHTS_FILE}, "
@@ -54,7 +55,7 @@ def find_model(source: str | Path) -> Path:
     )
 
 
-def _is_hub_id(source: str) -> bool:
+def has_hub_form(source: str) -> bool:
     """Tell `organisation/name` from a misspelt path: `runs/stret` where `runs` exists."""
     return bool(HUB_ID.fullmatch(source)) and not Path(source).parent.exists()
 
