@@ -78,6 +78,7 @@ def test_faults_of_the_data_stop_it_unless_they_are_left_out(data, capsys):
         (["runs/model", "--predictions", "found"], "both came"),
         (["--predictions", "lost"], "no folder lost"),
         (["--predictions", "found", "--split", "vall"], "did you mean val"),
+        (["steet-scenes"], "did you mean street-scenes"),
     ],
 )
 def test_mistakes_get_one_line(data, capsys, words, told):
@@ -85,6 +86,13 @@ def test_mistakes_get_one_line(data, capsys, words, told):
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ")
     assert told in error
+
+
+def test_a_missing_model_is_told_before_the_data_are_looked_through(data, capsys):
+    assert main(["evaluate", "runs/lost/model", "--data", data]) == 1
+    captured = capsys.readouterr()
+    assert "no model at runs/lost/model" in captured.err
+    assert "Data" not in captured.out
 
 
 def test_scoring_masks_imports_no_torch(data):

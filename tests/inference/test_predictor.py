@@ -185,6 +185,7 @@ def test_images_of_a_few_pixels_get_a_mask_of_their_size(model, size):
         ({"tile": (256, 0)}, "at least 64"),
         ({"device": "cuda:99"}, "not usable here"),
         ({"device": "abacus"}, "not usable here"),
+        ({"device": "gpu"}, "did you mean cuda"),
     ],
 )
 def test_wrong_settings_are_told_in_one_line(model, settings, words):

@@ -251,5 +251,8 @@ def _device(name: str | torch.device) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {str(name)!r} is not usable here; use cpu or auto") from error
+        meant = "use cpu or auto"
+        if str(name).lower() in ("gpu", "0"):
+            meant = "did you mean cuda? auto takes the GPU if there is one, else the CPU"
+        raise InputError(f"device {str(name)!r} is not usable here; {meant}") from error
     return device

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from atrous.errors import InputError
+from atrous.errors import InputError, closest_path
 
 __all__ = ["IMAGE_SUFFIXES", "Source", "default_folder", "find_sources"]
 
@@ -89,7 +89,9 @@ def _expand(given: str) -> Iterator[Path]:
             elif match.suffix.lower() in IMAGE_SUFFIXES:
                 yield match
     else:
-        raise InputError(f"no file or folder {given}; check the name")
+        near = closest_path(path)
+        remedy = f"did you mean {near}?" if near else "check the name"
+        raise InputError(f"no file or folder {given}; {remedy}")
 
 
 def _images_below(folder: Path) -> Iterator[Path]:
