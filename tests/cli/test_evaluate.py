@@ -71,6 +71,27 @@ def test_faults_of_the_data_stop_it_unless_they_are_left_out(data, capsys):
     assert "--skip-bad" in captured.err
 
 
+def test_a_fault_of_the_whole_folder_is_not_left_out_pair_by_pair(data, capsys):
+    Path(data, "data.yaml").unlink()
+    for path in Path(data).rglob("masks/*.png"):
+        Image.fromarray(np.full((40, 60, 3), (9, 0, 0), np.uint8)).save(path)
+    words = ["evaluate", "--predictions", "found", "--data", data]
+    for more in ([], ["--skip-bad"]):
+        assert main([*words, *more]) == 1
+        told = capsys.readouterr().err.splitlines()[-1]
+        assert "no pair can be used: data has 6 masks in colour" in told
+        assert "write names and colours" in told
+        assert "--skip-bad" not in told
+
+
+def test_where_every_pair_is_bad_there_is_nothing_to_go_on_with(data, capsys):
+    for path in Path(data).rglob("images/*.png"):
+        path.write_bytes(b"")
+    assert main(["evaluate", "--predictions", "found", "--data", data, "--skip-bad"]) == 1
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert "no pair of data can be used; the first fault: data/train/images/0.png has 0" in told
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

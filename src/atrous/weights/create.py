@@ -145,7 +145,7 @@ def _check_weights(source: str | Path) -> None:
     meant = habit or next(iter(closest(text, choices, count=1)), "")
     question = f"did you mean {meant}? " if meant else ""
     raise InputError(
-        f"the file of weights {text} does not exist; {question}give imagenet, none, or the path of a file"
+        f"the file of weights {text} does not exist; {question}give imagenet, none, or a file"
     )
 
 
