@@ -31,6 +31,8 @@ def _summary(result: BatchResult, config: PredictConfig) -> str:
     done = f"{len(result.written)} written"
     done += f", {result.skipped} there before" if result.skipped else ""
     speed = f", {rate(len(result.written) / result.seconds, 'img')}" if result.written else ""
+    if not result.written and not result.skipped:
+        return "\n".join([*lines, "No mask was written."])
     return "\n".join([*lines, f"Masks: {result.folder}   ({done}{speed})"])
 
 

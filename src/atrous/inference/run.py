@@ -15,7 +15,7 @@ import numpy as np
 
 from atrous.errors import InputError, is_out_of_memory
 from atrous.inference.config import PredictConfig
-from atrous.inference.results_folder import check_folder, write_note
+from atrous.inference.results_folder import check_folder, drop_lone_note, write_note
 from atrous.inference.sources import Source, default_folder, find_sources
 from atrous.inference.writers import is_finished, write_results
 
@@ -76,6 +76,7 @@ def predict_batch(config: PredictConfig, *, progress: Progress | None = None) ->
     """
     sources = find_sources(config.inputs, exclude=config.out)
     folder = config.out or default_folder(config.inputs, sources)
+    sources = find_sources(config.inputs, exclude=folder)  # it may lie among the inputs
     check_folder(folder, resume=config.resume)
     # Only now: torch takes seconds to load, and a misspelt name should be told at once.
     from atrous.inference.opening import open_predictor
@@ -130,6 +131,7 @@ def run_batch(
             if progress is not None:
                 progress(number + 1, len(wanted))
         behind.settle()
+    drop_lone_note(folder)
     result.interrupted = stop.is_set()
     result.seconds = time.monotonic() - begin
     return result
