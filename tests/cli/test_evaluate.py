@@ -116,6 +116,18 @@ def test_a_missing_model_is_told_before_the_data_are_looked_through(data, capsys
     assert "Data" not in captured.out
 
 
+def test_images_darker_than_those_a_model_was_trained_on_are_told(data, capsys):
+    import cv2
+
+    Path(data, "data.yaml").unlink()
+    for path in Path(data).rglob("images/*.png"):
+        cv2.imwrite(str(path), cv2.imread(str(path)).astype(np.uint16) * 16)
+    assert main(["evaluate", "street-scenes", "--data", data]) == 0
+    told = capsys.readouterr().err
+    assert "warning: the images use only values up to 4,095 of 65,535" in told
+    assert "taken for the first 2 of the model's 9 classes" in told
+
+
 def test_scoring_masks_imports_no_torch(data):
     script = (
         "import sys; from atrous.cli.main import main\n"
