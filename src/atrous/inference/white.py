@@ -1,4 +1,4 @@
-"""Whether images are as bright as those a network was trained on: 12 bits in 16 are nearly black."""
+"""Whether images are as bright as those a model was trained on: 12 bits in 16 are nearly black."""
 
 from atrous.data.depth import FULL
 from atrous.ops import Normalization
