@@ -69,7 +69,7 @@ def holds_results(folder: Path) -> bool:
     """Tell whether a batch has written to `folder`, by the note that it left."""
     try:
         note = json.loads((folder / NOTE).read_text())
-        return {"images", "weights"} <= note.keys()
+        return bool({"images", "weights"} <= note.keys())
     except (OSError, ValueError, AttributeError):
         return False
 
