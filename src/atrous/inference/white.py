@@ -1,7 +1,11 @@
 """Whether images are as bright as those a model was trained on: 12 bits in 16 are nearly black."""
 
+from typing import TYPE_CHECKING
+
 from atrous.data.depth import FULL
-from atrous.ops import Normalization
+
+if TYPE_CHECKING:
+    from atrous.ops import Normalization
 
 __all__ = ["white_doubt"]
 
@@ -9,7 +13,7 @@ APART = 3
 """Two bits of depth are a factor of 4; what a model's figures tell of its white is rougher."""
 
 
-def white_doubt(normalization: Normalization, white: float) -> str:
+def white_doubt(normalization: "Normalization", white: float) -> str:
     """Return why the masks of a model are doubtful on images of this depth, or "".
 
     Args:
@@ -17,6 +21,7 @@ def white_doubt(normalization: Normalization, white: float) -> str:
         white: What counts as white in the images, as a fraction of what their files can hold.
 
     Example:
+        >>> from atrous.ops import Normalization
         >>> white_doubt(Normalization.imagenet(), 1.0)
         ''
     """
