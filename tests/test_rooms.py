@@ -28,7 +28,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "explain": ("models", "encoders", "layers", "ops"),
     "weights": ("models", "encoders", "labels", "ops"),
     "smp": ("weights", "models"),
-    # data: reading images only, so that predict reads them exactly as training does
+    # data: reading and shrinking images, so that predict does both exactly as training does
     "inference": ("weights", "models", "data", "labels", "ops"),
     "evaluation": ("inference", "data", "labels", "ops"),
     "reports": ("evaluation", "inference", "data", "labels"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from atrous.cli import demo
+from atrous.cli import demo_steps
 from atrous.cli.demo import DemoConfig, free_folder, run
 from atrous.cli.main import main
 from atrous.data.synthetic import SCENE_LABELS
@@ -14,7 +14,7 @@ from atrous.errors import InputError
 
 
 def test_a_tiny_demo_runs_to_the_end_and_shows_where_everything_is(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(demo, "UNSEEN", 6)
+    monkeypatch.setattr(demo_steps, "UNSEEN", 6)
     out = tmp_path / "demo"
     assert run(DemoConfig(out=out, iterations=2, images=8)) == 0
     said = capsys.readouterr().out

@@ -199,3 +199,23 @@ def test_a_split_does_not_change_with_the_count_of_another(tmp_path):
     write_scenes(tmp_path / "b", {"train": 2, "val": 1}, size=(32, 32))
     name = "val/masks/00000.png"
     assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_split_does_not_change_with_the_presence_or_the_order_of_another(tmp_path):
+    together = {"extra": 1, "test": 1, "train": 1}
+    write_scenes(tmp_path / "all", together, size=(32, 32))
+    masks = set()
+    for split in together:
+        write_scenes(tmp_path / split, {split: 1}, size=(32, 32))
+        mask = (tmp_path / split / split / "masks/00000.png").read_bytes()
+        assert mask == (tmp_path / "all" / split / "masks/00000.png").read_bytes()
+        masks.add(mask)
+    assert len(masks) == 3
+
+
+@pytest.mark.parametrize(("split", "number"), [("train", 0), ("val", 1), ("test", 2)])
+def test_the_usual_splits_keep_the_scenes_that_were_measured(tmp_path, split, number):
+    write_scenes(tmp_path, {split: 1}, size=(32, 32), seed=7)
+    _, labels = make_scene(np.random.default_rng((7, number, 0)), (32, 32))
+    with Image.open(tmp_path / split / "masks/00000.png") as mask:
+        np.testing.assert_array_equal(np.asarray(mask), labels)
