@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 __all__ = ["white_doubt"]
 
 APART = 3
-"""Two bits of depth are a factor of 4; what a model's figures tell of its white is rougher."""
+"""Two bits of depth are a factor of 4; less is within what cameras differ by."""
 
 
 def white_doubt(normalization: "Normalization", white: float) -> str:

@@ -74,15 +74,6 @@ class Normalization:
             white,
         )
 
-    @property
-    def white(self) -> float:
-        """Return about where white lay in the images: twice the mean, as in all common figures.
-
-        Figures of dark images tell it by their spread; without a mean nothing does: 1.
-        """
-        mean, std = max(self.mean), max(self.std)
-        return min(1.0, max(2 * mean, mean + 2 * std)) if mean > 0 else 1.0
-
     @classmethod
     def from_json(cls, content: Mapping[str, object]) -> "Normalization":
         """Rebuild what `to_json` gave; figures without a white are for the files' full range."""
