@@ -29,7 +29,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "explain": ("models", "encoders", "layers", "ops"),
     "weights": ("models", "encoders", "labels", "ops"),
     "smp": ("weights", "models"),
-    # data: reading images and masks only, exactly as training does
+    # data: reading images and masks, shrinking images, so that predict does as training does
     "inference": ("weights", "models", "crf", "data", "labels", "ops"),
     # crf: searching its parameters is evaluation
     "evaluation": ("inference", "crf", "data", "labels", "ops"),

@@ -2,8 +2,12 @@
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
-__all__ = ["InputError", "closest", "is_out_of_memory", "unknown"]
+__all__ = ["InputError", "closest", "closest_path", "is_out_of_memory", "unknown"]
+
+FEW = 8
+"""So many names are listed where none resembles what came."""
 
 NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "insufficient mem")
 """How torch's and OpenCV's allocators say it, in errors that have no class of their own."""
@@ -37,16 +41,42 @@ def unknown(kind: str, name: str, choices: Iterable[str], *, see: str = "") -> I
         kind: What the name should have been: "model", "encoder", "option".
         name: What came.
         choices: Every valid name.
-        see: Where all names are listed, e.g. "atrous models".
+        see: Where all names are listed, e.g. "atrous models"; without it, some of them are where
+            none resembles `name`.
 
     Example:
         >>> print(unknown("model", "unett", ["unet", "fcn8s"], see="atrous models"))
         unknown model 'unett'; did you mean unet? (all: atrous models)
     """
     names = sorted(choices)
-    near = closest(name, names) or names[:5]
+    near = closest(name, names)
     where = f" (all: {see})" if see else ""
-    return InputError(f"unknown {kind} {name!r}; did you mean {', '.join(near)}?{where}")
+    if near:
+        return InputError(f"unknown {kind} {name!r}; did you mean {', '.join(near)}?{where}")
+    more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
+    listed = "" if see else f"; known: {', '.join(names[:FEW]) or 'none'}{more}"
+    return InputError(f"unknown {kind} {name!r}{listed}{where}")
+
+
+def closest_path(path: Path) -> Path | None:
+    """Return what lies on this disk and is written most like `path`; None if nothing is like it.
+
+    Example:
+        >>> closest_path(Path("rums/street"))  # doctest: +SKIP
+        PosixPath('runs/street')
+    """
+    found = Path(path.anchor)
+    for part in path.relative_to(path.anchor).parts:
+        if not (found / part).exists():
+            try:
+                near = closest(part, sorted(entry.name for entry in found.iterdir()), count=1)
+            except OSError:  # a file, or a folder that may not be read
+                return None
+            if not near:
+                return None
+            part = near[0]
+        found /= part
+    return found
 
 
 def is_out_of_memory(error: BaseException) -> bool:

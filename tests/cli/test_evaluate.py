@@ -71,6 +71,27 @@ def test_faults_of_the_data_stop_it_unless_they_are_left_out(data, capsys):
     assert "--skip-bad" in captured.err
 
 
+def test_a_fault_of_the_whole_folder_is_not_left_out_pair_by_pair(data, capsys):
+    Path(data, "data.yaml").unlink()
+    for path in Path(data).rglob("masks/*.png"):
+        Image.fromarray(np.full((40, 60, 3), (9, 0, 0), np.uint8)).save(path)
+    words = ["evaluate", "--predictions", "found", "--data", data]
+    for more in ([], ["--skip-bad"]):
+        assert main([*words, *more]) == 1
+        told = capsys.readouterr().err.splitlines()[-1]
+        assert "no pair can be used: data has 6 masks in colour" in told
+        assert "write names and colours" in told
+        assert "--skip-bad" not in told
+
+
+def test_where_every_pair_is_bad_there_is_nothing_to_go_on_with(data, capsys):
+    for path in Path(data).rglob("images/*.png"):
+        path.write_bytes(b"")
+    assert main(["evaluate", "--predictions", "found", "--data", data, "--skip-bad"]) == 1
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert "no pair of data can be used; the first fault: data/train/images/0.png has 0" in told
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -78,6 +99,7 @@ def test_faults_of_the_data_stop_it_unless_they_are_left_out(data, capsys):
         (["runs/model", "--predictions", "found"], "both came"),
         (["--predictions", "lost"], "no folder lost"),
         (["--predictions", "found", "--split", "vall"], "did you mean val"),
+        (["steet-scenes"], "did you mean street-scenes"),
     ],
 )
 def test_mistakes_get_one_line(data, capsys, words, told):
@@ -85,6 +107,25 @@ def test_mistakes_get_one_line(data, capsys, words, told):
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ")
     assert told in error
+
+
+def test_a_missing_model_is_told_before_the_data_are_looked_through(data, capsys):
+    assert main(["evaluate", "runs/lost/model", "--data", data]) == 1
+    captured = capsys.readouterr()
+    assert "no model at runs/lost/model" in captured.err
+    assert "Data" not in captured.out
+
+
+def test_images_darker_than_those_a_model_was_trained_on_are_told(data, capsys):
+    import cv2
+
+    Path(data, "data.yaml").unlink()
+    for path in Path(data).rglob("images/*.png"):
+        cv2.imwrite(str(path), cv2.imread(str(path)).astype(np.uint16) * 16)
+    assert main(["evaluate", "street-scenes", "--data", data]) == 0
+    told = capsys.readouterr().err
+    assert "warning: the images use only values up to 4,095 of 65,535" in told
+    assert "taken for the first 2 of the model's 9 classes" in told
 
 
 def test_scoring_masks_imports_no_torch(data):

@@ -18,6 +18,42 @@ def test_the_table_ends_in_totals(capsys: pytest.CaptureFixture[str]) -> None:
     assert "the whole image" in lines[-1]
 
 
+def test_the_summary_tells_fields_before_and_after_upsampling(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tiny = ("--options", "fc_channels=2", "--size", "64")
+    assert main(["explain", "fcn32s", "--encoder", "alexnet", *tiny]) == 0
+    shown = capsys.readouterr()
+    assert "355 px before upsampling, 386 px after it" in shown.out
+    assert "step 3/3" in shown.err  # progress goes to stderr
+
+
+def test_deeplab_v1_has_the_field_of_view_of_its_table(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tiny = ("--options", "fc_channels=2", "--size", "64")
+    assert main(["explain", "deeplab_v1", *tiny]) == 0
+    assert "fc6 spans 224 px, as DeepLab v1 counts" in capsys.readouterr().out
+    assert main(["explain", "deeplab_v1", *tiny, "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["field_of_view"] == {"encoder.classifier.0": 224}
+    assert content["receptive_field"]["before_upsampling"] == 435
+    assert content["trained"] is False
+
+
+def test_what_only_training_decides_is_not_stated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = "network=unet,base_channels=2,padding=same,attention_channels=2"
+    picture = ("--size", "64", "--picture", str(tmp_path / "seen.png"))
+    assert main(["explain", "attention_to_scale", "--options", options, *picture]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2].startswith(" Untrained, 95 % of what moves a score lies within")
+    assert "Attention is left out" in lines[-1]
+    assert main(["explain", "street-scenes", *picture]) == 0
+    assert "ntrained" not in capsys.readouterr().out
+
+
 def test_json_holds_every_layer(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "deeplab_v3_plus", *SMALL, "--json"]) == 0
     content = json.loads(capsys.readouterr().out)

@@ -2,7 +2,16 @@ import pytest
 
 from atrous.cli.commands import COMMANDS
 from atrous.cli.habits import COMMANDS as COMMAND_HABITS
-from atrous.cli.habits import NOT_NEEDED, OPTIONS, foreign_value, unknown_command, unknown_option
+from atrous.cli.habits import (
+    NOT_NEEDED,
+    OPTIONS,
+    VALUES,
+    foreign_value,
+    meant_value,
+    stray_word,
+    unknown_command,
+    unknown_option,
+)
 from atrous.cli.options import options_of
 
 
@@ -54,6 +63,7 @@ def test_the_tables_hold_nothing_stale() -> None:
     assert set(COMMAND_HABITS.values()) <= set(COMMANDS)
     assert not set(COMMAND_HABITS) & set(COMMANDS)
     assert all(set(meant) & every for meant in OPTIONS.values())
+    assert set(VALUES) <= every
     assert all(name == name.lower().replace("-", "_") for name in [*OPTIONS, *NOT_NEEDED])
 
 
@@ -70,3 +80,39 @@ def test_weights_of_a_detector_are_recognised() -> None:
     assert "another tool" in str(foreign_value("models/YOLO11n-seg.pt"))
     assert foreign_value("mobilenet.safetensors") is None
     assert foreign_value("data.yaml") is None
+
+
+@pytest.mark.parametrize(
+    ("option", "typed", "choices", "meant"),
+    [
+        ("device", "gpu", ("auto", "cpu", "cuda"), "cuda or cpu"),
+        ("precision", "fp16", ("fp32", "bf16"), "bf16"),
+        ("precision", "16-mixed", ("auto", "fp32", "bf16-mixed"), "bf16-mixed"),
+        ("class_weights", "balanced", ("none", "median_frequency"), "median_frequency"),
+        ("optimizer", "Adam", ("sgd", "adamw"), "adamw"),
+        ("optimizer", "lion", ("sgd", "adamw"), ""),
+    ],
+)
+def test_values_of_other_tools_are_known(typed, option, choices, meant) -> None:
+    assert meant_value(option, typed, choices) == meant
+
+
+@pytest.mark.parametrize("flag", ["--freeze", "--patience", "--scheduler"])
+def test_what_there_is_no_option_for_is_explained(flag: str) -> None:
+    message = str(unknown_option(flag, flags("train"), "train"))
+    assert message.startswith(f"train has no option {flag}: ")
+
+
+def test_a_folder_without_an_option_is_taken_for_the_data(tmp_path) -> None:
+    assert f"did you mean --data {tmp_path}?" in str(
+        stray_word(str(tmp_path), "train", flags("train"))
+    )
+    (tmp_path / "last.ckpt").touch()
+    assert f"did you mean --resume {tmp_path}?" in str(
+        stray_word(str(tmp_path), "train", flags("train"))
+    )
+    assert "options start with --" in str(stray_word("nowhere", "train", flags("train")))
+
+
+def test_a_command_like_none_is_offered_nothing() -> None:
+    assert str(unknown_command("zzz", COMMANDS)) == "unknown command 'zzz' (all: atrous -h)"

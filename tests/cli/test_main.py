@@ -149,8 +149,14 @@ def test_the_exit_code_is_that_of_the_command(greet: types.SimpleNamespace) -> N
         (
             RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly"),
             1,
-            "error: a loader process was killed, most often for lack of memory; "
-            "lower --workers, or set --workers 0",
+            "error: a loader process was killed, most often for lack of memory: lower --workers, "
+            "or set --workers 0; if it was a time limit or somebody's kill, say it again",
+        ),
+        (
+            RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated. "),
+            1,
+            "error: a loader process was ended from outside (SIGTERM: a time limit or somebody's "
+            "kill); say it again",
         ),
     ],
 )

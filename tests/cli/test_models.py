@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from atrous.cli.console import json_mode
-from atrous.cli.models import ENCODER_PAPERS, SHOWN, ModelsConfig, Row, run
+from atrous.cli.model_rows import ENCODER_PAPERS, SHOWN, Row
+from atrous.cli.models import ModelsConfig, run
 from atrous.encoders import ENCODERS
 from atrous.errors import InputError
 from atrous.models import MODELS
@@ -66,7 +67,7 @@ def test_people_get_a_table_and_the_next_step(capsys):
 def test_many_matches_are_cut_and_counted(capsys, monkeypatch):
     names = [f"vgg_{index}" for index in range(SHOWN + 5)]
     monkeypatch.setattr("atrous.encoders.timm_pyramid.timm_names", lambda: names)
-    monkeypatch.setattr("atrous.cli.models._encoder", lambda name: Row(name, 1, 32, None, None))
+    monkeypatch.setattr("atrous.cli.model_rows._encoder", lambda name: Row(name, 1, 32, None, None))
     run(ModelsConfig(text="vgg_"))
     shown = capsys.readouterr().out
     assert shown.count("vgg_") == SHOWN + 1

@@ -76,9 +76,29 @@ def test_a_used_folder_is_not_overwritten_but_can_be_resumed(model, photos, caps
     assert "(0 written, 2 there before)" in capsys.readouterr().out
 
 
+def test_results_among_the_images_are_not_taken_for_images(model, photos, monkeypatch, capsys):
+    monkeypatch.chdir(photos)
+    assert main(["predict", model, "."]) == 0
+    capsys.readouterr()
+    assert main(["predict", model, ".", "--overlay", "--resume"]) == 0
+    assert "(2 written" in capsys.readouterr().out
+    assert len(list(Path().rglob("*.png"))) == 1 + 2
+
+
+def test_a_batch_without_a_result_leaves_no_folder_in_the_way(model, photos, capsys):
+    Path("one.png").write_bytes(b"")
+    assert main(["predict", model, "one.png"]) == 1
+    assert "No mask was written" in capsys.readouterr().out
+    assert not Path("one-masks").exists()
+    Path("photos/b.png").rename("one.png")
+    Path("one-masks").mkdir()
+    Path("one-masks/predictions.json").write_text('{"weights": "x", "images": {}}')  # killed
+    assert main(["predict", model, "one.png"]) == 0
+
+
 def test_a_misspelt_input_is_told_before_the_model_is_loaded(photos, capsys):
     assert main(["predict", "no-such-model", "fotos"]) == 1
-    assert capsys.readouterr().err.strip() == "error: no file or folder fotos; check the name"
+    assert capsys.readouterr().err.strip() == "error: no file or folder fotos; did you mean photos?"
 
 
 def test_interruption_says_how_to_go_on(monkeypatch, capsys):

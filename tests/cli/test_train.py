@@ -148,6 +148,10 @@ def test_every_fault_is_listed_and_nothing_is_made(
         (["--weights", "no-such-file.pth"], "no-such-file.pth does not exist"),
         (["--model", "unet", "--weights", "imagenet"], "there are no encoder weights"),
         (["--encoder", "mobilenet_v2_035", "--weights", "imagenet"], "no public ImageNet weights"),
+        (
+            ["--model", "unet", "--auxiliary-weight", "0.4"],
+            "--auxiliary-weight is 0.4, but unet with these options has no auxiliary scores; leave",
+        ),
     ],
 )
 def test_what_was_typed_is_judged_before_the_data_are_looked_through(

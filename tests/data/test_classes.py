@@ -74,8 +74,24 @@ def test_who_says_that_255_is_void_is_believed(declared):
     assert not classes.notes
 
 
-def test_masks_of_0_and_255_among_masks_of_0_and_1_are_doubted():
+def test_masks_of_0_and_255_among_masks_of_0_and_1_may_mean_either():
     masks = [plain(0, VOID), plain(0, VOID), plain(0, 1)]
+
+    (finding,) = decide_classes(ROOT, Declared(), masks).findings
+
+    assert finding.severity == "error"
+    assert "2 of 3 masks with only 0 and 255, the others have 1: 255 may be class" in finding.what
+    assert "ignore_index: 255" in finding.remedy
+
+
+def test_who_says_what_255_is_among_masks_of_0_and_1_is_believed():
+    masks = [plain(0, VOID), plain(0, 1)]
+
+    assert decide_classes(ROOT, Declared(ignore_index=VOID), masks).findings == ()
+
+
+def test_masks_of_0_and_255_among_masks_with_void_are_doubted():
+    masks = [plain(0, VOID), plain(0, VOID), plain(0, 1, VOID)]
 
     (finding,) = decide_classes(ROOT, Declared(), masks).findings
 

@@ -41,6 +41,11 @@ def test_splits_can_be_written_in_three_ways_or_not_at_all(text, small):
         assert folders.masks.resolve() == small.root / name / "masks"
 
 
+@pytest.mark.parametrize("key", ["nc", "num_classes"])
+def test_a_number_of_classes_that_agrees_with_the_names_is_taken(key, small):
+    assert declared(small, f"{key}: 2\nnames: [a, b]").names == ("a", "b")
+
+
 def test_images_before_the_split_works_too(small):
     (small.root / "images").mkdir()
     (small.root / "train/images").rename(small.root / "images/train")
@@ -90,6 +95,10 @@ def test_label_map_takes_values_and_colours_to_names_numbers_and_ignore(small):
     ("text", "expected"),
     [
         ("colors: [[1, 2, 3]]", "data.yaml: 'colors'; did you mean colours?"),
+        ("validation: valid", "data.yaml: 'validation'; did you mean val?"),
+        ("classes: [a, b]", "data.yaml: 'classes'; did you mean names?"),
+        ("nc: 3\nnames: [a, b]", "nc is 3, but 2 classes are named; correct one"),
+        ("nc: 2", "nc is 2, but nothing names the classes; write names: [background, ...]"),
         ("label_maps: {}", "data.yaml: 'label_maps'; did you mean label_map?"),
         ("names: [a, b", "data.yaml is no YAML in line"),
         ("just words", "holds no keys"),

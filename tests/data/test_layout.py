@@ -64,13 +64,54 @@ def test_two_pairs_give_one_to_val_and_a_single_one_stays_in_train(folder):
     assert hold_out(pairs[:1], "val split")[0] == {"train": pairs[:1], "val": ()}
 
 
-def test_a_validation_folder_of_another_name_is_recognised(folder):
+@pytest.mark.parametrize("name", ["valid", "validation"])
+def test_a_validation_folder_of_another_name_is_the_val_split(folder, name):
     folder.pair("a")
-    folder.pair("b", split="valid")
+    folder.pair("b", split=name)
+
+    splits = folder_splits(folder.root)
+
+    assert splits["val"] == SplitFolders(
+        folder.root / name / "images", folder.root / name / "masks"
+    )
+    assert split_findings(folder.root, splits) == []
+
+
+def test_two_validation_folders_are_told(folder):
+    for split in ("train", "val", "valid"):
+        folder.pair("a", split=split)
+
+    splits = folder_splits(folder.root)
+
+    assert splits["val"].images == folder.root / "val/images"
+    (finding,) = split_findings(folder.root, splits)
+    assert "valid is not read as the val split -> merge it into the val split" in str(finding)
+
+
+@pytest.mark.parametrize("val", ["val", "valid"])
+def test_splits_below_images_and_masks_are_splits(folder, val):
+    """YOLO's way to lay out a data set; merged, the user's val would be trained on."""
+    for split in ("train", val, "test"):
+        for kind in ("images", "masks"):
+            (folder.root / kind / split).mkdir(parents=True)
+
+    splits = folder_splits(folder.root)
+
+    assert splits == {
+        split: SplitFolders(folder.root / "images" / name, folder.root / "masks" / name)
+        for split, name in (("train", "train"), ("val", val), ("test", "test"))
+    }
+    assert split_findings(folder.root, splits) == []
+
+
+def test_images_beside_the_splits_are_told(folder):
+    for place in ("images/train", "masks/train"):
+        (folder.root / place).mkdir(parents=True)
+    folder.image("lost", split="")
 
     (finding,) = split_findings(folder.root, folder_splits(folder.root))
 
-    assert str(finding).endswith("valid is not read as the val split -> rename it to val")
+    assert "images holds 1 images beside the splits (lost.jpg); left out" in str(finding)
 
 
 def test_image_without_mask_and_mask_without_image(small):

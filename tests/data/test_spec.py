@@ -1,6 +1,7 @@
 """A data set is opened as a whole: its pairs, its splits, its fingerprint."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,12 +62,21 @@ def test_the_fingerprint_follows_content_and_classes_not_the_place(small, tmp_pa
     assert open_data(small.root).fingerprint != named
 
 
-@pytest.mark.parametrize("path", ["nowhere", "https://host/x.zip", "/vsizip/x.zip"])
-def test_no_such_folder(path, tmp_path):
-    place = path if ":" in path or path.startswith("/") else tmp_path / path
+def test_no_such_folder(tmp_path):
+    with pytest.raises(InputError, match=r"does not exist; give a folder"):
+        open_data(tmp_path / "nowhere")
 
-    with pytest.raises(InputError, match=r"does not exist; give a folder|is no local path"):
-        open_data(place)
+
+def test_a_misspelt_folder_is_answered_with_the_closest(small):
+    with pytest.raises(InputError, match=r"stret does not exist; did you mean .*/street\? give a"):
+        open_data(small.root.with_name("stret"))
+
+
+@pytest.mark.parametrize("path", ["https://host/x.zip", "s3://bucket/x", "/vsizip/x.zip"])
+@pytest.mark.parametrize("kind", [str, Path])  # the command line gives a Path
+def test_a_remote_place_is_refused_as_such(path, kind):
+    with pytest.raises(InputError, match=r"is no local path; download it first"):
+        open_data(kind(path))
 
 
 def test_a_file_is_no_data_set(small):
@@ -109,13 +119,34 @@ def test_without_val_the_same_fifth_of_train_is_held_out_every_time_and_that_is_
     assert not set(spec.splits["train"]) & set(spec.splits["val"])
 
 
-def test_a_misnamed_val_folder_is_told_and_train_stays_whole(folder):
+def test_a_val_folder_that_a_yaml_leaves_out_is_told_and_train_stays_whole(folder):
     for name in "abcde":
         folder.pair(name)
     folder.pair("v", split="validation")
+    folder.yaml("train: train")
 
     spec = open_data(folder.root)
 
     assert list(spec.splits) == ["train"]
     assert len(spec.splits["train"]) == 5
-    assert [finding.path.name for finding in spec.findings] == ["validation"]
+    (finding,) = spec.findings
+    assert finding.path.name == "validation"
+    assert finding.remedy == "write val: validation in data.yaml"
+
+
+def test_splits_below_images_and_masks_stay_as_the_user_made_them(folder):
+    for split, count in (("train", 8), ("val", 4)):
+        for number in range(count):
+            folder.pair(f"{split}{number}", split=split)
+    for kind in ("images", "masks"):
+        (folder.root / kind).mkdir()
+        for split in ("train", "val"):
+            (folder.root / split / kind).rename(folder.root / kind / split)
+    for split in ("train", "val"):
+        (folder.root / split).rmdir()
+
+    spec = open_data(folder.root)
+
+    assert {name: len(pairs) for name, pairs in spec.splits.items()} == {"train": 8, "val": 4}
+    assert not spec.findings
+    assert not any("held out" in note for note in spec.notes)

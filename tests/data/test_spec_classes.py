@@ -1,5 +1,6 @@
 """What the numbers and colours in the masks of a data set mean, and which of them mean nothing."""
 
+import cv2
 import numpy as np
 
 from atrous.data import open_data
@@ -62,11 +63,11 @@ def test_binary_masks_with_more_classes_declared_leave_nothing_usable(folder, th
 
 def test_colour_masks_without_a_palette(folder, the_error):
     for name, split in (("a", "train"), ("b", "val")):
-        folder.pair(name, np.zeros((24, 32, 3), np.uint8) + 7, split=split)
+        folder.pair(name, np.full((24, 32, 3), (7, 7, 8), np.uint8), split=split)
 
     finding = the_error(open_data(folder.root))
 
-    assert "2 masks in colour (1 colours: [7, 7, 7])" in finding.what
+    assert "2 masks in colour (1 colours: [7, 7, 8])" in finding.what
     assert "write names and colours" in finding.remedy
 
 
@@ -115,8 +116,36 @@ def test_class_never_seen_in_train(small, warnings):
 
 
 def test_many_classes_that_are_never_seen_stay_one_line(small, warnings):
+    small.yaml(f"names: [{', '.join(f'class_{label}' for label in range(201))}]")
     small.mask("a", np.full((24, 32), 200, np.uint8))
 
     (finding,) = warnings(open_data(small.root))
 
     assert "class_2, class_3, class_4, class_5, class_6 and 193 more in train" in finding.what
+
+
+def test_grey_rgb_masks_are_read_by_their_one_number_and_the_note_says_so(folder):
+    values = np.zeros((24, 32), np.uint8)
+    values[:6], values[6:8], values[8:9] = 1, 2, VOID
+    for split in ("train", "val"):
+        folder.pair("a", np.repeat(values[..., None], 3, 2), split=split)
+
+    spec = open_data(folder.root)
+
+    assert spec.findings == ()
+    assert any("RGB with red = green = blue" in note for note in spec.notes)
+    np.testing.assert_array_equal(spec.read_labels(spec.splits["train"][0]), values)
+    assert spec.statistics["val"].pixels == (15 * 32, 6 * 32, 2 * 32)
+
+
+def test_masks_with_smoothed_edges_leave_nothing_usable(folder, the_error):
+    values = np.zeros((24, 32), np.uint8)
+    values[6:18, 5:25] = 255
+    smooth = cv2.GaussianBlur(values, (5, 5), 1.0)
+    for split in ("train", "val"):
+        folder.pair("a", smooth, split=split)
+
+    spec = open_data(folder.root)
+
+    assert "values between at their edges" in the_error(spec).what
+    assert spec.splits == {"train": (), "val": ()}

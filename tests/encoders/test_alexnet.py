@@ -5,6 +5,7 @@ from torchvision.models import alexnet
 
 from atrous.encoders.alexnet import AlexNet, CaffeNet, fully_convolutional
 from atrous.layers import MaxPool
+from atrous.ops import Normalization, normalise
 
 
 def test_parameters_keys_and_shapes_are_torchvisions() -> None:
@@ -82,3 +83,32 @@ def test_cells_lie_where_origins_say(first_padding: int | None) -> None:
     found = [float(x[0, 0, 6, cell]) for cell in cells]
     expected = [1000 + encoder.origins[-1] + 32 * cell for cell in cells]
     assert found == pytest.approx(expected, abs=0.01)
+
+
+def test_caffenets_response_norm_sees_images_in_0_to_255() -> None:
+    torch.manual_seed(0)
+    encoder = CaffeNet().eval()
+    coarse = torch.rand(1, 3, 8, 8)
+    image = nn.functional.interpolate(coarse, (128, 128), mode="bicubic").clamp(0, 1)
+    x = (255 * image).byte()
+    mean = torch.tensor([122.679, 116.669, 104.008])[:, None, None]  # Caffe's, R G B
+    seen = normalise(x, encoder.normalization)
+    torch.testing.assert_close(seen, x - mean, atol=0.2, rtol=0)
+    norm = next(layer for layer in encoder.features if isinstance(layer, nn.LocalResponseNorm))
+    before = encoder.features[:3](seen)
+    divisor = before[before > 1] / norm(before)[before > 1]
+    assert divisor.mean() > 1.005  # even with random filters; with ImageNet's figures: 1.000007
+    assert divisor.max() > 1.05
+
+
+def test_caffenet_takes_any_number_of_channels_in_0_to_255() -> None:
+    assert CaffeNet(in_channels=2).normalization == Normalization((0.5, 0.5), (1 / 255, 1 / 255))
+    assert AlexNet().normalization == Normalization.imagenet()
+
+
+def test_caffenet_begins_as_the_paper_says() -> None:
+    # Sec. 5: a normal of 0.01, biases 1 in layers 2, 4, 5 and the hidden fully connected ones
+    encoder = CaffeNet(classifier=fully_convolutional(64))
+    convolutions = [m for m in encoder.modules() if isinstance(m, nn.Conv2d)]
+    assert [float(c.bias.detach().min()) for c in convolutions] == [0, 1, 0, 1, 1, 1, 1]
+    assert all(abs(float(c.weight.detach().std()) - 0.01) < 5e-4 for c in convolutions)

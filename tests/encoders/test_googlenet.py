@@ -4,7 +4,7 @@ from torch import nn
 from torchvision.models import googlenet
 
 from atrous.encoders.googlenet import BVLCGoogLeNet, GoogLeNet
-from atrous.ops import Normalization
+from atrous.ops import Normalization, normalise
 
 
 def shapes(network: nn.Module) -> dict[str, torch.Size]:
@@ -67,6 +67,20 @@ def test_the_published_form_has_caffes_parameters() -> None:
     assert [(m.size, m.alpha, m.beta, m.k) for m in norms] == [(5, 1e-4, 0.75, 1.0)] * 2
 
 
+def test_the_published_forms_response_norm_sees_images_in_0_to_255() -> None:
+    torch.manual_seed(0)
+    encoder = BVLCGoogLeNet().eval()
+    image = nn.functional.interpolate(torch.rand(1, 3, 8, 8), (128, 128), mode="bicubic")
+    x = (255 * image.clamp(0, 1)).byte()
+    mean = torch.tensor([122.679, 116.669, 104.008])[:, None, None]  # Caffe's, R G B
+    seen = normalise(x, encoder.normalization)
+    torch.testing.assert_close(seen, x - mean, atol=0.2, rtol=0)
+    before = encoder.pool1(encoder.conv1(seen))
+    divisor = before[before > 1] / encoder.norm1(before)[before > 1]
+    assert divisor.mean() > 1.1  # with ImageNet's figures: 1.0002
+    assert BVLCGoogLeNet(2).normalization == Normalization((0.5, 0.5), (1 / 255, 1 / 255))
+
+
 @pytest.mark.parametrize("build", [GoogLeNet, BVLCGoogLeNet])
 @pytest.mark.parametrize("output_stride", [16, 8])
 def test_the_dilated_map_holds_the_strided_one_on_a_lattice(
@@ -105,3 +119,10 @@ def test_odd_sizes_get_a_cell_for_their_rest() -> None:
     with torch.no_grad():
         heights = [stage.shape[-2] for stage in encoder(torch.zeros(1, 3, 33, 32))]
     assert heights == [17, 9, 5, 3, 2]
+
+
+def test_the_published_form_begins_as_in_caffes_zoo() -> None:
+    # "xavier": uniform, of variance 1 / incoming values; biases 0.2
+    conv = BVLCGoogLeNet().requires_grad_(False).conv2.conv
+    assert float(conv.weight.var() * conv.weight[0].numel()) == pytest.approx(1, rel=0.1)
+    assert conv.bias.unique().tolist() == pytest.approx([0.2])

@@ -110,10 +110,10 @@ def test_dilated_features_are_torchvisions_with_the_same_weights(output_stride: 
 @pytest.mark.parametrize("output_stride", [16, 8])
 @pytest.mark.parametrize(
     ("name", "even_dilation"),
-    [("resnet18", False), ("resnet50", False), ("resnet101_caffe", True)],  # 3x3 behind the stride
+    [("resnet18", False), ("resnet50", None), ("resnet101_caffe", None)],  # None: what is exact
 )
 def test_the_dilated_map_holds_the_strided_one_on_a_lattice(
-    name: str, even_dilation: bool, output_stride: int
+    name: str, even_dilation: bool | None, output_stride: int
 ) -> None:
     coarse = lively(create_encoder(name))
     dense = create_encoder(name, output_stride=output_stride, even_dilation=even_dilation).eval()

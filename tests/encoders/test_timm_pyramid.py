@@ -21,6 +21,38 @@ def test_the_dilated_map_holds_the_strided_one_on_a_lattice(output_stride: int) 
     assert dense.strides == tuple(min(stride, output_stride) for stride in (2, 4, 8, 16, 32))
 
 
+@pytest.mark.parametrize("name", ["xception41", "xception65", "xception71"])
+def test_the_output_stride_changes_no_parameter_of_xception(name: str) -> None:
+    with torch.device("meta"):
+        strided, *dilated = (
+            {k: v.shape for k, v in create_encoder(name, output_stride=s).state_dict().items()}
+            for s in (32, 16, 8)
+        )
+        theirs = timm.create_model(name).state_dict()
+    assert dilated == [strided, strided]
+    projected = {k.split(".")[1] for k in theirs if ".shortcut." in k}  # as ImageNet's weights are
+    assert {k.split(".")[0].removeprefix("blocks_") for k in strided if ".shortcut." in k} == (
+        projected
+    )
+
+
+@pytest.mark.parametrize("output_stride", [16, 8])
+@pytest.mark.parametrize("name", ["xception41", "xception65", "xception71"])
+def test_the_dilated_map_of_xception_holds_the_strided_one_on_a_lattice(
+    name: str, output_stride: int
+) -> None:
+    torch.manual_seed(0)
+    coarse, dense = (create_encoder(name, output_stride=s).eval() for s in (32, output_stride))
+    for norm in (m for m in coarse.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+        torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
+        torch.nn.init.uniform_(norm.bias, -0.1, 0.1)
+    dense.load_state_dict(coarse.state_dict())
+    images, step = torch.randn(1, 3, 65, 97), 32 // output_stride
+    with torch.no_grad():
+        found, expected = dense(images)[-1][..., ::step, ::step], coarse(images)[-1]
+    assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
 def test_a_pyramid_that_begins_at_stride_4_is_completed_by_the_image() -> None:
     encoder = create_encoder("convnext_atto", in_channels=4)
     assert isinstance(encoder, PatchPyramid)

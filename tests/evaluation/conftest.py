@@ -23,6 +23,18 @@ def write_pair(root: Path, split: str, stem: str, labels: np.ndarray) -> None:
 
 
 @pytest.fixture
+def one_pair(tmp_path: Path) -> Callable[[list[int]], DataSpec]:
+    """Make a data set of one val pair, 32 x 64, its mask in columns of the given values."""
+
+    def make(columns: list[int]) -> DataSpec:
+        labels = np.repeat(np.array([columns], np.uint8), 64 // len(columns), axis=1)
+        write_pair(tmp_path / "one", "val", "a", np.repeat(labels, 32, axis=0))
+        return open_data(tmp_path / "one")
+
+    return make
+
+
+@pytest.fixture
 def blocks() -> Callable[[int], np.ndarray]:
     """Make labels of three classes and void, in blocks of 8 pixels."""
 

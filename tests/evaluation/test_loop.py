@@ -158,3 +158,19 @@ def test_classes_without_names_take_those_of_the_other_side():
         common_classes(LabelSet.numbered(4), city)
     with pytest.raises(InputError, match="the model has 4 classes, the data 3"):
         common_classes(city, LabelSet.numbered(4))
+
+
+def test_masks_of_0_and_255_are_no_labels_of_more_classes(one_pair):
+    spec = one_pair([0, 255])
+    model = Predictor(ColourReader(LabelSet(("road", "car", "sky"))), device="cpu")
+
+    with pytest.raises(InputError, match=r"masks of 0 and 255, .* model has 3; .*label_map: \{255"):
+        evaluate(model, spec)
+
+
+def test_fewer_numbers_than_the_model_has_classes_are_warned_of(one_pair, caplog):
+    spec = one_pair([0, 1])
+    model = Predictor(ColourReader(LabelSet(("road", "car", "sky"))), device="cpu")
+
+    assert evaluate(model, spec).num_present == 2
+    assert "taken for the first 2 of the model's 3 classes (road, car)" in caplog.text

@@ -1,8 +1,7 @@
 import torch
 from torch import Tensor, nn
 
-from atrous.explain import effective_receptive_field, layers, side_that_holds
-from atrous.explain.sampling import sampling_patterns
+from atrous.explain import effective_receptive_field, side_that_holds
 from atrous.models import Scores, SegmentationModel, build_model
 from atrous.ops import Normalization
 
@@ -52,18 +51,3 @@ def test_layers_that_begin_with_zeros_are_stirred_in_a_copy() -> None:
     assert field.sum() > 0.99
     zeros = [name for name, weight in model.named_parameters() if not weight.any()]
     assert any(name.startswith("score") for name in zeros)  # the model itself is as it was
-
-
-def test_the_pyramid_is_found_and_its_taps_lie_a_rate_apart() -> None:
-    with torch.device("meta"):
-        model = build_model("deeplab_v3_plus", encoder_name="mobilenet_v2_035").eval()
-        rows = layers(model, torch.empty(1, 3, 64, 64))
-    patterns = sampling_patterns(model, rows)
-    assert [pattern.rate for pattern in patterns] == [6, 12, 18]
-    assert patterns[0].offsets.unique().tolist() == [-96, 0, 96]  # rate 6 at stride 16
-
-
-def test_a_network_without_pyramid_has_no_pattern() -> None:
-    with torch.device("meta"):
-        model = build_model("unet", options={"base_channels": 4}).eval()
-        assert sampling_patterns(model, layers(model, torch.empty(1, 3, 64, 64))) == []

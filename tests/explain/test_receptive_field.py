@@ -10,11 +10,11 @@ from torch.nn import functional
 from atrous.explain import Span, joined
 
 
-def support(network: nn.Module, length: int) -> tuple[int, int, int]:
-    """Brute force: which inputs have a gradient at the middle output of a one-dimensional net."""
+def support(network: nn.Module, length: int, shift: int = 0) -> tuple[int, int, int]:
+    """Brute force: which inputs have a gradient at (or behind) the middle of a 1-d net's output."""
     signal = torch.ones(1, 1, length, requires_grad=True)
     out = network(signal)
-    middle = out.shape[-1] // 2
+    middle = out.shape[-1] // 2 + shift
     (gradient,) = torch.autograd.grad(out[0, 0, middle], signal)
     seen = gradient[0, 0].nonzero()
     return int(seen.min()), int(seen.max()), middle
@@ -43,16 +43,20 @@ def test_windows_compose_as_the_gradient_says(stack: list[tuple[int, int, int, i
     assert span.size == high - low + 1
 
 
-@pytest.mark.parametrize(("kernel", "stride", "padding"), [(4, 2, 0), (4, 2, 1), (64, 32, 16)])
-def test_a_transposed_window_is_where_the_gradient_is(
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"), [(4, 2, 0), (4, 2, 1), (3, 2, 1), (2, 2, 0), (63, 32, 31)]
+)
+def test_a_transposed_window_is_where_gradients_are_on_average(
     kernel: int, stride: int, padding: int
 ) -> None:
     before = nn.Conv1d(1, 1, 5, 4, bias=False)
     layer = nn.ConvTranspose1d(1, 1, kernel, stride, padding, bias=False)
     span = Span().window(5, stride=4).transposed_window(kernel, stride=stride, padding=padding)
-    low, high, middle = support(nn.Sequential(ones(before), ones(layer)), 400)
-    assert span.size == high - low + 1
-    assert abs(span.at(middle)[0] - low) <= 4  # which of the two neighbours depends on the phase
+    network = nn.Sequential(ones(before), ones(layer))
+    ends = [support(network, 400, shift) for shift in range(stride)]
+    assert span.size == sum(high - low + 1 for low, high, _ in ends) / stride
+    stated = [span.at(position) for *_, position in ends]
+    assert abs(sum(low - said[0] for (low, *_), said in zip(ends, stated, strict=True))) <= stride
 
 
 def test_bilinear_resizing_adds_one_neighbour() -> None:
@@ -83,3 +87,18 @@ def test_a_sum_sees_what_its_parts_see() -> None:
 
 def test_cropping_moves_the_field() -> None:
     assert Span().window(3, stride=2).moved(5).at(0) == Span().window(3, stride=2).at(5)
+
+
+@pytest.mark.parametrize(("length", "bins", "widest"), [(65, 6, 12), (65, 3, 23), (64, 2, 32)])
+def test_a_bin_is_as_wide_as_the_widest_one_that_gets_a_gradient(
+    length: int, bins: int, widest: int
+) -> None:
+    signal = torch.ones(1, 1, length, requires_grad=True)
+    pooled = functional.adaptive_avg_pool1d(signal, bins)[0, 0]
+    seen = [
+        torch.autograd.grad(one, signal, retain_graph=True)[0].count_nonzero() for one in pooled
+    ]
+    span = Span(stride=8).binned(length, bins)
+    assert max(seen) == widest
+    assert (span.stride, span.size) == (8 * length / bins, 8 * (widest - 1) + 1)
+    assert sum(span.at((bins - 1) / 2)) / 2 == pytest.approx(8 * (length - 1) / 2)

@@ -1,5 +1,6 @@
 import copy
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -7,8 +8,10 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
+from atrous.data.warp import smooth_before_warp, warp_image
 from atrous.errors import InputError
 from atrous.inference import Predictor
+from atrous.ops import normalise
 
 
 def slow_probabilities(model, photo, *, scales=(1.0,), flip=False):
@@ -17,12 +20,16 @@ def slow_probabilities(model, photo, *, scales=(1.0,), flip=False):
         torch.tensor(getattr(model.normalization, name)).view(1, -1, 1, 1)
         for name in ("mean", "std")
     )
-    images = (torch.from_numpy(photo / 255.0).float().permute(2, 0, 1)[None] - mean) / std
     height, width = photo.shape[:2]
     views = []
     model.eval()
     for scale in scales:
         size = (round(height * scale), round(width * scale))
+        smooth = photo
+        if scale < 0.8:  # as `atrous.data.warp` does before training
+            sigma = 0.35 * np.sqrt(height * width / (size[0] * size[1]) - 1)
+            smooth = cv2.GaussianBlur(photo, (2 * round(2 * sigma) + 1,) * 2, sigma, borderType=1)
+        images = (torch.from_numpy(smooth / 255.0).float().permute(2, 0, 1)[None] - mean) / std
         view = functional.interpolate(images, size, mode="bilinear", align_corners=False)
         for mirrored in (False, True) if flip else (False,):
             with torch.no_grad():
@@ -75,6 +82,24 @@ def test_a_model_sees_images_at_its_own_scale_times_those_asked_for(model, photo
     labels = predictor(photo).labels  # one scale: the short way resizes logits, not probabilities
     assert labels.shape == photo.shape[:2]
     assert (labels == expected.argmax(0)).mean() > 0.99
+
+
+@pytest.mark.parametrize("scale", [0.3, 0.5, 0.67, 0.9])
+def test_the_network_sees_a_shrunken_image_as_it_did_in_training(model, scale):
+    """Aliased here and smoothed there, edges would look other than those it has learnt."""
+    stripes = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+    seen = []
+    model.score = lambda images: seen.append(images) or type(model).score(model, images)
+    model.input_scale = scale
+    Predictor(model, device="cpu")(stripes)
+
+    size = round(120 * scale), round(160 * scale)
+    step = np.array([160 / size[1], 120 / size[0]])
+    matrix = np.concatenate([np.diag(step), (step[:, None] - 1) / 2], axis=1)
+    trained = warp_image(smooth_before_warp(stripes, matrix), matrix, size, fill=(0, 0, 0))
+    expected = normalise(torch.from_numpy(trained).permute(2, 0, 1)[None], model.normalization)
+    inside = (slice(None), slice(None), slice(3, -3), slice(3, -3))
+    torch.testing.assert_close(seen[0][inside], expected[inside], atol=0.03, rtol=0)
 
 
 def test_a_symmetric_view_makes_the_flipped_prediction_symmetric(model):
@@ -185,6 +210,7 @@ def test_images_of_a_few_pixels_get_a_mask_of_their_size(model, size):
         ({"tile": (256, 0)}, "at least 64"),
         ({"device": "cuda:99"}, "not usable here"),
         ({"device": "abacus"}, "not usable here"),
+        ({"device": "gpu"}, "did you mean cuda"),
     ],
 )
 def test_wrong_settings_are_told_in_one_line(model, settings, words):

@@ -12,6 +12,8 @@ def test_new_and_empty_folders_are_fine(tmp_path):
 
 def test_a_used_folder_needs_resume_or_another_name(tmp_path):
     write_note(tmp_path, (), {})
+    check_folder(tmp_path, resume=False)  # killed before the first result
+    (tmp_path / "a.png").touch()
     with pytest.raises(InputError, match=r"not empty; --resume .*, --out"):
         check_folder(tmp_path, resume=False)
     check_folder(tmp_path, resume=True)

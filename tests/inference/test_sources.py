@@ -61,6 +61,18 @@ def test_results_of_an_earlier_batch_are_no_inputs(tree):
     assert "b/out/x.png" not in results(["b"], exclude=Path("b/out"))
 
 
+def test_results_of_any_batch_are_no_inputs_of_another(tree):
+    (tree / "b" / "masks").mkdir()
+    (tree / "b" / "masks" / "x.png").touch()
+    (tree / "b" / "masks" / "predictions.json").write_text('{"weights": "1", "images": {}}')
+    assert "b/masks/x.png" not in results(["b"])
+    assert "b/masks/x.png" not in results(["b/**/*.png", "a"])
+    with pytest.raises(InputError, match=r"not those with the predictions\.json of an earlier"):
+        results(["b/masks"])
+    (tree / "b" / "masks" / "predictions.json").write_text("[]")  # of another tool
+    assert "b/masks/x.png" in results(["b"])
+
+
 @pytest.mark.parametrize(
     ("given_inputs", "words"),
     [

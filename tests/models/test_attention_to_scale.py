@@ -225,6 +225,23 @@ def test_every_scale_is_supervised_then_what_the_network_supervises() -> None:
     assert all(map(torch.equal, auxiliary, [one.auxiliary[0] for one in model.network.said]))
 
 
+@pytest.mark.parametrize(
+    ("network", "inner"), [("pspnet", 0.4), ("deeplab_v3", 0.5), ("deeplab_v1", None)]
+)
+@pytest.mark.parametrize("extra_supervision", [True, False])
+def test_the_networks_own_auxiliary_scores_keep_its_weight(
+    network: str, inner: float | None, extra_supervision: bool
+) -> None:
+    options: dict[str, Option] = {"auxiliary": True} if inner else {}
+    model = built(network=network, extra_supervision=extra_supervision, **options).train()
+    with torch.device("meta"):
+        count = len(model.score(torch.empty(2, 3, 65, 65)).auxiliary)
+    scales = (1.0,) * 3 if extra_supervision else ()
+    own = (inner,) * 3 if inner else ()
+    assert model.auxiliary_weights(count) == scales + own
+    assert model.network.auxiliary_weights(1) == (inner or 1.0,)
+
+
 def test_a_network_without_features_is_judged_by_its_scores() -> None:
     model = wrapped(features=False)
     assert model.attention[0].in_channels == 3 * 2

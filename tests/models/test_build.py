@@ -58,10 +58,11 @@ def test_a_network_with_a_normalisation_of_its_own_keeps_it() -> None:
         ("fcn8s", None, {"padding": 3}, "padding of fcn8s is 3; give 'release' or 'same' or noth"),
         ("fcn32s", None, {"scaling": "staged"}, "unknown option of fcn32s 'scaling'"),
         ("refinenet", None, {"channels": 2.5}, "channels of refinenet is 2.5; give a whole number"),
-        ("refinenet", None, {"enlargement": 0.0}, "enlargement of refinenet is 0.0; give a number"),
-        ("refinenet", None, {"enlargement": math.inf}, "is inf; give a number above 0"),
-        ("refinenet", None, {"enlargement": True}, "is True; give a number above 0"),
-        ("refinenet", None, {"enlargement": "1.2"}, "is '1.2'; give a number above 0"),
+        ("refinenet", None, {"enlargement": 0.0}, r"enlargement is 0\.0; give a number above 0"),
+        ("pspnet", None, {"dropout": -0.1}, "dropout of pspnet is -0.1; give a finite number, not"),
+        ("refinenet", None, {"enlargement": math.inf}, "is inf; give a finite number, not below"),
+        ("refinenet", None, {"enlargement": True}, "is True; give a finite number, not below"),
+        ("refinenet", None, {"enlargement": "1.2"}, "is '1.2'; give a finite number, not"),
         ("deeplab_v3_plus", None, {"separable": "yes"}, "is 'yes'; give true or false or nothing"),
         ("deeplab_v3_plus", None, {"output_stride": 4}, "output_stride is 4; choose 8, 16 or 32"),
     ],
@@ -91,3 +92,10 @@ def test_every_entry_names_a_paper_and_builds_with_its_defaults() -> None:
         model = build_model(name)
         assert model.spec.encoder_name == entry.encoder
         assert model.spec.options == model_options(name)
+
+
+@pytest.mark.parametrize("name", ["deeplab_v3", "deeplab_v3_plus", "pspnet"])
+@pytest.mark.parametrize("none", [0.0, 0])
+def test_no_dropout_is_a_choice(name: str, none: float) -> None:
+    model = build_model(name, encoder_name="resnet18", options={"dropout": none})
+    assert {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)} == {0.0}

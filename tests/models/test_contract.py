@@ -43,6 +43,7 @@ FURTHER: list[tuple[str, str | None, dict[str, Option]]] = [
     ("deeplab_v3", "mobilenet_v2_035", {"aspp_channels": 8, "rates": "none"}),
     ("deeplab_v3_plus", "resnet18", {"aspp_channels": 8, "output_stride": 8}),
     ("deeplab_v3_plus", "mobilenet_v2_035", {"aspp_channels": 8, "padding": "same"}),
+    ("deeplab_v3_plus", "xception41", {"aspp_channels": 8, "output_stride": 8}),
     ("deeplab_v3_plus", "convnext_atto", {"aspp_channels": 8, "output_stride": 32}),
     ("fcn32s", "caffenet", {"fc_channels": 8}),
     ("fcn8s", "alexnet", {"fc_channels": 8, "padding": "same", "scaling": "at_once"}),
@@ -203,3 +204,34 @@ def test_the_network_is_one_graph_to_the_compiler(
         expected = model.score(images)
     assert len(found.auxiliary) == len(expected.auxiliary)
     torch.testing.assert_close(found.main, expected.main)
+
+
+QUICK = ("fcn32s", "fcn8s")  # the others take up to a minute each
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder", "options"),
+    [
+        pytest.param(name, *small, marks=[pytest.mark.slow] * (name not in QUICK))
+        for name, small in SMALL.items()
+    ],
+)
+def test_compiled_gradients_are_those_of_the_network(
+    name: str, encoder: str | None, options: dict[str, Option]
+) -> None:
+    torch.compiler.reset()
+    model = made(name, encoder, options).train()
+    disturb(model)
+    images = torch.randn(2, 3, 33, 47)
+    found: list[dict[str, torch.Tensor]] = []
+    for score in (model.score, torch.compile(model.score, fullgraph=True, backend="aot_eager")):
+        model.zero_grad()
+        with torch.random.fork_rng():  # the same dropout
+            scores = score(images)
+        sum(part.square().mean() for part in (scores.main, *scores.auxiliary)).backward()
+        found.append({k: p.grad for k, p in model.named_parameters() if p.grad is not None})
+    expected, compiled = found
+    assert compiled.keys() == expected.keys()
+    for key, gradient in expected.items():
+        scale = float(gradient.abs().max())
+        torch.testing.assert_close(compiled[key], gradient, atol=1e-4 * scale + 1e-8, rtol=1e-3)

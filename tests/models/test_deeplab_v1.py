@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from atrous.errors import InputError
+from atrous.explain import field_of_view
 from atrous.models import build_model
 from atrous.models.deeplab_v1 import FC6, DeepLabV1, deeplab_v1
 from atrous.ops import trim
@@ -82,9 +83,14 @@ def test_maps_have_the_sizes_of_the_release(fc6: str, msc: bool, sizes: list[int
         assert [sizes[0], *found, model.score(images).main.shape[-1]] == sizes
 
 
-def test_the_field_of_view_is_that_of_table_2() -> None:
-    fields = {name: ((fc6.kernel_size - 1) * fc6.rate + 4) * 8 for name, fc6 in FC6.items()}
-    assert fields == {"7x7": 224, "plain": 128, "4x4": 224, "large_fov": 224}
+@pytest.mark.parametrize(
+    ("fc6", "pixels"), [("7x7", 224), ("plain", 128), ("4x4", 224), ("large_fov", 224)]
+)
+@pytest.mark.parametrize("msc", [False, True])
+def test_the_field_of_view_is_that_of_table_2(fc6: str, pixels: int, msc: bool) -> None:
+    with torch.device("meta"):
+        model = build_model("deeplab_v1", options={"fc6": fc6, "msc": msc}).eval()
+    assert field_of_view(model) == {"encoder.classifier.0": pixels}
 
 
 @pytest.mark.parametrize(

@@ -46,13 +46,38 @@ def test_parameters_on_vgg16_are_those_of_the_paper(head: str, parameters: int) 
 
 
 def test_the_releases_resnet_is_an_option() -> None:
-    model = built("resnet101_caffe", even_dilation=True)
+    model = built("resnet101_caffe")
     assert count(model) == 44_048_532
     for stage, rate in ((model.encoder.layer3, 2), (model.encoder.layer4, 4)):
         assert {unit.conv2.dilation[0] for unit in stage} == {rate}
     assert model.encoder.layer2[0].conv1.stride == (2, 2)
     images = torch.empty(1, 3, 321, 321, device="meta")
     assert model.encoder(images)[-1].shape[-2:] == (41, 41)  # Sec. 4.1.2
+
+
+@pytest.mark.parametrize("architecture", ["deeplab_v2", "deeplab_v3", "pspnet"])
+def test_with_the_stride_in_the_1x1_the_dilated_map_holds_the_strided_one(
+    architecture: str,
+) -> None:
+    torch.manual_seed(0)
+    options: dict[str, Option] = {"multi_grid": "none"} if architecture == "deeplab_v3" else {}
+    coarse, dense = (
+        build_model(
+            architecture,
+            encoder_name="resnet101_caffe",
+            options={**options, "output_stride": output_stride},
+        )
+        .eval()
+        .get_submodule("encoder")
+        for output_stride in (32, 8)
+    )
+    for norm in (m for m in coarse.modules() if isinstance(m, nn.BatchNorm2d)):
+        nn.init.uniform_(norm.weight, 0.2, 0.6)
+    dense.load_state_dict(coarse.state_dict())
+    images = torch.randn(1, 3, 65, 97)
+    with torch.no_grad():
+        found, expected = dense(images)[-1][..., ::4, ::4], coarse(images)[-1]
+    assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
 def test_scales_share_their_weights() -> None:
@@ -182,10 +207,17 @@ def test_batch_norm_trains_unless_it_is_frozen() -> None:
     [
         ({"head": "plain"}, "no head='plain' at output stride 8; leave"),
         ({"output_stride": 16}, "no head='aspp_l' at output stride 16; leave"),
+        ({"even_dilation": True}, "no even_dilation=True; leave it out"),
+        ({"even_dilation": False}, "no even_dilation=False; leave it out"),
+        ({"freeze_norm": True}, "no freeze_norm=True; leave it out"),
     ],
 )
-def test_vgg16_has_no_other_stride_and_no_plain_head(
-    options: dict[str, Option], message: str
-) -> None:
+def test_what_vgg16_does_not_have_is_refused(options: dict[str, Option], message: str) -> None:
     with pytest.raises(InputError, match=f"deeplab_v2 on vgg16 has {message}"):
         built("vgg16", **options)
+
+
+def test_a_resnet_has_no_fully_connected_layers() -> None:
+    with pytest.raises(InputError, match="deeplab_v2 on resnet18 has no fc_channels=8; leave it"):
+        built("resnet18", fc_channels=8)
+    assert built("resnet18", fc_channels=1024).spec.options["fc_channels"] == 1024  # the default

@@ -221,7 +221,11 @@ def test_scores_start_small_and_without_preference() -> None:
             "blocks is 8; the last block .* 4, 5, 6 or 7",
         ),
         ("resnet50", {"dropout": 1.5}, r"dropout is 1\.5; give a fraction"),
-        ("resnet50", {"dropout": "much"}, "dropout of deeplab_v3 is 'much'; give a number above 0"),
+        (
+            "resnet50",
+            {"dropout": "much"},
+            "dropout of deeplab_v3 is 'much'; give a finite number, not below 0",
+        ),
         ("resnet50", {"rates": 6}, "rates of deeplab_v3 is 6; give a text or nothing"),
     ],
 )
@@ -230,3 +234,33 @@ def test_impossible_options_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         built(encoder, **options)
+
+
+@pytest.mark.parametrize(
+    ("form", "options", "message"),
+    [
+        ("cascade", {"rates": "6,12"}, "in cascade has no rates='6,12'; leave it out"),
+        ("cascade", {"separable": True}, "in cascade has no separable=True; leave it out"),
+        ("cascade", {"auxiliary": True}, "in cascade has no auxiliary=True; leave it out"),
+        ("cascade", {"image_level": False}, "in cascade has no image_level=False; leave it out"),
+        ("cascade", {"aspp_channels": 8}, "in cascade has no aspp_channels=8; leave it out"),
+        ("cascade", {"refine": True}, "in cascade has no refine=True; leave it out"),
+        ("cascade", {"dropout": 0.5}, "in cascade has no dropout=0.5; leave it out"),
+        (
+            "cascade",
+            {"refine": True, "auxiliary": True},
+            "in cascade has no refine=True and auxiliary=True; leave them out",
+        ),
+        ("aspp", {"blocks": 5}, "with an ASPP has no blocks=5; leave it out"),
+    ],
+)
+def test_options_of_the_other_form_are_refused(
+    form: str, options: dict[str, Option], message: str
+) -> None:
+    with pytest.raises(InputError, match=f"deeplab_v3 {message}"):
+        built("resnet18", form=form, **options)
+
+
+def test_options_of_the_other_form_may_stand_at_their_defaults() -> None:
+    spec = built("resnet18", form="cascade").spec
+    assert built("resnet18", **spec.options).spec == spec

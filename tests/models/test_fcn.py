@@ -6,10 +6,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from atrous.encoders import ENCODERS
 from atrous.errors import InputError
 from atrous.layers import MaxPool
 from atrous.models import Option, build_model
-from atrous.models.fcn import FCN, stage
+from atrous.models.fcn import CLASSIFIERS, FCN, stage
 
 SAME: dict[str, Option] = {"padding": "same", "fc_channels": 4}
 RELEASE: dict[str, Option] = {"padding": "release", "fc_channels": 4}
@@ -149,6 +150,13 @@ def test_scores_cover_images_of_every_size(
             assert model.score(images).main.shape == (1, 2, size, 130 - size)
 
 
+@pytest.mark.parametrize("encoder", [name for name in ENCODERS if name not in CLASSIFIERS])
+def test_every_encoder_of_ours_is_enough(encoder: str) -> None:
+    with torch.device("meta"):
+        scores = fcn("fcn8s", encoder).score(torch.empty(1, 3, 65, 43))
+    assert scores.main.shape == (1, 2, 65, 43)
+
+
 @pytest.mark.parametrize("name", ["fcn32s", "fcn8s"])
 def test_the_first_prediction_is_zero_everywhere(name: str) -> None:
     assert not fcn(name, **SAME)(torch.randn(1, 3, 33, 47)).any()
@@ -242,6 +250,9 @@ def ramp_through(model: FCN, path: int, images: torch.Tensor) -> torch.Tensor:
         ("googlenet", {}),
         ("bvlc_googlenet", {}),
         ("resnet18", {}),
+        ("resnet50s", {}),
+        ("resnet101_caffe", {}),
+        ("vgg16_bn", {}),
     ],
 )
 @pytest.mark.parametrize("path", [0, 1, 2])

@@ -85,6 +85,8 @@ def test_even_dilation_is_an_option_and_the_default_on_resnets_only() -> None:
         )
 
     assert first_of_last_stage("resnet50") == 4
+    assert first_of_last_stage("resnet50s") == 4
+    assert first_of_last_stage("resnet101_caffe") == 4
     assert first_of_last_stage("resnet50", even_dilation=False) == 2
     assert first_of_last_stage("resnext50_32x4d") == 2
     assert first_of_last_stage("resnet50", output_stride=16) == 2
@@ -165,6 +167,9 @@ def test_a_map_of_fewer_cells_than_parts_is_pooled_too() -> None:
 
 
 def test_the_rows_of_table_1_are_options() -> None:
+    none = built("resnet50s", bins="none")  # "R50 baseline", dilated as all the others are
+    assert none.pyramid.channels == 2048
+    assert counts(none)[0] == 23_631_808 + 2048 * 512 * 9 + 2 * 512 + 512 * 21 + 21
     plain = built("resnet50s", bins="B1", pool="max", reduce=False)
     assert plain.pyramid.channels == 2 * 2048
     assert len(plain.pyramid.levels) == 1
@@ -181,6 +186,12 @@ def test_the_baseline_without_pyramid_is_torchvisions_fcn(encoder: str, publishe
     model = built(encoder, bins="none", even_dilation=False)
     assert len(model.pyramid.levels) == 0
     assert counts(model)[1] == published  # of fcn_resnet50 and fcn_resnet101
+
+
+def test_without_a_pyramid_there_is_nothing_to_pool() -> None:
+    for options, said in (({"pool": "max"}, "pool='max'"), ({"reduce": False}, "reduce=False")):
+        with pytest.raises(InputError, match=f"pspnet without a pyramid has no {said}; leave it"):
+            built("resnet18", bins="none", **options)
 
 
 def test_the_form_of_smp_pools_the_third_stage() -> None:

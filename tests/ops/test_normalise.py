@@ -45,11 +45,21 @@ def test_white_may_lie_elsewhere_than_at_one():
     dimmed = normalise(image / 16, figures.with_white_at(1 / 16))
     torch.testing.assert_close(dimmed, normalise(image, figures), atol=1e-5, rtol=0)
     assert figures.with_white_at(1.0) == figures
+    assert figures.with_white_at(1 / 16).with_white_at(1 / 4) == figures.with_white_at(1 / 4)
 
 
 def test_figures_survive_json():
     figures = Normalization((0.25, 0.125), (0.5, 0.75))
     assert Normalization.from_json(figures.to_json()) == figures
+    dim = figures.with_white_at(1 / 16)
+    assert Normalization.from_json(dim.to_json()) == dim
+    assert Normalization.from_json({"mean": [0.25, 0.125], "std": [0.5, 0.75]}) == figures
+
+
+@pytest.mark.parametrize("white", [0.0, 1.5, float("nan")])
+def test_white_lies_above_zero_and_at_most_at_one(white):
+    with pytest.raises(InputError, match=r"normalization white is .*above 0, at most 1"):
+        Normalization((0.5,), (0.5,), white)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from atrous.labels import VOID, LabelSet
+from atrous.reports import gallery
 from atrous.reports.pictures import WRONG, error_picture, view
 
 STREET = LabelSet(("sky", "road", "car"))
@@ -89,3 +91,27 @@ def test_pictures_are_never_enlarged() -> None:
     small = np.zeros((5, 9), np.uint8)
 
     assert view(np.zeros((5, 9, 3), np.uint8), small, small, VOID).shrunk(560).size == (5, 9)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 7])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_look_is_the_grey_picture_of_the_image(channels: int, dtype: type) -> None:
+    blocks = np.random.default_rng(0).integers(0, 256, (16, 16, channels)).astype(dtype)
+    image = np.kron(blocks, np.ones((20, 30, 1), dtype))
+
+    look = gallery._look(image)
+
+    grey = blocks.astype(float).mean(axis=2).ravel()
+    np.testing.assert_allclose(
+        look, (grey - grey.mean()) / np.linalg.norm(grey - grey.mean()), atol=1e-5
+    )
+
+
+def test_a_look_at_a_large_image_takes_little_memory() -> None:
+    image = np.zeros((2000, 2000, 3), np.uint8)
+    tracemalloc.start()
+    gallery._look(image)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < image.nbytes / 4

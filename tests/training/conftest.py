@@ -1,11 +1,16 @@
 """A tiny data set and a tiny run, as files and as Python source for a process of its own."""
 
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from atrous.data import write_scenes
 
@@ -52,7 +57,44 @@ def deep_scenes(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny() -> dict[str, object]:
     """Fields of a configuration that trains in seconds."""
     return dict(TINY)
+
+
+@pytest.fixture
+def assert_same_run() -> Callable[[Path, Path], None]:
+    """Compare two run folders to the bit: weights, optimizer, best model, journal."""
+    return _assert_same_run
+
+
+def _assert_same_run(left: Path, right: Path) -> None:
+    first, second = (
+        torch.load(folder / "last.ckpt", weights_only=True) for folder in (left, right)
+    )
+    assert first["global_step"] == second["global_step"]
+    assert _same(first["state_dict"], second["state_dict"])
+    assert _same(first["optimizer_states"], second["optimizer_states"])
+    assert _same(first["callbacks"], second["callbacks"])
+    assert first["normalization"] == second["normalization"]
+    assert _journal(left) == _journal(right)
+    best = [load_file(folder / "model" / "model.safetensors") for folder in (left, right)]
+    assert _same(*best)
+
+
+def _same(left: Any, right: Any) -> bool:
+    """Compare nested states to the bit."""
+    if isinstance(left, torch.Tensor):
+        return torch.equal(left, right)
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(_same(left[k], right[k]) for k in left)
+    if isinstance(left, list | tuple):
+        return len(left) == len(right) and all(map(_same, left, right))
+    return bool(left == right)
+
+
+def _journal(folder: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    timed = {"seconds", "img_per_s"}
+    return [{k: v for k, v in line.items() if k not in timed} for line in lines]

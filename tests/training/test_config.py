@@ -25,6 +25,12 @@ DATA = Path("data")
         ({"data": DATA, "elastic": -1.0}, "--elastic is -1.0, but must lie in 0..1000"),
         ({"data": DATA, "weight_decay": -1.0}, "--weight-decay is -1.0, but must lie in 0..1"),
         ({"data": DATA, "crop": 8}, "--crop is 8, but must be at least 16 pixels"),
+        ({"data": DATA, "tile": 32}, "--tile is 32, but a window needs at least 64 pixels a side"),
+        (
+            {"data": DATA, "scale_range": (2.0, 0.5), "input_scale": 2.0},
+            "--scale-range is 2,0.5; give the smallest and the largest zoom",
+        ),
+        ({"data": DATA, "scale_range": (0.0, 2.0)}, "--scale-range is 0,2; give the smallest"),
         ({"data": DATA, "crop": (64, 8)}, "but must be at least 16 pixels"),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from atrous.training import cost as cost_module
 from atrous.training import plan
 from atrous.training.memory import ASSUMED_PER_IMAGE, free_ram
 
@@ -99,15 +100,16 @@ def test_the_peak_grows_by_what_is_allocated() -> None:
 def test_where_nothing_can_be_measured_four_images_are_taken_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(plan, "start_peak", lambda device: 0)
-    monkeypatch.setattr(plan, "read_peak", lambda device: 0)
-    monkeypatch.setattr(plan, "free_memory", lambda device: 4 * 2**30)
-    cost = plan.measure_cost(
+    monkeypatch.setattr(cost_module, "start_peak", lambda device: 0)
+    monkeypatch.setattr(cost_module, "read_peak", lambda device: 0)
+    monkeypatch.setattr(cost_module, "free_memory", lambda device: 4 * 2**30)
+    cost = cost_module.measure_cost(
         lambda model, images, labels: model(images).sum(),
         nn.Conv2d(3, 2, 1),
         torch.rand(2, 3, 8, 8),
         torch.zeros(2, 8, 8),
         precision="fp32",
+        seconds_per_sample=0.0,
         validate_one=lambda: None,
         num_validation=0,
     )

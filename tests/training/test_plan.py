@@ -1,17 +1,26 @@
 """What was asked for, turned into numbers."""
 
+import dataclasses
+import time
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 from torch import Tensor, nn
 
+from atrous.data import open_data
 from atrous.models import build_model
-from atrous.training import TrainConfig
-from atrous.training.plan import Cost, default_lr, make_plan, measure_cost, pick_precision
+from atrous.training import Silent, TrainConfig
+from atrous.training.begin import seeded_model
+from atrous.training.cost import Cost, measure_cost, time_reading
+from atrous.training.plan import default_lr, larger_than_images, make_plan, pick_precision
+from atrous.training.run import plan_run
+from atrous.training.samples import TrainingSamples
 
 COST = Cost(
     seconds_per_image=0.25,
+    seconds_per_sample=0.0,
     seconds_per_validation=10.0,
     bytes_fixed=1_000,
     bytes_per_image=100,
@@ -49,6 +58,76 @@ def test_a_slow_validation_does_not_eat_the_minutes() -> None:
     planned = plan(slow, minutes=10.0, batch_size=8)
     assert planned.iterations >= 0.6 * 600 / (8 * 0.25)  # ten validations would leave none
     assert planned.seconds <= 600
+
+
+@pytest.mark.parametrize(
+    ("device", "workers", "read", "threads", "seconds"),
+    [
+        ("cpu", 0, 0.5, 2, 0.25 + 0.5),  # one after the other
+        ("cuda", 0, 0.5, 2, 0.25 + 0.5),
+        ("cuda", 2, 0.5, 2, 0.25),  # two readers are as fast as the network
+        ("cuda", 1, 0.5, 2, 0.5),
+        ("cuda", 9, 4.0, 2, 1.0),  # nine readers on four cores
+        ("cpu", 2, 0.5, 4, 0.25 + 0.5 / 4),  # the network fills the cores that the readers need
+        ("cpu", 2, 0.5, 1, 0.25),  # it leaves them three
+        ("cpu", 1, 0.5, 1, 0.5),
+    ],
+)
+def test_what_is_slower_decides_and_cores_are_given_only_once(
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    workers: int,
+    read: float,
+    threads: int,
+    seconds: float,
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    cost = dataclasses.replace(COST, seconds_per_sample=read, seconds_per_validation=0.0)
+    config = TrainConfig(data=Path("data"), iterations=10, batch_size=8, workers=workers)
+    made = make_plan(config, crop=(64, 96), images=100, device=device, lr=0.1, cost=cost)
+    assert made.seconds == pytest.approx(10 * 8 * seconds)
+
+
+def test_minutes_hold_the_reading_too(
+    scenes: Path, tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = TrainingSamples.__getitem__
+
+    def slow(samples: TrainingSamples, number: int) -> tuple[Tensor, Tensor]:
+        time.sleep(0.25)
+        return real(samples, number)
+
+    monkeypatch.setattr(TrainingSamples, "__getitem__", slow)
+    config = TrainConfig(**tiny, data=scenes, minutes=0.5, workers=0)  # type: ignore[arg-type]
+    spec = open_data(scenes)
+    model, _ = seeded_model(config, spec, Silent())
+    planned = plan_run(config, spec, model, device="cpu", lr=0.1, reporter=Silent())
+    assert 10 < planned.iterations <= 30 / (4 * 0.25)
+
+
+def test_a_crop_larger_than_every_image_is_told_with_both_sizes(
+    scenes: Path, tmp_path: Path, tiny: dict[str, object]
+) -> None:
+    notes: list[str] = []
+
+    class Noting(Silent):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    spec = open_data(scenes)  # images of 48 x 64
+    config = TrainConfig(**{**tiny, "data": scenes, "crop": (32, 80), "iterations": 1})  # type: ignore[arg-type]
+    model, _ = seeded_model(config, spec, Silent())
+    plan_run(config, spec, model, device="cpu", lr=0.1, reporter=Noting())
+    assert notes == [
+        "Crop     32x80 is larger than every training image, at most 48x64: the rest of it is "
+        "void; better: --crop 32,64"
+    ]
+    assert larger_than_images((48, 64), spec) is None
+    assert larger_than_images((96, 128), spec, 2.0) is None
+    told = larger_than_images((97, 128), spec, 2.0)
+    assert told is not None
+    assert "at most 96x128 at input scale 2: " in told
 
 
 def test_a_budget_too_small_for_a_step_takes_one() -> None:
@@ -119,10 +198,25 @@ def test_measuring_leaves_the_model_as_it_was() -> None:
         torch.rand(2, 3, 16, 16),
         torch.zeros(2, 16, 16),
         precision="fp32",
+        seconds_per_sample=0.5,
         validate_one=lambda: None,
         num_validation=4,
     )
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
     assert cost.seconds_per_image > 0
+    assert cost.seconds_per_sample == 0.5
     assert cost.bytes_free > 0
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_reading_is_timed_with_the_threads_of_a_loader_process(workers: int) -> None:
+    before, seen = cv2.getNumThreads(), []
+
+    def read(number: int) -> None:
+        seen.append((number, cv2.getNumThreads()))
+        time.sleep(0.01)
+
+    assert 0.01 <= time_reading(read, 3, workers=workers) < 0.1
+    assert seen == [(n, 1 if workers else before) for n in range(3, 11)]
+    assert cv2.getNumThreads() == before

@@ -4,18 +4,14 @@ import hashlib
 import itertools
 import json
 import os
-import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from atrous.encoders import create_encoder
 from atrous.errors import InputError
@@ -26,44 +22,7 @@ from atrous.training import Silent, TrainConfig, fit
 from atrous.training import checkpoints as checkpoints_module
 from atrous.weights import load, read_model_config
 
-PROGRAM = """
-import json, os, sys, time
-from pathlib import Path
-fields = json.loads(sys.argv[1])
-for name in ("data", "out", "resume"):
-    fields[name] = Path(fields[name]) if fields.get(name) else None
-from atrous.training import Silent, TrainConfig, fit
-import atrous.files
-real = os.fsync
-def slow(descriptor):  # a disk that takes its time, so that a kill often lands inside a write
-    time.sleep(0.05)
-    real(descriptor)
-atrous.files.os.fsync = slow
-from atrous.training import Silent
-class Loud(Silent):
-    def step(self, step, *, loss, images_per_second):
-        print("step", step, flush=True)
-result = fit(TrainConfig(**fields), reporter=Loud())
-print("ended", result.step, result.evaluation is not None, flush=True)
-"""
-
-
-def start(fields: dict[str, Any]) -> subprocess.Popen[str]:
-    text = json.dumps({k: str(v) if isinstance(v, Path) else v for k, v in fields.items()})
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, text],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "GOMP_SPINCOUNT": "0"},
-    )
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    """Kill the process and its loader workers, as a power cut would."""
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()  # also closes the pipe
+SameRun = Callable[[Path, Path], None]
 
 
 def journal(folder: Path) -> list[dict[str, Any]]:
@@ -74,75 +33,6 @@ def journal(folder: Path) -> list[dict[str, Any]]:
 
 def state(folder: Path) -> dict[str, Any]:
     return dict(torch.load(folder / "last.ckpt", weights_only=True))
-
-
-def assert_same_run(left: Path, right: Path) -> None:
-    first, second = state(left), state(right)
-    assert first["global_step"] == second["global_step"]
-    assert same(first["state_dict"], second["state_dict"])
-    assert same(first["optimizer_states"], second["optimizer_states"])
-    assert same(first["callbacks"], second["callbacks"])
-    assert journal(left) == journal(right)
-    best = [load_file(folder / "model" / "model.safetensors") for folder in (left, right)]
-    assert same(*best)
-
-
-def same(left: Any, right: Any) -> bool:
-    """Compare nested states to the bit."""
-    if isinstance(left, torch.Tensor):
-        return torch.equal(left, right)
-    if isinstance(left, dict):
-        return left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
-    if isinstance(left, list | tuple):
-        return len(left) == len(right) and all(map(same, left, right))
-    return bool(left == right)
-
-
-@pytest.mark.slow
-def test_killed_at_random_moments_the_run_ends_bit_equal(
-    scenes: Path, tmp_path: Path, tiny: dict[str, Any]
-) -> None:
-    fields = {**tiny, "data": scenes, "iterations": 12, "val_every": 5, "workers": 2}
-    alone = start({**fields, "out": tmp_path / "alone"})
-    output = alone.communicate(timeout=240)[0]
-    assert "ended 12 True" in output, output
-
-    killed = tmp_path / "killed"
-    process = start({**fields, "out": killed})
-    generator = random.Random(0)
-    for wanted in (2, 5, 9):  # mid-epoch (10 images, batch 4), around the validation, later
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("step") and int(line.split()[1]) >= wanted:
-                break
-        time.sleep(generator.uniform(0.0, 0.12))  # into the write that follows the step
-        kill(process)
-        process = start({"resume": killed})
-    output = process.communicate(timeout=240)[0]
-    assert "ended 12 True" in output, output
-    assert_same_run(tmp_path / "alone", killed)
-
-
-@pytest.mark.slow
-def test_ctrl_c_finishes_the_step_and_the_run_goes_on_bit_equal(
-    scenes: Path, tmp_path: Path, tiny: dict[str, Any]
-) -> None:
-    fields = {**tiny, "data": scenes, "iterations": 8, "val_every": 4, "workers": 2}
-    fit(TrainConfig(**{**fields, "out": tmp_path / "alone"}))
-    stopped = tmp_path / "stopped"
-    process = start({**fields, "out": stopped})
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("step 3"):
-            break
-    os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the workers too
-    output = process.communicate(timeout=120)[0]
-    assert process.returncode == 0
-    assert "ended" in output
-    assert "False" in output
-    assert 3 <= state(stopped)["global_step"] < 8
-    fit(TrainConfig(resume=stopped))
-    assert_same_run(tmp_path / "alone", stopped)
 
 
 def test_best_of_training_is_what_the_saved_model_scores(
@@ -281,9 +171,6 @@ def test_weights_that_are_no_longer_there_are_not_needed_to_go_on(
     assert read_model_config(run / "model").provenance["encoder_weights"] == origin
     file.unlink()
     shutil.rmtree(run / "model")  # so that the next validation must write it, whatever it scores
-    state_of_best = state(run)
-    state_of_best["callbacks"]["Watch"]["best"] = -1.0
-    torch.save(state_of_best, run / "last.ckpt")
     assert fit(TrainConfig(resume=run, iterations=2)).step == 2
     assert load(run / "model").spec.options["padding"] == "same"
     assert read_model_config(run / "model").provenance["encoder_weights"] == origin
@@ -299,7 +186,11 @@ def test_an_option_that_cannot_change_is_refused_on_resume(
 
 
 def test_a_full_disk_leaves_the_earlier_checkpoint_and_says_how_to_go_on(
-    scenes: Path, tmp_path: Path, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    scenes: Path,
+    tmp_path: Path,
+    tiny: dict[str, Any],
+    assert_same_run: SameRun,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run = tmp_path / "run"
     fields = {**tiny, "data": scenes, "iterations": 6, "val_every": 6}

@@ -12,8 +12,8 @@ from atrous.cli.parsing import parse
 from atrous.data import open_data
 from atrous.errors import InputError
 from atrous.training import Silent, TrainConfig, fit
+from atrous.training.begin import seeded_model
 from atrous.training.environment import check_data, write_environment
-from atrous.training.run import seeded_model
 from atrous.training.run_folder import new_run, read_config, resumed, write_config
 from atrous.weights import WeightsUnreachable
 
@@ -189,4 +189,17 @@ def test_the_weight_of_auxiliary_losses_is_the_papers_or_the_users(
     network = {"model": "pspnet", "encoder": "test_resnet", "options": {"channels": 8}}
     config = TrainConfig(**{**tiny, **network, "data": scenes, "auxiliary_weight": given})  # type: ignore[arg-type]
     model, _ = seeded_model(config, open_data(scenes), Silent())
-    assert model.auxiliary_weight == weight
+    assert model.auxiliary_weights(2) == (weight, weight)
+
+
+@pytest.mark.parametrize(
+    ("given", "weights"), [(None, (1.0, 1.0, 0.4, 0.4)), (0.2, (0.2, 0.2, 0.2, 0.2))]
+)
+def test_the_users_weight_is_that_of_every_network_in_a_network(
+    scenes: Path, tiny: dict[str, object], given: float | None, weights: tuple[float, ...]
+) -> None:
+    options = {"network": "pspnet", "channels": 8, "scales": "1+0.5", "attention_channels": 8}
+    network = {"model": "attention_to_scale", "encoder": "test_resnet", "options": options}
+    config = TrainConfig(**{**tiny, **network, "data": scenes, "auxiliary_weight": given})  # type: ignore[arg-type]
+    model, _ = seeded_model(config, open_data(scenes), Silent())
+    assert model.auxiliary_weights(4) == weights

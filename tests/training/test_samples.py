@@ -7,10 +7,10 @@ import torch
 from PIL import Image
 
 from atrous.data import JointTransform, open_data
-from atrous.ops import normalise
+from atrous.ops import Normalization, normalise
 from atrous.training import Silent, TrainConfig
+from atrous.training.begin import seeded_model
 from atrous.training.loop import samples
-from atrous.training.run import seeded_model
 from atrous.training.samples import BatchOrder, TrainingSamples, collate, image_tensor
 
 
@@ -40,9 +40,10 @@ def test_a_sample_does_not_depend_on_what_was_read_before(scenes: Path) -> None:
 def test_the_input_scale_enlarges_what_the_network_is_shown(scenes: Path) -> None:
     spec = open_data(scenes)
     config = TrainConfig(
-        data=scenes, input_scale=2.0, scale_range=(1.0, 1.0), rotation=0, flip=0, jitter=0
+        data=scenes, weights="none", input_scale=2.0, scale_range=(1.0, 1.0), rotation=0, flip=0
     )
-    _, labels = samples(config, (96, 128), spec)[0]
+    model, _ = seeded_model(config, spec, Silent())
+    _, labels = samples(config, (96, 128), spec, model)[0]
     whole = [np.array(Image.open(path)) for path in sorted((scenes / "train/masks").iterdir())]
     doubled = [np.kron(mask, np.ones((2, 2), np.uint8)) for mask in whole]
     assert any(np.array_equal(labels.numpy(), mask) for mask in doubled)
@@ -54,12 +55,22 @@ def test_the_padding_of_twelve_bit_images_is_the_mean_that_the_network_takes_off
     spec = open_data(deep_scenes)
     config = TrainConfig(data=deep_scenes, weights="none", scale_range=(0.5, 0.5), rotation=0)
     model, _ = seeded_model(config, spec, Silent())
-    image, labels = samples(config, (128, 128), spec)[0]
+    image, labels = samples(config, (128, 128), spec, model)[0]
     x = normalise(image[None], model.normalization)[0]
     padded = x[:, labels == 255].abs()
     assert (labels == 255).float().mean() > 0.8  # a scene of 24 x 32 pixels amid 128 x 128
     assert padded.median() < 1e-3
     assert x[:, labels != 255].std() > 0.3  # eight bits would give about 1; undivided 0.06
+
+
+def test_the_padding_is_the_mean_of_the_models_own_normalisation(scenes: Path) -> None:
+    spec = open_data(scenes)
+    config = TrainConfig(data=scenes, weights="none", scale_range=(0.5, 0.5), rotation=0)
+    model, _ = seeded_model(config, spec, Silent())
+    model.normalization = Normalization((0.2, 0.6, 0.8), (0.1, 0.1, 0.1))
+    image, labels = samples(config, (128, 128), spec, model)[0]
+    x = normalise(image[None], model.normalization)[0]
+    assert x[:, labels == 255].abs().median() <= 0.5 / 255 / 0.1 + 1e-6  # the rounding to a byte
 
 
 def test_another_seed_gives_another_order(scenes: Path) -> None:

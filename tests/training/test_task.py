@@ -119,6 +119,34 @@ def test_auxiliary_losses_count_with_the_networks_weight(weight: float) -> None:
     assert task.loss_sum(images, labels).item() == pytest.approx(expected, rel=1e-5)
 
 
+class Weighed(Twice):
+    """The same with a weight for each auxiliary map."""
+
+    def auxiliary_weights(self, count: int) -> tuple[float, ...]:
+        assert count == 2
+        return (1.0, 0.4)
+
+
+def test_each_auxiliary_loss_can_have_a_weight_of_its_own() -> None:
+    images = torch.randint(0, 256, (2, 3, 16, 24), dtype=torch.uint8)
+    labels = torch.randint(0, 4, (2, 16, 24), dtype=torch.uint8)
+    model = Weighed()
+    task = SegmentationTask(
+        model, optimizer="sgd", lr=0.1, weight_decay=0.0, iterations=1, micro_batch=2
+    )
+    scores = model.score((images / 255 - MEAN) / STD)
+    main, first, second = (
+        slow_cross_entropy(
+            nn.functional.interpolate(y, (16, 24), mode="bilinear").detach().numpy(),
+            labels.numpy(),
+            255,
+        )
+        for y in (scores.main, *scores.auxiliary)
+    )
+    found = task.loss_sum(images, labels).item()
+    assert found == pytest.approx(main + first + 0.4 * second, rel=1e-5)
+
+
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 

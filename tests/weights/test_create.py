@@ -75,6 +75,14 @@ def test_the_papers_own_network_has_no_encoder_to_fill(tmp_path):
         atrous.create_model("unet", encoder_weights=path)
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("imagnet", "imagenet"), ("pretrained", "imagenet"), ("scratch", "none")]
+)
+def test_a_misspelt_start_is_answered_with_the_closest(typed, meant):
+    with pytest.raises(InputError, match=rf"{typed} does not exist; did you mean {meant}\? give"):
+        atrous.create_model("fcn8s", encoder_weights=typed)
+
+
 def test_a_misspelt_model_is_named_before_any_file_is_read(tmp_path):
     with pytest.raises(InputError, match="unknown model 'unett'; did you mean unet"):
         atrous.create_model("unett", encoder_weights=tmp_path / "missing.pth")

@@ -6,7 +6,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from atrous.errors import InputError
 from atrous.weights import WeightsUnreachable, create_model, load, save
-from atrous.weights.sources import find_model
+from atrous.weights.sources import check_source, find_model
 
 
 def small_model():
@@ -68,6 +68,29 @@ def test_a_misspelt_run_is_a_path_not_a_hub_id(tmp_path, monkeypatch):
     (tmp_path / "runs").mkdir()
     with pytest.raises(InputError, match="no model at runs/stret; give a folder"):
         load("runs/stret")
+
+
+@pytest.mark.parametrize("typed", ["steet-scenes", "street-scene", "street_scenes"])
+def test_a_misspelt_shipped_name_is_answered_with_it(typed):
+    with pytest.raises(InputError, match=r"; did you mean street-scenes\? give a folder"):
+        find_model(typed)
+
+
+def test_a_misspelt_model_folder_is_answered_with_the_closest(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs/street-1/model").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"did you mean runs/street-1/model\? give a folder"):
+        find_model("runs/stret-1/modle")
+
+
+def test_a_source_is_judged_without_its_tensors(tmp_path):
+    (tmp_path / "model").mkdir()
+    check_source("street-scenes")
+    with pytest.raises(InputError, match=r"model has no model\.safetensors"):
+        check_source(tmp_path / "model")
+    (tmp_path / "model/model.safetensors").touch()
+    with pytest.raises(InputError, match=r"is a run, not a model; give .*/model"):
+        check_source(tmp_path)
 
 
 def test_a_file_is_told_from_a_folder(tmp_path):

@@ -20,6 +20,11 @@ def look_through(source: Path, skip_bad: bool) -> DataSpec:
     errors = [finding for finding in spec.findings if finding.severity == "error"]
     for finding in spec.findings:
         warn(str(finding)) if finding.severity == "warning" else say(f"error: {finding}")
+    whole = next((finding for finding in errors if finding.path == spec.root), None)
+    if whole is not None:  # every pair suffers from it
+        raise InputError(f"no pair can be used: {whole}")
+    if errors and not any(spec.splits.values()):
+        raise InputError(f"no pair of {source} can be used; the first fault: {errors[0]}")
     if errors and not skip_bad:
         raise InputError(
             f"{source} has {number(len(errors))} fault(s), listed above; mend them, "

@@ -4,12 +4,15 @@ from atrous.cli.console import answer, progress, table
 from atrous.cli.data_faults import look_through
 from atrous.cli.headline import headline
 from atrous.evaluation import EvaluateConfig, Evaluation, evaluate_config
+from atrous.weights.sources import check_source
 
 __all__ = ["run"]
 
 
 def run(config: EvaluateConfig) -> int:
     """Score a model or a folder of masks; return 0."""
+    if config.model is not None:
+        check_source(config.model)  # before the data, which may take minutes
     spec = look_through(config.data, config.skip_bad)
     with progress(None, "images") as bar:
         result = evaluate_config(config, spec, progress=bar)

@@ -1,12 +1,11 @@
 """`atrous explain NAME`: the layers of a network, how far each sees, what each costs."""
 
-import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from atrous.cli.console import answer, number, parameters, style, table
+from atrous.cli.console import answer, progress
 from atrous.errors import InputError, unknown
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ class ExplainConfig:
     depth: int | None = None
     """Join layers whose names share their first N parts; every layer by itself if not given."""
     picture: Path | None = None
-    """PNG to draw: receptive fields, growth, sampling pattern, attention."""
+    """PNG to draw: receptive fields, growth, sampling pattern, attention if trained."""
     image: Path | None = None
     """Photo under the picture; a made street scene if not given."""
 
@@ -59,26 +58,28 @@ def run(config: ExplainConfig) -> int:
     """Print the layer table, and draw the picture where asked for; return 0."""
     import torch
 
-    from atrous.explain import grouped, layers
+    from atrous.cli.layer_lines import facts, layer_lines, picture_lines, summary
+    from atrous.explain import field_of_view, grouped, layers
+    from atrous.explain.picture import weighs_scales
+    from atrous.models import MODELS
 
-    height, width = config.height_width
-    model = _model(config).eval()
-    channels = len(model.normalization.mean)
-    rows = layers(model, torch.randn(1, channels, height, width))
-    result: dict[str, Any] = {"model": config.model, "size": [height, width]}
-    totals = {
-        "parameters": sum(row.parameters for row in rows),
-        "flops": sum(row.flops for row in rows),
-        "seconds": sum(row.seconds for row in rows),
-    }
-    result |= {"total": totals, "layers": [asdict(row) for row in rows]}
+    trained = config.model not in MODELS
+    with progress(8 if config.picture else 3, "step", unit="") as bar:
+        model = _model(config).eval()
+        images = torch.randn(1, len(model.normalization.mean), *config.height_width)
+        rows = layers(model, images, progress=lambda what: bar.advance(note=what))
+        views = field_of_view(model)
+        result = {"model": config.model, "trained": trained, **facts(rows, config.height_width)}
+        lines = summary(rows, config.height_width, views)
+        result["field_of_view"] = views
+        if config.picture:
+            side = _draw(config, model, rows, lambda what: bar.advance(note=what))
+            result["effective_receptive_field"] = side
+            attention = weighs_scales(model)
+            lines += picture_lines(config.picture, side, trained=trained, weighs_scales=attention)
+        bar.advance(note="")
     shown = grouped(rows, config.depth) if config.depth else rows
-    lines = [_table(shown, totals["seconds"]), _summary(rows, totals, (height, width))]
-    if config.picture:
-        side = _draw(config, model, rows)
-        result["effective_receptive_field"] = side
-        lines.append(f" 95 % of what moves a score lies within {side} px: {config.picture}")
-    answer("\n".join(lines), result)
+    answer("\n".join([layer_lines(shown), *lines]), result)
     return 0
 
 
@@ -103,46 +104,16 @@ def _model(config: ExplainConfig) -> "SegmentationModel":
     return load(config.model)
 
 
-def _table(rows: Sequence["Layer"], seconds: float) -> str:
-    heading = ("layer", "", "output", "stride", "sees", "parameters", "GFLOPs", "time")
-    cells: list[tuple[str, ...]] = [heading]
-    for row in rows:
-        share = f"{row.seconds / seconds:.0%}".replace("%", " %") if seconds else ""
-        cells.append(
-            (
-                row.name or "(network)",
-                row.kind,
-                " x ".join(map(str, row.shape)),
-                "" if row.stride is None else _plain(row.stride),
-                "" if row.receptive_field is None else _plain(row.receptive_field),
-                number(row.parameters) if row.parameters else "",
-                f"{row.flops / 1e9:.2f}" if row.flops else "",
-                "" if share == "0 %" else share,
-            )
-        )
-    return table(cells, right=(3, 4, 5, 6, 7))
-
-
-def _summary(rows: Sequence["Layer"], totals: dict[str, Any], size: tuple[int, int]) -> str:
-    fields = [row.receptive_field for row in rows if row.receptive_field]
-    finite = max((field for field in fields if not math.isinf(field)), default=1)
-    whole = ", the whole image through its global branch" if math.inf in fields else ""
-    figures = f" {parameters(totals['parameters'])} parameters, {totals['flops'] / 1e9:.1f} GFLOPs"
-    clock = f", {totals['seconds']:.2f} s here" if totals["seconds"] else ""
-    return (
-        style(f"{figures} for {size[0]}x{size[1]}{clock}", "bold")
-        + f"\n A score sees {finite:.0f} px{whole} (sees: height, pixels of the image)"
-    )
-
-
-def _plain(value: float) -> str:
-    return "all" if math.isinf(value) else f"{value:.4g}" if value < 1e4 else f"{value:.0f}"
-
-
-def _draw(config: ExplainConfig, model: "SegmentationModel", rows: Sequence["Layer"]) -> int:
+def _draw(
+    config: ExplainConfig,
+    model: "SegmentationModel",
+    rows: Sequence["Layer"],
+    step: Callable[[str], None],
+) -> int:
     from atrous.data import make_scene
     from atrous.data.images import read_image
     from atrous.explain import draw
+    from atrous.models import MODELS
 
     assert config.picture is not None
     height, width = config.height_width
@@ -155,4 +126,5 @@ def _draw(config: ExplainConfig, model: "SegmentationModel", rows: Sequence["Lay
     else:
         image, _ = make_scene(0, (height, width))
     config.picture.parent.mkdir(parents=True, exist_ok=True)
-    return draw(model, rows, image, config.picture, config.model)
+    trained = config.model not in MODELS
+    return draw(model, rows, image, config.picture, config.model, trained=trained, progress=step)

@@ -26,14 +26,22 @@ def describe(error: BaseException, command: Command | None) -> tuple[str, int]:
         remedy = command.out_of_memory if command else "close other programs"
         return f"error: out of memory; {remedy}", FAILED
     if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
-        return (
-            "error: a loader process was killed, most often for lack of memory; "
-            "lower --workers, or set --workers 0",
-            FAILED,
-        )
+        return f"error: {_of_a_loader(str(error), command)}", FAILED
     if isinstance(error, OSError) and error.errno is not None:
         return f"error: {_of_the_system(error, command)}", FAILED
     return f"error: a defect of atrous, not of yours: {_where(error)}", FAILED
+
+
+def _of_a_loader(told: str, command: Command | None) -> str:
+    """Tell a loader process that was asked to end from one that was killed, as far as torch can."""
+    go_on = command.go_on if command else "run it again"
+    outside = "a time limit or somebody's kill"
+    if "signal: Terminated" in told:
+        return f"a loader process was ended from outside (SIGTERM: {outside}); {go_on}"
+    return (
+        "a loader process was killed, most often for lack of memory: lower --workers, or set "
+        f"--workers 0; if it was {outside}, {go_on}"
+    )
 
 
 def _of_the_system(error: OSError, command: Command | None) -> str:

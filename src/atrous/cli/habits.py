@@ -2,10 +2,18 @@
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 from atrous.errors import InputError, closest, unknown
 
-__all__ = ["UsageError", "foreign_value", "unknown_command", "unknown_option"]
+__all__ = [
+    "UsageError",
+    "foreign_value",
+    "meant_value",
+    "stray_word",
+    "unknown_command",
+    "unknown_option",
+]
 
 
 class UsageError(InputError):
@@ -111,13 +119,34 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "weights": ("weights", "model"),
 }
 
+VALUES: dict[str, dict[str, tuple[str, ...]]] = {
+    "class_weights": {
+        "auto": ("median_frequency",),
+        "balanced": ("median_frequency",),
+        "false": ("none",),
+        "true": ("median_frequency",),
+    },
+    "device": {"0": ("cuda",), "cuda:0": ("cuda",), "gpu": ("cuda", "cpu")},
+    "precision": dict.fromkeys(("16", "16-mixed", "amp", "fp16", "half"), ("bf16", "bf16-mixed"))
+    | dict.fromkeys(("32", "32-true", "float32", "full"), ("fp32",)),
+}
+"""What users of other tools give an option that has fixed values."""
+
 NOT_NEEDED: dict[str, str] = {
     "classes": "the classes come from the data: its data.yaml, or the values in its masks",
+    "cos_lr": "the learning rate decays by poly 0.9",
+    "dropout": "it belongs to the network: --options, as its page in docs/lineage says",
+    "early_stopping": "the best model of the run is kept, whatever comes after it",
+    "freeze": "every layer is trained; lower --lr to stay near the start",
+    "freeze_backbone": "every layer is trained; lower --lr to stay near the start",
+    "freeze_encoder": "every layer is trained; lower --lr to stay near the start",
     "imgsz": "images of any size are taken as they are",
     "img_size": "images of any size are taken as they are",
     "in_channels": "the number of channels comes from the images",
     "nc": "the classes come from the data: its data.yaml, or the values in its masks",
     "num_classes": "the classes come from the data: its data.yaml, or the values in its masks",
+    "patience": "the best model of the run is kept, whatever comes after it",
+    "scheduler": "the learning rate decays by poly 0.9",
     "task": "every model here segments semantically",
     "verbose": "progress is always shown; --debug shows stack traces and warnings",
     "workers": "one process is enough here",
@@ -127,8 +156,9 @@ NOT_NEEDED: dict[str, str] = {
 def unknown_command(name: str, commands: Iterable[str]) -> UsageError:
     """Build the error for a command that does not exist; a habit of another tool comes first."""
     meant = COMMANDS.get(name.lower())
-    names = list(commands)
-    return UsageError(str(unknown("command", name, [meant] if meant else names, see="atrous -h")))
+    if meant:
+        return UsageError(f"unknown command {name!r}; did you mean {meant}? (all: atrous -h)")
+    return UsageError(str(unknown("command", name, commands, see="atrous -h")))
 
 
 def unknown_option(flag: str, flags: Iterable[str], command: str) -> UsageError:
@@ -159,6 +189,26 @@ def _similar(name: str, known: dict[str, str]) -> list[str]:
     if best and best[0] in habits:
         near = [each for each in habits[best[0]] if each in known] + near
     return [known[each] for each in near]
+
+
+def meant_value(option: str, text: str, choices: Iterable[str]) -> str:
+    """Return which of `choices` somebody means who gives an option this value, or ""."""
+    words = list(choices)
+    habits = [word for word in VALUES.get(option, {}).get(text.lower(), ()) if word in words]
+    return " or ".join(habits or closest(text, words, count=1))
+
+
+def stray_word(word: str, command: str, flags: Iterable[str]) -> UsageError:
+    """Build the error for a word that belongs to no option; a folder is most often the data."""
+    known = set(flags)
+    if (Path(word) / "last.ckpt").exists() and "--resume" in known:
+        meant = f"did you mean --resume {word}?"
+    elif Path(word).exists() and "--data" in known:
+        meant = f"did you mean --data {word}?"
+    else:
+        meant = "options start with --"
+    told = f"{command} does not know what to do with {word!r}; {meant}"
+    return UsageError(f"{told} (all: atrous {command} -h)")
 
 
 def foreign_value(text: str) -> UsageError | None:

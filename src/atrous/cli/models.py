@@ -1,42 +1,12 @@
-"""`atrous models`: networks and encoders with their size, counted without allocating them."""
+"""`atrous models`: the table of networks and encoders."""
 
 from dataclasses import asdict, dataclass, field
 
 from atrous.cli.console import answer, parameters, style, table
-from atrous.errors import InputError, unknown
+from atrous.cli.model_rows import Row, encoders, networks, own_names
+from atrous.errors import unknown
 
-__all__ = ["ModelsConfig", "Row", "run"]
-
-CLASSES = 21
-SHOWN = 20
-"""So many of timm's names are built and shown at most."""
-
-_SANDLER, _HE = "Sandler et al., CVPR 2018", "He et al., CVPR 2016"
-_SIMONYAN, _SZEGEDY = "Simonyan, Zisserman, ICLR 2015", "Szegedy et al., CVPR 2015"
-ENCODER_PAPERS = {
-    "alexnet": "Krizhevsky, 2014",
-    "bvlc_googlenet": _SZEGEDY,
-    "caffenet": "Krizhevsky et al., NIPS 2012",
-    "googlenet": _SZEGEDY,
-    "mobilenet_v2": _SANDLER,
-    "mobilenet_v2_035": _SANDLER,
-    "mobilenet_v2_050": _SANDLER,
-    "mobilenet_v2_075": _SANDLER,
-    "mobilenet_v2_1280": _SANDLER,
-    "mobilenet_v3_large": "Howard et al., ICCV 2019",
-    "resnet101": _HE,
-    "resnet101_caffe": _HE,
-    "resnet101s": _HE,
-    "resnet152": _HE,
-    "resnet152s": _HE,
-    "resnet18": _HE,
-    "resnet34": _HE,
-    "resnet50": _HE,
-    "resnet50s": _HE,
-    "vgg16": _SIMONYAN,
-    "vgg19": _SIMONYAN,
-    "vgg16_bn": _SIMONYAN,
-}
+__all__ = ["ModelsConfig", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,98 +17,32 @@ class ModelsConfig:
     """Only names that contain this; timm's encoders are searched as well."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """One network or encoder; `encoder` and `paper` are None where they do not apply."""
-
-    name: str
-    parameters: int
-    output_stride: int
-    encoder: str | None
-    paper: str | None
-
-
 def run(config: ModelsConfig) -> int:
     """Print the tables; return 0.
 
     Raises:
         InputError: No name contains the text.
     """
-    networks, encoders, left_out = _networks(config.text), *_encoders(config.text)
-    if not networks and not encoders:
-        raise unknown("model or encoder", config.text, _own_names(), see="atrous models")
+    found, (parts, left_out) = networks(config.text), encoders(config.text)
+    if not found and not parts:
+        raise unknown("model or encoder", config.text, own_names(), see="atrous models")
     answer(
-        _text(networks, encoders, left_out, config.text),
-        {"networks": [asdict(row) for row in networks], "encoders": [asdict(e) for e in encoders]},
+        _text(found, parts, left_out, config.text),
+        {"networks": [asdict(row) for row in found], "encoders": [asdict(row) for row in parts]},
     )
     return 0
 
 
-def _networks(text: str) -> list[Row]:
-    from atrous.models import MODELS, build_model
-    from atrous.weights.blueprint import blueprint
-
-    rows = []
-    for name, entry in sorted(MODELS.items()):
-        if text in name:
-            with blueprint():
-                model = build_model(name, classes=CLASSES)
-            rows.append(_row(name, model, entry.encoder, entry.paper))
-    return rows
-
-
-def _row(name: str, network: object, encoder: str | None = None, paper: str | None = None) -> Row:
-    """Count; the stride is the network's own word or its encoder's."""
-    from atrous.weights.blueprint import count_parameters
-
-    strided = getattr(network, "encoder", network)
-    stride = int(getattr(strided, "output_stride", 0))
-    return Row(name, count_parameters(network), stride, encoder, paper)
-
-
-def _encoders(text: str) -> tuple[list[Row], int]:
-    """Return our own encoders, timm's if a text selects them, and how many are not shown."""
-    from atrous.encoders import ENCODERS
-
-    own = [name for name in ENCODERS if text in name]
-    others = []
-    if text:
-        from atrous.encoders.timm_pyramid import timm_names
-
-        others = [name for name in timm_names() if text in name and name not in own]
-    rows = [row for row in map(_encoder, own + others[:SHOWN]) if row is not None]
-    return rows, max(0, len(others) - SHOWN)
-
-
-def _encoder(name: str) -> Row | None:
-    """Build an encoder without memory; None if timm cannot make a pyramid of it."""
-    from atrous.encoders import create_encoder
-    from atrous.weights.blueprint import blueprint
-
-    try:
-        with blueprint():
-            return _row(name, create_encoder(name), paper=ENCODER_PAPERS.get(name))
-    except InputError:
-        return None
-
-
-def _own_names() -> list[str]:
-    from atrous.encoders import ENCODERS
-    from atrous.models import MODELS
-
-    return [*MODELS, *ENCODERS]
-
-
-def _text(networks: list[Row], encoders: list[Row], left_out: int, text: str) -> str:
+def _text(found: list[Row], parts: list[Row], left_out: int, text: str) -> str:
     blocks = []
-    if networks:
+    if found:
         cells: list[tuple[str, ...]]
         heading: tuple[str, ...] = ("network", "parameters", "stride", "encoder", "paper")
-        cells = [(*_cells(row), row.encoder or "its own", row.paper or "") for row in networks]
+        cells = [(*_cells(row), row.encoder or "its own", row.paper or "") for row in found]
         blocks.append(table([heading, *cells], right=(1, 2)))
-    if encoders:
+    if parts:
         heading = ("encoder", "parameters", "stride", "paper")
-        cells = [(*_cells(row), row.paper or "") for row in encoders]
+        cells = [(*_cells(row), row.paper or "") for row in parts]
         blocks.append(table([heading, *cells], right=(1, 2)))
     if left_out:
         blocks.append(f" and {left_out} more of timm's that contain {text!r}")

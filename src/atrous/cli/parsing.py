@@ -10,7 +10,13 @@ from typing import TypeVar
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from atrous.cli.habits import UsageError, foreign_value, unknown_option
+from atrous.cli.habits import (
+    UsageError,
+    foreign_value,
+    meant_value,
+    stray_word,
+    unknown_option,
+)
 from atrous.cli.options import Option, alternatives, options_of, typed_names_field
 from atrous.errors import InputError, closest
 
@@ -137,10 +143,8 @@ class _Words:
             elif loose:
                 given[option.name] = loose.pop(0)
         if loose:
-            raise UsageError(
-                f"{self._command} does not know what to do with {loose[0]!r}; "
-                f"options start with -- (all: atrous {self._command} -h)"
-            )
+            flags = [option.flag for option in self._options.values()]
+            raise stray_word(loose[0], self._command, flags)
         return given
 
     def _file(self, path: Path) -> dict[str, str]:
@@ -198,8 +202,8 @@ def _explained(
     if option is None:
         return UsageError(" ".join(str(error).split()))
     value = given[option.name].strip("[]")
-    near = closest(value, option.choices)
-    question = f"; did you mean {near[0]}?" if near else ""
+    meant = meant_value(option.name, value, option.choices)
+    question = f"; did you mean {meant}?" if meant else ""
     return UsageError(f"{option.flag} is {value!r}, but must be {_wanted(option)}{question}")
 
 

@@ -2,7 +2,7 @@
 
 import shlex
 
-from atrous.cli.console import answer, progress
+from atrous.cli.console import answer, progress, warn
 from atrous.cli.progress import rate
 from atrous.inference import BatchResult, PredictConfig, predict_batch
 
@@ -16,6 +16,8 @@ def run(config: PredictConfig) -> int:
     """Predict; return 0, 1 if an image failed or the disk is full, 130 after Ctrl-C."""
     with progress(None, "images") as bar:
         result = predict_batch(config, progress=bar)
+    if result.doubt:
+        warn(result.doubt)
     answer(_summary(result, config), _content(result))
     if result.interrupted:
         return 130
@@ -31,6 +33,8 @@ def _summary(result: BatchResult, config: PredictConfig) -> str:
     done = f"{len(result.written)} written"
     done += f", {result.skipped} there before" if result.skipped else ""
     speed = f", {rate(len(result.written) / result.seconds, 'img')}" if result.written else ""
+    if not result.written and not result.skipped:
+        return "\n".join([*lines, "No mask was written."])
     return "\n".join([*lines, f"Masks: {result.folder}   ({done}{speed})"])
 
 
@@ -68,4 +72,5 @@ def _content(result: BatchResult) -> dict[str, object]:
         "stopped": result.stopped,
         "interrupted": result.interrupted,
         "seconds": result.seconds,
+        "doubt": result.doubt,
     }

@@ -17,18 +17,20 @@ def class_doubts(
     indices: Mapping[int, int],
     masks: Sequence[FileFacts],
     *,
+    told: bool,
     own_colours: bool,
 ) -> list[Finding]:
-    """Return a warning for each doubt.
+    """Return a warning for each doubt, an error where no reading is the likelier one.
 
     Args:
         root: The data set, named in messages.
         label_set: Its classes.
         indices: Raw index -> label.
         masks: Facts of all masks of indices.
+        told: Whether the user said what 255 means.
         own_colours: Whether the user declared the colours of the classes.
     """
-    doubts = _two_conventions(root, label_set, indices, masks)
+    doubts = [] if told else _two_conventions(root, label_set, indices, masks)
     return doubts + (_other_palettes(root, label_set, indices, masks) if own_colours else [])
 
 
@@ -40,8 +42,13 @@ def _two_conventions(
     if len(label_set) != 2 or indices.get(VOID) != VOID or not only or only == len(masks):
         return []
     what = f"has {only:,} of {len(masks):,} masks with only 0 and 255, the others have 1"
-    remedy = "if 255 means class 1 there, save those masks with 1; here 255 is read as void"
-    return [Finding("warning", root, what, remedy)]
+    if any({1, VOID} <= facts.counts.keys() for facts in masks):
+        remedy = "if 255 means class 1 there, save those masks with 1; here 255 is read as void"
+        return [Finding("warning", root, what, remedy)]
+    remedy = (
+        "save all with 1 for class 1; or, if 255 is void, write ignore_index: 255 in a data.yaml"
+    )
+    return [Finding("error", root, f"{what}: 255 may be class 1 or void", remedy)]
 
 
 def _other_palettes(

@@ -13,7 +13,9 @@ from atrous.data.coding import MaskCoding
 from atrous.data.declared_classes import Declared
 from atrous.data.file_facts import FileFacts
 from atrous.data.findings import Finding
+from atrous.data.grey_masks import GREY_NOTE, are_grey, as_indices, grey_table
 from atrous.data.masks import pack, unpack
+from atrous.data.numbering import numbering_faults
 from atrous.labels import VOID, Colour, LabelSet, default_colours
 
 __all__ = ["Classes", "decide_classes"]
@@ -51,12 +53,14 @@ def decide_classes(root: Path, declared: Declared, masks: Sequence[FileFacts]) -
         declared: What a data.yaml says; empty without one.
         masks: Facts without a fault, of every split.
     """
+    grey = not (declared.colours or declared.colour_map) and are_grey(masks)
+    masks = [as_indices(facts) for facts in masks] if grey else masks
     plain = [facts for facts in masks if not facts.coloured]
     values = {value for facts in plain for value in facts.counts}
     told = declared.index_map.get(VOID) is not None or declared.ignore_index is not None
     binary = values == set(BINARY) and not told
     count = _num_classes(declared, values, binary=binary)
-    findings, notes = [], []
+    findings, notes = numbering_faults(root, declared, plain), [GREY_NOTE] if grey else []
     if binary and count == 2:
         indices: Mapping[int, int] = BINARY
         notes.append(
@@ -67,7 +71,7 @@ def decide_classes(root: Path, declared: Declared, masks: Sequence[FileFacts]) -
         indices = _index_table(declared, count)
         if binary:
             findings.append(_binary_among_many(root, len(plain), count))
-    colours = _colour_table(declared)
+    colours = grey_table(indices) if grey else _colour_table(declared)
     if len(plain) < len(masks) and not colours:
         findings.append(_colours_undeclared(root, masks))
     if declared.num_classes is None and not findings:
@@ -77,7 +81,7 @@ def decide_classes(root: Path, declared: Declared, masks: Sequence[FileFacts]) -
         declared.colours or _palette_colours(count, indices, plain),
     )
     findings += class_doubts(
-        root, label_set, indices, plain, own_colours=declared.colours is not None
+        root, label_set, indices, plain, told=told, own_colours=declared.colours is not None
     )
     return Classes(label_set, MaskCoding(indices, colours), tuple(notes), tuple(findings))
 

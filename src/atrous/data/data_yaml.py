@@ -9,6 +9,7 @@ label_map: {255: crack, "224,224,192": ignore}
 ignore_index: 255
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +23,24 @@ __all__ = ["NAME", "read_data_yaml", "refuse_remote"]
 
 NAME = "data.yaml"
 MAX_BYTES = 2**20
+COUNTS = ("nc", "num_classes")
+HABITS = {
+    "class_names": "names",
+    "classes": "names",
+    "color_map": "colours",
+    "dir": "path",
+    "ignore": "ignore_index",
+    "ignore_label": "ignore_index",
+    "labels": "names",
+    "palette": "colours",
+    "root": "path",
+    "valid": "val",
+    "validation": "val",
+    "void": "ignore_index",
+}
+"""What other tools call our keys."""
+REMOTE = re.compile(r"://|[a-z0-9+.-]{2,}:/|/vsi")
+"""`Path` makes https:/x of https://x; one letter before the colon may be a drive."""
 KEYS = ("path", *SPLITS, "names", "colours", "label_map", "ignore_index")
 
 
@@ -34,12 +53,15 @@ def read_data_yaml(file: Path) -> tuple[Path, dict[str, SplitFolders], Declared]
     """
     content = _load(file)
     for key in content:
-        if key not in KEYS:
-            raise unknown(f"key in {file}:", str(key), KEYS, see=", ".join(KEYS))
+        if key not in (*KEYS, *COUNTS):
+            raise _unknown_key(file, str(key))
     root = _root(file, content.get("path"))
     places = {name: content[name] for name in SPLITS if content.get(name) is not None}
     splits = {name: _folders(file, root, name, place) for name, place in places.items()}
-    return root, splits or folder_splits(root), read_declared(file, content)
+    declared = read_declared(file, content)
+    for key in COUNTS:
+        _check_count(file, key, content.get(key), declared.num_classes)
+    return root, splits or folder_splits(root), declared
 
 
 def refuse_remote(text: str) -> None:
@@ -48,8 +70,27 @@ def refuse_remote(text: str) -> None:
     Raises:
         InputError: `text` is a URL or a GDAL virtual path.
     """
-    if "://" in text or "/vsi" in text.lower():
+    if REMOTE.search(text.lower()):
         raise InputError(f"{text} is no local path; download it first and give the folder")
+
+
+def _unknown_key(file: Path, key: str) -> InputError:
+    meant = HABITS.get(key.lower())
+    if meant is None:
+        return unknown(f"key in {file}:", key, KEYS, see=", ".join(KEYS))
+    return InputError(f"unknown key in {file}: {key!r}; did you mean {meant}?")
+
+
+def _check_count(file: Path, key: str, count: object, named: int | None) -> None:
+    """Take a number of classes, which most tools want beside the names, if it is theirs."""
+    if count is None or count == named:
+        return
+    if named is None:
+        raise InputError(
+            f"{file}: {key} is {count!r}, but nothing names the classes; write names: "
+            f"[background, ...] instead, or leave {key} out and the masks decide"
+        )
+    raise InputError(f"{file}: {key} is {count!r}, but {named} classes are named; correct one")
 
 
 def _load(file: Path) -> Mapping[object, object]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from atrous.data.findings import Finding
 from atrous.data.scan import ScannedPair
 
-__all__ = ["depth_findings", "depth_notes", "used_white"]
+__all__ = ["FULL", "depth_findings", "depth_notes", "used_white", "white_of"]
 
 FULL = 65_535
 MOST_BITS = 14
@@ -27,10 +27,18 @@ def used_white(pairs: Sequence[ScannedPair]) -> float:
     """
     highest = [pair.image.facts.highest for pair in pairs]
     known = [value for value in highest if value is not None]
-    bits = max(8, max(known, default=0).bit_length())
-    if not known or len(known) < len(highest) or bits > MOST_BITS:
-        return 1.0
-    return ((1 << bits) - 1) / FULL
+    return white_of(max(known)) if known and len(known) == len(highest) else 1.0
+
+
+def white_of(highest: int) -> float:
+    """Return what counts as white in 16-bit images, from the highest value in them.
+
+    Example:
+        >>> round(white_of(4000) * 65_535), white_of(40_000)
+        (4095, 1.0)
+    """
+    bits = max(8, highest.bit_length())
+    return 1.0 if bits > MOST_BITS else ((1 << bits) - 1) / FULL
 
 
 def depth_notes(pairs: Sequence[ScannedPair]) -> list[str]:

@@ -23,7 +23,8 @@ WHOLE = "whole"
 HELD_OUT = 5  # one of so many pairs
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 IGNORED_SUFFIXES = frozenset({"", ".txt", ".md", ".json", ".csv", ".xml", ".yaml", ".db", ".ini"})
-OTHER_NAMES_OF_VAL = ("valid", "validation")
+NAMES_OF_VAL = ("val", "valid", "validation")
+"""What the val folder is called, here and by other tools; the first that is there is read."""
 
 
 @dataclass(frozen=True, order=True)
@@ -43,22 +44,27 @@ class SplitFolders:
 
 
 def folder_splits(root: Path) -> dict[str, SplitFolders]:
-    """Return the splits of a folder laid out as <split>/images and <split>/masks.
+    """Return the splits of a folder: <split>/images and <split>/masks, or images/<split> and so on.
 
-    A folder of images/ and masks/ alone is one split named `WHOLE`.
+    The val folder may also be called valid or validation. A folder of images/ and masks/ without
+    splits is one split named `WHOLE`.
 
     Raises:
         InputError: There is none.
     """
     splits = {
-        name: SplitFolders(root / name / "images", root / name / "masks")
-        for name in SPLITS
-        if (root / name).is_dir()
+        split: SplitFolders(root / name / "images", root / name / "masks")
+        for split, name in _split_names(root).items()
     }
     if splits:
         return splits
-    if (root / "images").is_dir() and (root / "masks").is_dir():
-        return {WHOLE: SplitFolders(root / "images", root / "masks")}
+    images, masks = root / "images", root / "masks"
+    if images.is_dir() and masks.is_dir():
+        splits = {
+            split: SplitFolders(images / name, masks / name)
+            for split, name in _split_names(images).items()
+        }
+        return splits or {WHOLE: SplitFolders(images, masks)}
     inside = sorted(entry.name for entry in root.iterdir() if not entry.name.startswith("."))
     found = f" (it holds {', '.join(inside[:5])})" if inside else " (it is empty)"
     raise InputError(
@@ -90,15 +96,37 @@ def hold_out(pairs: tuple[Pair, ...], missing: str) -> tuple[dict[str, tuple[Pai
     return {"train": train, "val": val}, note
 
 
-def split_findings(root: Path, splits: Mapping[str, object]) -> list[Finding]:
-    """Say if the val split lies there under another name."""
-    if "train" not in splits or "val" in splits:
-        return []
-    return [
-        Finding("warning", root / other, "is not read as the val split", "rename it to val")
-        for other in OTHER_NAMES_OF_VAL
-        if (root / other).is_dir()
-    ]
+def split_findings(root: Path, splits: Mapping[str, SplitFolders]) -> list[Finding]:
+    """Say what lies beside the folders of the splits and looks as if it should be read."""
+    read = {place for folders in splits.values() for place in (folders.images, folders.masks)}
+    seen = read | {above for place in read for above in place.parents}
+    findings = []
+    for other in (root / kind / name for kind in ("", "images") for name in NAMES_OF_VAL):
+        if other.is_dir() and other not in seen:
+            written = f"write val: {other.relative_to(root).as_posix()} in data.yaml"
+            remedy = "merge it into the val split, or move it away" if "val" in splits else written
+            findings.append(Finding("warning", other, "is not read as the val split", remedy))
+    if {folders.images.parent for folders in splits.values()} == {root / "images"}:
+        loose = [file for file in sorted((root / "images").iterdir()) if _is_image(file)]
+        if loose:
+            what = f"holds {len(loose):,} images beside the splits ({loose[0].name}); left out"
+            remedy = "put them into images/train or images/val"
+            findings.append(Finding("warning", root / "images", what, remedy))
+    return findings
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+
+
+def _split_names(folder: Path) -> dict[str, str]:
+    """Return split -> the name that its folder has in `folder`, for those that are there."""
+    habits = {name: (name,) for name in SPLITS} | {"val": NAMES_OF_VAL}
+    found = {
+        split: next((name for name in names if (folder / name).is_dir()), None)
+        for split, names in habits.items()
+    }
+    return {split: name for split, name in found.items() if name is not None}
 
 
 def pair_files(name: str, folders: SplitFolders) -> tuple[tuple[Pair, ...], list[Finding]]:

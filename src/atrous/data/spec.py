@@ -32,7 +32,7 @@ from atrous.data.pair_checks import (
 )
 from atrous.data.scan import ScannedPair, scan_pairs
 from atrous.data.statistics import SplitStatistics, class_findings, count_split
-from atrous.errors import InputError
+from atrous.errors import InputError, closest_path
 from atrous.labels import LabelSet
 
 __all__ = ["DataSpec", "Pair", "open_data"]
@@ -88,7 +88,8 @@ def open_data(path: Path | str, *, progress: Callable[[int, int], None] | None =
     """Look through a data set: every pair once, every fault listed.
 
     Args:
-        path: A folder with <split>/images and <split>/masks, a data.yaml, or the folder of one.
+        path: A folder with <split>/images and <split>/masks or images/<split> and masks/<split>, a
+            data.yaml, or the folder of one.
         progress: Called with (pairs done, pairs in all).
 
     Raises:
@@ -134,7 +135,11 @@ def _locate(path: Path | str) -> tuple[Path, dict[str, SplitFolders], Declared]:
             return read_data_yaml(path / NAME)
         return path, folder_splits(path), Declared()
     what = "is no folder" if path.exists() else "does not exist"
-    raise InputError(f"{path} {what}; give a folder with train/images and train/masks, or a {NAME}")
+    near = None if path.exists() else closest_path(path)
+    question = f"did you mean {near}? " if near else ""
+    raise InputError(
+        f"{path} {what}; {question}give a folder with train/images and train/masks, or a {NAME}"
+    )
 
 
 def _paired(
@@ -142,14 +147,14 @@ def _paired(
 ) -> tuple[dict[str, tuple[Pair, ...]], list[Finding], list[str]]:
     """Match the files of every split; hold some out as val where nobody has."""
     findings = split_findings(root, folders)
-    has_misnamed_val = bool(findings)
+    has_unread_val = any("val split" in finding.what for finding in findings)
     splits: dict[str, tuple[Pair, ...]] = {}
     for name, places in folders.items():
         splits[name], faults = pair_files(name, places)
         findings += faults
     if WHOLE in splits:
         held, note = hold_out(splits.pop(WHOLE), "train and val folders")
-    elif "train" in splits and "val" not in splits and not has_misnamed_val:
+    elif "train" in splits and "val" not in splits and not has_unread_val:
         held, note = hold_out(splits.pop("train"), "val split")
     else:
         return splits, findings, []

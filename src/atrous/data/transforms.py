@@ -57,6 +57,8 @@ class JointTransform:
         ignore_index: Label outside the image.
         elastic: Spread of the displacements at nine nodes of the crop, in its pixels (U-Net: 10);
             0 bends nothing.
+        normalization: What the network will take off, for `fill`; None is ImageNet's for three
+            channels, 0.5 for others.
     """
 
     crop_size: tuple[int, int] | None
@@ -70,6 +72,7 @@ class JointTransform:
     fill: float | Sequence[float] | None = None
     ignore_index: int = VOID
     elastic: float = 0.0
+    normalization: Normalization | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
@@ -126,7 +129,7 @@ class JointTransform:
         )
         bend = self._bend(rng, matrix, crop_size)
         reach = 0.0 if bend is None else float(np.abs(bend).max())
-        fill = fill_values(self.fill, image)
+        fill = fill_values(self.fill, image, self.normalization)
         rows, columns = seen_window(matrix, (height, width), crop_size, reach=reach)
         matrix[:, 2] -= columns.start, rows.start
         seen = recolour(smooth_before_warp(image[rows, columns], matrix), factors)
@@ -219,16 +222,21 @@ def seen_window(
     return rows, columns
 
 
-def fill_values(fill: float | Sequence[float] | None, image: np.ndarray) -> tuple[float, ...]:
+def fill_values(
+    fill: float | Sequence[float] | None,
+    image: np.ndarray,
+    normalization: Normalization | None = None,
+) -> tuple[float, ...]:
     """Return one value per channel of `image`, in its units.
 
     Raises:
-        InputError: `fill` holds another number of values than the image channels.
+        InputError: `fill`, or without it `normalization`, holds another number of values than the
+            image channels.
     """
     num_channels: int = image.shape[2]
     if fill is None:
-        mean = Normalization.for_channels(num_channels).mean
-        return tuple(round(m * WHITE[image.dtype]) for m in mean)
+        mean = (normalization or Normalization.for_channels(num_channels)).mean
+        fill = tuple(round(m * WHITE[image.dtype]) for m in mean)
     if isinstance(fill, (int, float)):
         return (fill,) * num_channels
     if len(fill) != num_channels:

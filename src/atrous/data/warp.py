@@ -23,6 +23,7 @@ __all__ = [
     "channel_groups",
     "joined",
     "pixel_spacing",
+    "smooth_before_shrinking",
     "smooth_before_warp",
     "warp",
     "warp_image",
@@ -85,7 +86,20 @@ def smooth_before_warp(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     Returns:
         (H, W, C), new; or `image` itself where there is nothing to do.
     """
-    sigma = SMOOTHING * math.sqrt(max(0.0, pixel_spacing(matrix) ** 2 - 1))
+    return smooth_before_shrinking(image, pixel_spacing(matrix))
+
+
+def smooth_before_shrinking(image: np.ndarray, spacing: float) -> np.ndarray:
+    """Blur an image of which every `spacing`-th pixel will be taken; also at prediction.
+
+    Args:
+        image: (H, W, C); not changed.
+        spacing: Pixels of the image between two of the result; at 1 and below nothing is done.
+
+    Returns:
+        (H, W, C), new; or `image` itself where there is nothing to do.
+    """
+    sigma = SMOOTHING * math.sqrt(max(0.0, spacing**2 - 1))
     if sigma < NO_BLUR:
         return image
     side = 2 * max(1, round(2 * sigma)) + 1

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 from atrous._lazy import lazy
 
 if TYPE_CHECKING:
-    from atrous.encoders.create import ENCODERS, create_encoder
+    from atrous.encoders.create import ENCODERS, create_encoder, resnet_depth
     from atrous.encoders.encoder import Encoder, Padding
 
-__all__ = ["ENCODERS", "Encoder", "Padding", "create_encoder"]
+__all__ = ["ENCODERS", "Encoder", "Padding", "create_encoder", "resnet_depth"]
 
 __getattr__ = lazy(
     __name__,
@@ -17,5 +17,6 @@ __getattr__ = lazy(
         "Encoder": "encoder",
         "Padding": "encoder",
         "create_encoder": "create",
+        "resnet_depth": "create",
     },
 )

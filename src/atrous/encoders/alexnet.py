@@ -3,9 +3,9 @@
 `AlexNet` is the one-tower network of "One weird trick" (Krizhevsky, arXiv:1404.5997) as torchvision
 trained it: its layer names, so its public weights load. `CaffeNet` is the one that FCN's release
 starts from: the paper's widths and groups, and a local response norm after the first two poolings
-(the paper: before them). Nobody has published weights for it in a form that loads here, and its
-norm expects images in 0..255. The fully connected layers, where a network asks for them, are
-convolutions (FCN, Sec. 3.1).
+(the paper: before them). That norm expects images in 0..255: they lose the mean and are not divided
+by their spread. Nobody has published weights for it in a form that loads here. The fully connected
+layers, where a network asks for them, are convolutions (FCN, Sec. 3.1).
 
 Departures from the papers: by default layers keep sizes, so that a stage has ceil(size / stride)
 cells, where the papers lose a border; `first_padding` gives their layout back. The stage of stride
@@ -64,7 +64,11 @@ class AlexNet(nn.Module):
         corner = 0 if first_padding is None else 5 - first_padding
         step = 0 if first_padding is None else 4  # a 3x3 window is centred one cell further on
         self.origins = (0.5, *(float(corner + step * n) for n in (0, 1, 3, 7)))
-        self.normalization = Normalization.for_channels(in_channels)
+        figures = Normalization.caffe if self.response_norm else Normalization.for_channels
+        self.normalization = figures(in_channels)
+        self._initialise()
+
+    def _initialise(self) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -114,6 +118,14 @@ class CaffeNet(AlexNet):
     widths = (96, 256, 384, 384, 256)
     groups = (1, 2, 1, 2, 2)
     response_norm = True
+
+    def _initialise(self) -> None:
+        """Draw from a normal of std 0.01; biases 1 but for the first and third (Sec. 5)."""
+        convolutions = [module for module in self.modules() if isinstance(module, nn.Conv2d)]
+        for index, convolution in enumerate(convolutions):
+            nn.init.normal_(convolution.weight, std=0.01)
+            assert convolution.bias is not None
+            nn.init.constant_(convolution.bias, 0.0 if index in (0, 2) else 1.0)
 
 
 def fully_convolutional(channels: int = 4096, *, padding: int = 0) -> nn.Sequential:

@@ -17,7 +17,7 @@ from atrous.encoders.timm_pyramid import timm_names, timm_pyramid
 from atrous.encoders.vgg import VGG16, VGG19
 from atrous.errors import InputError, unknown
 
-__all__ = ["ENCODERS", "create_encoder"]
+__all__ = ["ENCODERS", "create_encoder", "resnet_depth"]
 
 ENCODERS: dict[str, Callable[..., Encoder]] = {
     "alexnet": AlexNet,
@@ -55,7 +55,7 @@ def create_encoder(
     in_channels: int = 3,
     output_stride: int = 32,
     padding: Padding = "symmetric",
-    even_dilation: bool = False,
+    even_dilation: bool | None = None,
     multi_grid: Sequence[int] | None = None,
     stages: int = 5,
 ) -> Encoder:
@@ -67,7 +67,8 @@ def create_encoder(
         output_stride: 32, 16 or 8; below 32 the last stages are dilated instead of strided.
         padding: "same" pads strided convolutions as TensorFlow does, "early" pads as VainF's
             weights want it (MobileNetV2 only).
-        even_dilation: Dilate the first unit of a dilated stage too (ResNets and MobileNets).
+        even_dilation: Dilate the first unit of a dilated stage too (ResNets and MobileNets); None
+            is the encoder's own choice (see `ResNet`).
         multi_grid: Factors on the dilations of the last stage's units (ResNets only).
         stages: Keep the first of the five only, at least two (ResNets and MobileNetV2).
 
@@ -89,13 +90,27 @@ def create_encoder(
         "stages": (stages, 5),
     }
     for option, (value, default) in asked.items():
-        if value != default:
-            if option not in inspect.signature(build).parameters:
-                raise InputError(f"encoder {name} has no {option}={value!r}; leave it out")
-            settings[option] = value
+        if option in inspect.signature(build).parameters:
+            settings |= {} if value is None else {option: value}
+        elif value not in (default, None):
+            raise InputError(f"encoder {name} has no {option}={value!r}; leave it out")
     encoder = build(**settings)
     assert isinstance(encoder, nn.Module)
     return encoder
+
+
+def resnet_depth(name: str) -> int | None:
+    """Return how many layers a ResNet of He et al. has, in any form of ours; None for others.
+
+    Example:
+        >>> resnet_depth("resnet50s"), resnet_depth("resnet101_caffe"), resnet_depth("vgg16")
+        (50, 101, None)
+    """
+    build = ENCODERS.get(name)
+    if isinstance(build, partial) and build.func is ResNet:
+        depth: int = build.args[0]
+        return depth
+    return None
 
 
 def _of_timm(name: str) -> Callable[..., Encoder]:

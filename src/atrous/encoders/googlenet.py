@@ -4,7 +4,8 @@
 paper has 5x5, and a 2x2 fourth pooling. Its layer names are torchvision's, so its public weights
 load; they want images normalised by mean and spread 0.5. `BVLCGoogLeNet` is the paper's network as
 in Caffe's model zoo, on which FCN-GoogLeNet was built: biases and two local response norms instead
-of batch norm. Nobody has published weights for it in a form that loads here.
+of batch norm, which expect images in 0..255, less the mean. Nobody has published weights for it in
+a form that loads here.
 
 Departures from the papers: classifiers, average pooling and auxiliary heads are left out, as in FCN
 (Sec. 4.1). Poolings look over the right and lower border, so that a stage has ceil(size / stride)
@@ -57,13 +58,18 @@ class GoogLeNet(nn.Sequential):
         self.output_stride = output_stride
         self.origins: tuple[float, ...] = (0.0, 2.0, 6.0, 14.0, 30.0 if self.as_published else 22.0)
         self.normalization = Normalization.for_channels(in_channels)
-        if in_channels == 3 and not self.as_published:
+        if self.as_published:
+            self.normalization = Normalization.caffe(in_channels)
+        elif in_channels == 3:
             self.normalization = Normalization((0.5,) * 3, (0.5,) * 3)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+                if module.bias is None:
+                    nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                    continue
+                bound = (3 / module.weight[0].numel()) ** 0.5  # Caffe's "xavier", as its zoo begins
+                nn.init.uniform_(module.weight, -bound, bound)
+                nn.init.constant_(module.bias, 0.2)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Map normalised images (N, C, H, W) to five maps, each ceil(H / stride) high."""

@@ -8,10 +8,10 @@ Departures from the paper:
   paper and its Caffe release, whose pooling also rounds up, have it in the 1x1 before (`caffe`).
 - `deep_stem` takes three 3x3 convolutions of 64, 64 and 128 channels for the 7x7, as the releases
   of PSPNet and DeepLab v3 do.
-- Below output stride 32 the last stages trade their stride for dilation. By default the first unit
-  of such a stage keeps the dilation before it (torchvision), so that the dilated network computes
-  the very features of the strided one, denser; with `even_dilation` it takes the stage's own
-  (PSPNet, DeepLab v2 and v3), which keeps those features where the stride lies in the 1x1.
+- Below output stride 32 the last stages trade their stride for dilation, by default so that the
+  dilated network computes the very features of the strided one, denser: the first unit of such a
+  stage keeps the dilation before it (torchvision), or takes the stage's own where the stride lies
+  in the 1x1. With `even_dilation` it always does (PSPNet, DeepLab v2 and v3).
   `multi_grid` multiplies the dilations of block4 (DeepLab v3).
 - The last scale of every unit begins at zero, as in timm: a deep network starts as a shallow one.
 """
@@ -37,7 +37,8 @@ class ResNet(nn.Module):
         output_stride: 32, 16 or 8.
         deep_stem: Three 3x3 convolutions instead of one 7x7.
         caffe: Stride in the 1x1 of a bottleneck, and a pooling that rounds up.
-        even_dilation: Dilate the first unit of a dilated stage like the others.
+        even_dilation: Dilate the first unit of a dilated stage like the others. None is what keeps
+            the features of the strided network: only where the stride lies in the 1x1.
         multi_grid: Factors on the dilations of the units of block4; None is 1 for each.
         stages: How many are kept, the stem included; 5 is all.
 
@@ -53,7 +54,7 @@ class ResNet(nn.Module):
         output_stride: int = 32,
         deep_stem: bool = False,
         caffe: bool = False,
-        even_dilation: bool = False,
+        even_dilation: bool | None = None,
         multi_grid: Sequence[int] | None = None,
         stages: int = 5,
     ) -> None:
@@ -66,6 +67,7 @@ class ResNet(nn.Module):
                 f"resnet{depth} has {repeats[-1]}; give one factor for each"
             )
         self.caffe = caffe
+        evenly = caffe if even_dilation is None else even_dilation
         self.conv1 = _deep_stem(in_channels) if deep_stem else _seven(in_channels)
         self.bn1 = BatchNorm(128 if deep_stem else 64)
         self.maxpool = nn.MaxPool2d(3, 2, padding=1, ceil_mode=caffe)
@@ -77,7 +79,7 @@ class ResNet(nn.Module):
                 stride, dilation = 1, dilation * stride
             reached *= stride
             if index + 1 < stages:
-                rates = (dilation if even_dilation else before, dilation)
+                rates = (dilation if evenly else before, dilation)
                 grid = self.multi_grid if index == 3 else (1,) * count
                 stage = self._stage(channels, width, grid, stride=stride, rates=rates)
                 self.add_module(f"layer{index + 1}", stage)

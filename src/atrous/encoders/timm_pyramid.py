@@ -2,10 +2,12 @@
 
 The encoder is timm's own module, so its keys are timm's and public checkpoints load. Below output
 stride 32 timm dilates at construction, with the convention that the first unit of a dilated stage
-keeps the dilation before it (as torchvision).
+keeps the dilation before it (as torchvision). A projection that timm drops where its stride is gone
+is put back (`_PROJECTING`), so that the output stride changes no parameter.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
@@ -16,6 +18,10 @@ from atrous.errors import InputError
 from atrous.ops import Normalization
 
 __all__ = ["PatchPyramid", "timm_names", "timm_pyramid"]
+
+_PROJECTING = {"xception71": "blocks_4"}
+"""The block whose 1x1 shortcut timm leaves out once its stride is gone: 728 channels come and go.
+All entry blocks of DeepLab v3+'s Xception have one (Sec. 4.3, Fig. 4)."""
 
 
 def timm_pyramid(name: str, in_channels: int, output_stride: int) -> Encoder:
@@ -97,11 +103,27 @@ def _create(
         raise InputError(
             f"encoder {name} is no feature pyramid of output stride {output_stride}; {remedy}"
         ) from error
+    if name in _PROJECTING:
+        _project(pyramid.get_submodule(_PROJECTING[name]))
     if _card(pyramid).get("fixed_input_size"):
         raise InputError(
             f"encoder {name} takes images of one size only; choose one such as resnet50"
         )
     return pyramid
+
+
+def _project(block: nn.Module) -> None:
+    """Give a block of Xception its 1x1 shortcut with norm, if timm left it out."""
+    from timm.layers.conv_bn_act import ConvNormAct
+
+    if isinstance(block.shortcut, nn.Module):
+        return
+    norm = block.get_submodule("stack.conv3.bn_pw")
+    assert isinstance(norm, nn.BatchNorm2d)
+    width = norm.num_features
+    block.shortcut = ConvNormAct(
+        width, width, 1, norm_layer=partial(nn.BatchNorm2d, eps=norm.eps), apply_act=False
+    )
 
 
 def _strides(pyramid: nn.Module) -> tuple[int, ...]:

@@ -32,7 +32,8 @@ class EvaluateConfig:
     flip: bool = False
     """Average with the prediction of the mirror image."""
     tile: int | None = None
-    """Side of the windows that an image is cut into, 0 for none; 1024 above 4 megapixels."""
+    """Side of the windows that an image is cut into, 0 for none; else the model's, or 1024 above
+    4 megapixels."""
     crf: CRFChoice | None = field(default=None, metadata=CRF_OPTION)
     """Sharpen with a dense CRF: the one that crf-search found, or deeplab, pydensecrf, ..."""
     device: str = "auto"

@@ -1,5 +1,6 @@
 """Prediction plus a confusion matrix: every image of a split through the predictor that ships."""
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from atrous.data.spec import DataSpec, Pair
 from atrous.errors import InputError, unknown
 from atrous.evaluation.confusion import confusion_matrix
 from atrous.evaluation.evaluation import Evaluation, ImageScore
-from atrous.labels import LabelSet
+from atrous.labels import VOID, LabelSet
 
 if TYPE_CHECKING:
     from atrous.inference.predictor import Predictor
@@ -44,6 +45,7 @@ def evaluate(
     """
     pairs = pairs_of(spec, split)
     label_set = common_classes(spec.label_set, predictor.model.label_set)
+    _check_numbered(spec, label_set)
 
     def predict(pair: Pair) -> NDArray[np.uint8]:
         same = spec.channels == predictor.channels
@@ -123,6 +125,30 @@ def common_classes(data: LabelSet, model: LabelSet) -> LabelSet:
     raise InputError(
         f"class {index} is {data.names[index]!r} in the data, but {model.names[index]!r} in the "
         "model; give the classes of the data the model's names and order"
+    )
+
+
+def _check_numbered(spec: DataSpec, model: LabelSet) -> None:
+    """Doubt labels without names that are fewer than the model's classes.
+
+    Raises:
+        InputError: They come from masks of 0 and 255, whose 255 may be any class, or void.
+    """
+    count = len(spec.label_set)
+    if count == len(model) or not _is_unnamed(spec.label_set):
+        return
+    if spec.coding.indices.get(VOID, VOID) != VOID:
+        raise InputError(
+            f"{spec.root} has masks of 0 and 255, which is {count} classes, but the model has "
+            f"{len(model)}; write its names and label_map: {{255: NAME}} (or ignore) in a data.yaml"
+        )
+    logging.getLogger(__name__).warning(
+        "the labels hold only the numbers 0..%d, without names, and are taken for the first %d of "
+        "the model's %d classes (%s); write its names in a data.yaml to be sure",
+        count - 1,
+        count,
+        len(model),
+        ", ".join([*model.names[: min(count, 3)], *(["..."] if count > 3 else [])]),
     )
 
 

@@ -1,5 +1,6 @@
 """What `atrous evaluate` does: score a model or a folder of masks."""
 
+import logging
 from collections.abc import Callable
 
 from atrous.data import DataSpec
@@ -33,9 +34,12 @@ def evaluate_config(
         result = evaluate_predictions(config.predictions, spec, config.split, progress=progress)
     else:
         from atrous.inference import open_predictor
+        from atrous.inference.white import white_doubt
 
         assert config.model is not None
         predictor = open_predictor(config.model, config)
+        if doubt := white_doubt(predictor.model.normalization, spec.white):
+            logging.getLogger(__name__).warning(doubt)
         result = evaluate(predictor, spec, config.split, progress=progress)
     if config.out is not None:
         write_json(config.out, result.to_json())

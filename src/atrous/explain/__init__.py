@@ -6,7 +6,8 @@ from atrous._lazy import lazy
 
 if TYPE_CHECKING:
     from atrous.explain.effective import effective_receptive_field, side_that_holds
-    from atrous.explain.layer_table import Layer, grouped, layers
+    from atrous.explain.field_of_view import field_of_view
+    from atrous.explain.layer_table import Layer, fields, grouped, layers
     from atrous.explain.picture import draw
     from atrous.explain.receptive_field import Span, joined
 
@@ -15,6 +16,8 @@ __all__ = [
     "Span",
     "draw",
     "effective_receptive_field",
+    "field_of_view",
+    "fields",
     "grouped",
     "joined",
     "layers",
@@ -28,6 +31,8 @@ __getattr__ = lazy(
         "Span": "receptive_field",
         "draw": "picture",
         "effective_receptive_field": "effective",
+        "field_of_view": "field_of_view",
+        "fields": "layer_table",
         "grouped": "layer_table",
         "joined": "receptive_field",
         "layers": "layer_table",

@@ -5,6 +5,7 @@ score's gradient; it falls off from the centre, as a Gaussian does, and fills a 
 """
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,12 @@ __all__ = ["effective_receptive_field", "side_that_holds"]
 
 
 def effective_receptive_field(
-    model: SegmentationModel, size: tuple[int, int], *, samples: int = 4, seed: int = 0
+    model: SegmentationModel,
+    size: tuple[int, int],
+    *,
+    samples: int = 4,
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
 ) -> Tensor:
     """Measure how much each pixel moves the scores in the middle of the map.
 
@@ -25,15 +31,18 @@ def effective_receptive_field(
         size: (height, width) of the images, standard normal noise.
         samples: Images that are averaged.
         seed: Of the noise, and of the mix of classes whose gradient is taken.
+        progress: Told before each image which one it is.
 
     Returns:
         (H, W) float32 share of each pixel; they sum to 1.
     """
-    model = _stirred(model, seed).eval()
+    model = _stirred(model, seed).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(seed)
     channels = len(model.normalization.mean)
     total = torch.zeros(size)
-    for _ in range(samples):
+    for number in range(samples):
+        if progress:
+            progress(f"gradient {number + 1} of {samples}")
         images = torch.randn(1, channels, *size, generator=generator).requires_grad_()
         scores = model.score(images).main
         middle = scores[0, :, scores.shape[-2] // 2, scores.shape[-1] // 2]

@@ -1,7 +1,7 @@
 """What a network sees, as one picture."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,18 +13,28 @@ from atrous.explain.effective import effective_receptive_field, side_that_holds
 from atrous.explain.layer_table import Layer
 from atrous.explain.sampling import Pattern, sampling_patterns
 from atrous.models import SegmentationModel
+from atrous.models.attention_to_scale import AttentionToScale
 from atrous.ops import normalise, resize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = ["draw"]
+__all__ = ["draw", "portrait", "weighs_scales"]
 
-EDGE, INNER, SEQUENCE = "#ffd400", "#ffffff", ("#1f77b4", "#d62728", "#2ca02c", "#9467bd")
+EDGE, INNER = "#ffd400", "#ffffff"
+BLUE, RED = "#1f77b4", "#d62728"
 
 
 def draw(
-    model: SegmentationModel, rows: Sequence[Layer], image: np.ndarray, path: Path, title: str
+    model: SegmentationModel,
+    rows: Sequence[Layer],
+    image: np.ndarray,
+    path: Path,
+    title: str,
+    *,
+    trained: bool = False,
+    progress: Callable[[str], None] | None = None,
 ) -> int:
     """Write a PNG: the receptive field over an image, its growth, and the network's own ideas.
 
@@ -34,42 +44,71 @@ def draw(
         image: (H, W, 3) uint8, RGB.
         path: Where to.
         title: Name of the network.
+        trained: Whether its weights were learnt. If not, the picture says so, and leaves out the
+            attention: it begins as the same weight for every scale.
+        progress: Told what begins.
 
     Returns:
         Side in pixels of the square that holds 95 % of the effective receptive field.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    patterns = sampling_patterns(model, rows)
-    attention = _attention(model, image)
-    panels = 2 + bool(patterns) + (0 if attention is None else len(attention))
-    columns = min(panels, 3)
-    lines = -(-panels // columns)
-    figure = Figure(figsize=(5.2 * columns, 4.6 * lines), layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title)
-    axes = list(np.atleast_1d(figure.subplots(lines, columns)).flat)
-    for unused in axes[panels:]:
-        unused.set_axis_off()
-    side = _field_panel(axes[0], model, rows, image)
-    _growth_panel(axes[1], rows)
-    rest = axes[2:]
-    if patterns:
-        _sampling_panel(rest.pop(0), patterns, image)
-    for number, weights in enumerate(() if attention is None else attention):
-        _map_panel(rest.pop(0), image, weights, f"attention on scale {number + 1}")
+    figure, side = portrait(model, rows, image, title, trained=trained, progress=progress)
+    if progress:
+        progress("drawing")
     figure.savefig(path, dpi=110)
     return side
 
 
-def _field_panel(
-    axes: "Axes", model: SegmentationModel, rows: Sequence[Layer], image: np.ndarray
-) -> int:
-    """Draw the theoretical field as a square, the effective one as a glow."""
-    height, width = image.shape[:2]
-    field = effective_receptive_field(model, (height, width))
+def portrait(
+    model: SegmentationModel,
+    rows: Sequence[Layer],
+    image: np.ndarray,
+    title: str,
+    *,
+    trained: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> tuple["Figure", int]:
+    """Return what `draw` writes, as matplotlib's figure, and the side that `draw` returns."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    field = effective_receptive_field(model, image.shape[:2], progress=progress)
     side = side_that_holds(field)
+    patterns = sampling_patterns(model, rows)
+    weights = _attention(model, image) if trained and weighs_scales(model) else []
+    panels = 2 + bool(patterns) + len(weights)
+    columns = min(panels, 3)
+    lines = -(-panels // columns)
+    figure = Figure(figsize=(5.2 * columns, 4.6 * lines), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title if trained else f"{title}, untrained")
+    axes = list(np.atleast_1d(figure.subplots(lines, columns)).flat)
+    for unused in axes[panels:]:
+        unused.set_axis_off()
+    _field_panel(axes[0], rows, image, field, side, trained=trained)
+    _growth_panel(axes[1], rows)
+    rest = axes[2:]
+    if patterns:
+        _sampling_panel(rest.pop(0), patterns, image)
+    for scale, weight in weights:
+        _map_panel(rest.pop(0), image, weight, f"attention on scale {scale:g}")
+    return figure, side
+
+
+def weighs_scales(model: SegmentationModel) -> bool:
+    """Whether the network has attention over scales of the image, which a picture can show."""
+    return isinstance(model, AttentionToScale) and model.merge == "attention"
+
+
+def _field_panel(
+    axes: "Axes",
+    rows: Sequence[Layer],
+    image: np.ndarray,
+    field: Tensor,
+    side: int,
+    *,
+    trained: bool,
+) -> None:
+    """Draw the theoretical field as a square, the effective one as a glow."""
     grey = image.mean(2, keepdims=True).repeat(3, 2) / 255
     glow = (field / field.max()).pow(0.4).numpy()[..., None]  # or only the peak would be seen
     hot = np.concatenate([np.ones_like(glow), 0.35 * np.ones_like(glow), np.zeros_like(glow)], 2)
@@ -78,9 +117,12 @@ def _field_panel(
     _square(axes, image, theory, EDGE)
     _square(axes, image, side, INNER)
     whole = "the whole image" if math.isinf(theory) else f"{theory:.0f} px"
-    axes.set_title(f"can see {whole} (yellow), 95 % of the effect within {side} px (white)", size=9)
+    weights = "" if trained else ", untrained"
+    axes.set_title(
+        f"a score can see {whole} (yellow)\n95 % of the effect within {side} px (white){weights}",
+        size=9,
+    )
     axes.set_axis_off()
-    return side
 
 
 def _growth_panel(axes: "Axes", rows: Sequence[Layer]) -> None:
@@ -89,11 +131,11 @@ def _growth_panel(axes: "Axes", rows: Sequence[Layer]) -> None:
     finite = [
         (n, row.receptive_field) for n, row in seen if not math.isinf(row.receptive_field or 0)
     ]
-    axes.plot(*zip(*finite, strict=True), ".", color=SEQUENCE[1], label="receptive field")
+    axes.plot(*zip(*finite, strict=True), ".", color=RED, label="receptive field")
     axes.step(
         [n for n, _ in seen],
         [row.stride or 1 for _, row in seen],
-        color=SEQUENCE[0],
+        color=BLUE,
         label="stride",
     )
     axes.set_yscale("log", base=2)
@@ -105,6 +147,8 @@ def _growth_panel(axes: "Axes", rows: Sequence[Layer]) -> None:
 
 def _sampling_panel(axes: "Axes", patterns: Sequence[Pattern], image: np.ndarray) -> None:
     """Mark the taps of each rate around the middle."""
+    from matplotlib import colormaps
+
     height, width = image.shape[:2]
     axes.imshow(
         image.mean(2),
@@ -112,10 +156,11 @@ def _sampling_panel(axes: "Axes", patterns: Sequence[Pattern], image: np.ndarray
         alpha=0.35,
         extent=(-width / 2, width / 2, height / 2, -height / 2),
     )
-    for pattern, colour in zip(patterns, SEQUENCE, strict=False):
+    colours = colormaps["plasma"](np.linspace(0, 0.85, len(patterns)))  # its end is pale
+    for pattern, colour in zip(patterns, colours, strict=True):
         x, y = pattern.offsets.T
         axes.scatter(x, y, s=26, color=colour, label=f"rate {pattern.rate}", zorder=3)
-    axes.legend(loc="upper right", fontsize=8)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=4, frameon=False, fontsize=8)
     axes.set_aspect("equal")
     axes.set_title("where each rate takes its samples (pixels from the middle)", size=9)
 
@@ -132,20 +177,23 @@ def _square(axes: "Axes", image: np.ndarray, side: float, colour: str) -> None:
     from matplotlib.patches import Rectangle
 
     height, width = image.shape[:2]
-    if math.isinf(side):
+    if side >= max(height, width):
         axes.add_patch(Rectangle((0, 0), width - 1, height - 1, fill=False, color=colour, lw=3))
         return
     corner = (width // 2 - side / 2, height // 2 - side / 2)
     axes.add_patch(Rectangle(corner, side, side, fill=False, color=colour, lw=1.5))
 
 
-def _attention(model: SegmentationModel, image: np.ndarray) -> Tensor | None:
-    """Return (S, H, W) weights of the scales, None where the network has no attention."""
+def _attention(model: SegmentationModel, image: np.ndarray) -> list[tuple[float, Tensor]]:
+    """Return each scale with its weights (H, W)."""
+    assert isinstance(model, AttentionToScale)
     height, width = image.shape[:2]
     pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None]
     channels = len(model.normalization.mean)
     if channels != 3:
         pixels = pixels.float().mean(1, keepdim=True).expand(-1, channels, -1, -1)
     with torch.no_grad():
-        attention = model.eval().score(normalise(pixels, model.normalization)).attention
-    return None if attention is None else resize(attention, (height, width))[0]
+        weights = model.eval().score(normalise(pixels, model.normalization)).attention
+    assert weights is not None
+    maps = resize(weights, (height, width), align_corners=model.align_corners)[0]
+    return list(zip(model.scales, maps, strict=True))

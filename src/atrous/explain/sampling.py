@@ -12,8 +12,6 @@ from atrous.explain.layer_table import Layer
 
 __all__ = ["Pattern", "sampling_patterns"]
 
-_NUMBERED = re.compile(r"(.*?)\.?\b(\d+)\b(.*)")
-
 
 @dataclass(frozen=True)
 class Pattern:
@@ -33,27 +31,32 @@ class Pattern:
 def sampling_patterns(network: nn.Module, rows: Sequence[Layer]) -> list[Pattern]:
     """Return the branches of the network's pyramid: sisters that differ in nothing but the rate.
 
+    They read one map, and their names differ in a number only, as those of a `ModuleList` do.
+    Where the network runs on several scales of the image the first one counts.
+
     Args:
-        network: Any; without such sisters the list is empty.
-        rows: Its layers, for their strides.
+        network: Any; without such convolutions the list is empty.
+        rows: Its layers, for their strides and for what they read.
     """
-    strides = {row.name: row.stride for row in rows if row.stride}
-    sisters: dict[tuple[str, str], list[tuple[str, nn.Conv2d]]] = defaultdict(list)
-    for name, module in network.named_modules():
-        numbered = _NUMBERED.fullmatch(name)
-        if isinstance(module, nn.Conv2d) and module.kernel_size[0] > 1 and numbered:
-            sisters[numbered[1], numbered[3]].append((name, module))
-    families = [
-        family
-        for family in sisters.values()
-        if len(family) > 1 and len({m.dilation for _, m in family}) == len(family)
-    ]
-    family = max(families, key=lambda family: family[-1][1].dilation, default=[])
+    modules = dict(network.named_modules())
+    first = {row.name: row for row in reversed(rows)}
+    sisters: dict[tuple[int, str], list[tuple[Layer, nn.Conv2d]]] = defaultdict(list)
+    for name, module in modules.items():
+        row = first.get(name)
+        if isinstance(module, nn.Conv2d) and module.kernel_size[0] > 1 and row and row.reads:
+            sisters[row.reads, re.sub(r"\b\d+\b", "#", name)].append((row, module))
+    pyramids = [branches for branches in sisters.values() if _differ_in_rate(branches)]
+    widest = max(pyramids, key=lambda branches: branches[-1][1].dilation, default=[])
     return [
-        Pattern(name, module.dilation[0], _offsets(module, strides[name]))
-        for name, module in family
-        if name in strides
+        Pattern(row.name, module.dilation[0], _offsets(module, row.stride))
+        for row, module in widest
+        if row.stride
     ]
+
+
+def _differ_in_rate(branches: Sequence[tuple[Layer, nn.Conv2d]]) -> bool:
+    rates = {module.dilation for _, module in branches}
+    return len(rates) == len(branches) > 1
 
 
 def _offsets(convolution: nn.Conv2d, stride: float) -> Tensor:

@@ -5,24 +5,23 @@ The run may be on the meta device, where nothing is computed. Operations are cau
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from atrous.explain.receptive_field import Span, joined
+from atrous.explain.geometry import Spans, spans_of
+from atrous.explain.receptive_field import Span
 
-__all__ = ["Operation", "Spans", "listen"]
-
-Spans = tuple[Span, Span]
-"""Of the vertical and of the horizontal axis."""
+__all__ = ["Operation", "listen"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,9 @@ class Operation:
         kind: The operation's name in torch's library: "convolution", "cat", ...
         shape: Of its result.
         spans: What a position of its result sees; None if it does not come from the image.
+        reads: Number of the first map that it reads, in the order in which they were made (the
+            image is 0); None if that does not come from the image.
+        enlarged: Whether a map behind the image was upsampled on the way.
         flops: Two per multiplication and addition.
         seconds: Wall clock; 0 on the meta device.
     """
@@ -42,21 +44,40 @@ class Operation:
     kind: str
     shape: tuple[int, ...]
     spans: Spans | None
+    reads: int | None
+    enlarged: bool
     flops: int
     seconds: float
 
 
-def listen(network: nn.Module, images: Tensor) -> list[Operation]:
+def listen(
+    network: nn.Module, images: Tensor, *, cells: Mapping[str, float] | None = None
+) -> list[Operation]:
     """Run `network` on images (N, C, H, W) without gradients and return what it did, in order.
 
     Args:
-        network: In train or eval mode; on the images' device.
+        network: In train or eval mode; on the images' device, or anywhere if that is "meta".
         images: Any size that it accepts; on "meta" nothing is computed and nothing timed.
+        cells: Modules whose result begins anew, and the width of its cells in pixels: from there
+            on fields count what lies between, not what the layers before see (`Span.cell`).
     """
-    ear = _Ear(images)
-    with torch.no_grad(), _owners(network, ear), ear:
-        network(images)
+    ear, values = _Ear(images), _without_values(network) if images.is_meta else {}
+    with torch.no_grad(), _owners(network, ear, cells or {}), ear:
+        functional_call(network, values, (images,))
     return ear.operations
+
+
+def _without_values(network: nn.Module) -> dict[str, Tensor]:
+    """Return parameters and buffers of the same shapes on the meta device."""
+    tensors = [*network.named_parameters(), *network.named_buffers()]
+    return {name: tensor.to("meta") for name, tensor in tensors if not tensor.is_meta}
+
+
+@dataclass(frozen=True)
+class _Map:
+    spans: Spans
+    number: int
+    enlarged: bool = False
 
 
 class _Ear(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -67,8 +88,9 @@ class _Ear(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves 
         self.operations: list[Operation] = []
         self.owner: list[str] = [""]
         self.device = images.device
-        self.spans = WeakTensorKeyDictionary()
-        self.spans[images] = (Span(), Span())
+        self.maps = WeakTensorKeyDictionary()
+        self.maps[images] = _Map((Span(), Span()), 0)
+        self.made = 0
 
     def __torch_dispatch__(
         self,
@@ -84,28 +106,69 @@ class _Ear(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves 
         packet = func.overloadpacket
         count = flop_registry.get(packet)
         flops = int(count(*args, **kwargs, out_val=result)) if count else 0
-        sources = [(t, self.spans[t]) for t in _tensors((args, kwargs)) if t in self.spans]
-        maps = [out for out in _tensors(result) if out.ndim >= 2]
-        spans = (
-            _spans_of(packet._qualified_op_name, sources, args, maps[0])
-            if sources and maps
-            else None
+        outs = [out for out in _tensors(result) if out.ndim >= 2]
+        sources = [(t, self.maps[t]) for t in _tensors((args, kwargs)) if t in self.maps]
+        made = self._made(packet._qualified_op_name, sources, args, outs)
+        self.operations.append(
+            Operation(
+                owner=self.owner[-1],
+                kind=packet.__name__.strip("_"),
+                shape=tuple(outs[0].shape) if outs else (),
+                spans=made.spans if made else None,
+                reads=sources[0][1].number if sources else None,
+                enlarged=made.enlarged if made else False,
+                flops=flops,
+                seconds=seconds,
+            )
         )
-        for out in maps if spans else ():
-            self.spans[out] = spans
-        shape = tuple(maps[0].shape) if maps else ()
-        kind = packet.__name__.strip("_")
-        self.operations.append(Operation(self.owner[-1], kind, shape, spans, flops, seconds))
         return result
+
+    def begin_anew(self, out: object, width: float) -> None:
+        """Let the positions of a map count as cells of `width` pixels."""
+        if isinstance(out, Tensor) and out in self.maps:
+            height_width = self.maps[out].spans
+            first, second = (span.cell(width) for span in height_width)
+            self.maps[out] = replace(self.maps[out], spans=(first, second))
+
+    def _made(
+        self,
+        operator: str,
+        sources: list[tuple[Tensor, _Map]],
+        args: tuple[Any, ...],
+        outs: list[Tensor],
+    ) -> _Map | None:
+        """Remember what the results see; None if they do not come from the image."""
+        if not sources or not outs:
+            return None
+        spans = spans_of(
+            operator, [(tensor, read.spans) for tensor, read in sources], args, outs[0]
+        )
+        before = max(read.spans[0].stride for _, read in sources)
+        enlarged = any(read.enlarged for _, read in sources) or 1 < before > spans[0].stride
+        self.made += 1
+        made = _Map(spans, self.made, enlarged)
+        for out in outs:
+            in_place = any(out is tensor for tensor, _ in sources)
+            number = self.maps[out].number if in_place else made.number
+            self.maps[out] = replace(made, number=number)
+        return made
 
 
 @contextmanager
-def _owners(network: nn.Module, ear: _Ear) -> Iterator[None]:
+def _owners(network: nn.Module, ear: _Ear, cells: Mapping[str, float]) -> Iterator[None]:
     """Tell the ear which module is running."""
+
+    def leave(name: str, out: object) -> None:
+        ear.owner.pop()
+        if name in cells:
+            ear.begin_anew(out, cells[name])
+
     hooks = []
     for name, module in network.named_modules():
         hooks.append(module.register_forward_pre_hook(lambda *_, name=name: ear.owner.append(name)))
-        hooks.append(module.register_forward_hook(lambda *_: _pop(ear.owner)))
+        hooks.append(
+            module.register_forward_hook(lambda *called, name=name: leave(name, called[-1]))
+        )
     try:
         yield
     finally:
@@ -113,157 +176,5 @@ def _owners(network: nn.Module, ear: _Ear) -> Iterator[None]:
             hook.remove()
 
 
-def _pop(names: list[str]) -> None:
-    names.pop()
-
-
 def _tensors(tree: object) -> Iterable[Tensor]:
     return (leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor))
-
-
-def _spans_of(
-    operator: str, sources: list[tuple[Tensor, Spans]], args: tuple[Any, ...], out: Tensor
-) -> Spans | None:
-    """Return what a position of the result sees."""
-    tensor, spans = sources[0]
-    rule = _RULES.get(operator)
-    if rule is not None:
-        return rule(spans, tensor, args, out)
-    maps = [given for source, given in sources if source.shape[-2:] == out.shape[-2:]]
-    if not maps:
-        maps = [given for _, given in sources]  # reshaped, or spread from one position
-    heights, widths = zip(*maps, strict=True)
-    height, width = out.shape[-2:]
-    return joined(heights, height), joined(widths, width)
-
-
-def _convolution(spans: Spans, tensor: Tensor, args: tuple[Any, ...], out: Tensor) -> Spans:
-    kernel = args[1].shape[-2:]
-    stride, padding, dilation, transposed = args[3:7]
-    if transposed:
-        first, second = (
-            span.transposed_window(kernel[axis], stride=stride[axis], padding=padding[axis])
-            for axis, span in enumerate(spans)
-        )
-        return first, second
-    first, second = (
-        span.window(
-            kernel[axis], stride=stride[axis], padding=padding[axis], dilation=dilation[axis]
-        )
-        for axis, span in enumerate(spans)
-    )
-    return first, second
-
-
-def _pooling(spans: Spans, tensor: Tensor, args: tuple[Any, ...], out: Tensor) -> Spans:
-    kernel = _pair(args[1])
-    stride = _pair(args[2]) if len(args) > 2 and args[2] else kernel
-    padding = _pair(args[3]) if len(args) > 3 else (0, 0)
-    first, second = (
-        span.window(kernel[axis], stride=stride[axis], padding=padding[axis])
-        for axis, span in enumerate(spans)
-    )
-    return first, second
-
-
-def _adaptive_pooling(spans: Spans, tensor: Tensor, args: tuple[Any, ...], out: Tensor) -> Spans:
-    """Bins: each sees a share of the map; one bin sees all of it."""
-    first, second = (
-        span.whole() if bins == 1 else span.window(-(-length // bins), stride=length // bins or 1)
-        for span, length, bins in zip(spans, tensor.shape[-2:], out.shape[-2:], strict=True)
-    )
-    return first, second
-
-
-def _mean(spans: Spans, tensor: Tensor, args: tuple[Any, ...], out: Tensor) -> Spans:
-    axes = {axis % tensor.ndim for axis in (args[1] or range(tensor.ndim))}
-    height, width = spans
-    if tensor.ndim - 2 in axes:
-        height = height.whole()
-    if tensor.ndim - 1 in axes:
-        width = width.whole()
-    return height, width
-
-
-def _resizing(*, linear: bool) -> Callable[..., Spans]:
-    def rule(spans: Spans, tensor: Tensor, args: tuple[Any, ...], out: Tensor) -> Spans:
-        corners = linear and bool(args[2])
-        first, second = (
-            span.resized(before, after, linear=linear, align_corners=corners)
-            for span, before, after in zip(spans, tensor.shape[-2:], out.shape[-2:], strict=True)
-        )
-        return first, second
-
-    return rule
-
-
-def _slice(spans: Spans, tensor: Tensor, args: tuple[Any, ...], out: Tensor) -> Spans:
-    axis = args[1] % tensor.ndim if len(args) > 1 else 0
-    begin = (args[2] if len(args) > 2 else None) or 0
-    begin = begin + tensor.shape[axis] if begin < 0 else begin
-    step = args[4] if len(args) > 4 else 1
-    height, width = spans
-    if axis == tensor.ndim - 2:
-        height = height.moved(begin).window(1, stride=step)
-    if axis == tensor.ndim - 1:
-        width = width.moved(begin).window(1, stride=step)
-    return height, width
-
-
-def _padding(spans: Spans, tensor: Tensor, args: tuple[Any, ...], out: Tensor) -> Spans:
-    left, _, top, _ = (*args[1], 0, 0)[:4]
-    return spans[0].moved(-top), spans[1].moved(-left)
-
-
-def _selection(spans: Spans, tensor: Tensor, args: tuple[Any, ...], out: Tensor) -> Spans:
-    """Chosen rows or columns, as a mirrored frame has them: the map begins where 0, 1 stand.
-
-    On the meta device the indices are unknown; the map is then taken to lie in the middle.
-    """
-    axis, index = args[1] % tensor.ndim, args[2]
-    if axis < tensor.ndim - 2:
-        return spans
-    begin = (len(index) - tensor.shape[axis]) // 2
-    if not index.is_meta:
-        steps = ((index[:-1] == 0) & (index[1:] == 1)).nonzero()
-        begin = int(steps[0]) if len(steps) else 0
-    height, width = spans
-    if axis == tensor.ndim - 2:
-        return height.moved(-begin), width
-    return height, width.moved(-begin)
-
-
-def _pair(value: int | Sequence[int]) -> tuple[int, int]:
-    if isinstance(value, int):
-        return value, value
-    return (value[0], value[-1])
-
-
-def _pooling_by_two(spans: Spans, tensor: Tensor, args: tuple[Any, ...], out: Tensor) -> Spans:
-    first, second = (span.window(2, stride=2) for span in spans)
-    return first, second
-
-
-def _unpooling(spans: Spans, tensor: Tensor, args: tuple[Any, ...], out: Tensor) -> Spans:
-    first, second = (span.transposed_window(2, stride=2) for span in spans)
-    return first, second
-
-
-_RULES: dict[str, Callable[..., Spans]] = {
-    "aten::convolution": _convolution,
-    "aten::max_pool2d_with_indices": _pooling,
-    "aten::avg_pool2d": _pooling,
-    "aten::_adaptive_avg_pool2d": _adaptive_pooling,
-    "aten::adaptive_max_pool2d": _adaptive_pooling,
-    "aten::mean": _mean,
-    "aten::upsample_bilinear2d": _resizing(linear=True),
-    "aten::upsample_nearest2d": _resizing(linear=False),
-    "aten::index_select": _selection,
-    "aten::slice": _slice,
-    "aten::constant_pad_nd": _padding,
-    "aten::reflection_pad2d": _padding,
-    "aten::replication_pad2d": _padding,
-    "atrous::max_pool_2bit": _pooling_by_two,
-    "atrous::max_unpool_2bit": _unpooling,
-}
-"""What changes the geometry; everything else works position by position."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from atrous.errors import InputError
 
-__all__ = ["CRF_OPTION", "CRFChoice", "PredictConfig", "PublishedCRF"]
+__all__ = ["CRF_OPTION", "SMALLEST_TILE", "CRFChoice", "PredictConfig", "PublishedCRF"]
 
 PublishedCRF = Literal[
     "deeplab",
@@ -24,6 +24,10 @@ CRFChoice = Literal["stored", PublishedCRF]
 
 CRF_OPTION = {"bare": "stored", "metavar": "[NAME]"}
 """How the command line takes it: `--crf` alone, or with one of the names."""
+
+
+SMALLEST_TILE = 64
+"""Pixels a side that a window needs; here, where no command's configuration loads torch for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +53,8 @@ class PredictConfig:
     flip: bool = False
     """Average with the prediction of the mirror image."""
     tile: int | None = None
-    """Side of the windows that an image is cut into, 0 for none; 1024 above 4 megapixels."""
+    """Side of the windows that an image is cut into, 0 for none; else the model's, or 1024 above
+    4 megapixels."""
     crf: CRFChoice | None = field(default=None, metadata=CRF_OPTION)
     """Sharpen with a dense CRF: the one that crf-search found, or deeplab, pydensecrf, ..."""
     device: str = "auto"

@@ -15,7 +15,8 @@ __all__ = ["merge"]
 
 def merge(
     score: Callable[[Tensor], Tensor],
-    images: Tensor,
+    see: Callable[[float], Tensor],
+    size: tuple[int, int],
     *,
     scales: Sequence[float],
     flip: bool,
@@ -25,19 +26,18 @@ def merge(
 
     Args:
         score: Maps images (1, C, h, w) to coarse float32 logits.
-        images: (1, C, H, W), normalised.
-        scales: Factors on (H, W); a scaled side keeps at least one pixel.
+        see: Gives the image at one of `scales`: (1, C, h, w), normalised.
+        size: (H, W).
+        scales: Factors on (H, W).
         flip: Add the left-right mirror image at every scale.
         align_corners: Corner convention of the score maps.
     """
-    height, width = images.shape[-2:]
     views = [(scale, mirrored) for scale in scales for mirrored in ((False, True)[: 1 + flip])]
     total: Tensor | None = None
     for scale, mirrored in views:
-        size = (max(1, round(height * scale)), max(1, round(width * scale)))
-        view = resize(images, size)
+        view = see(scale)
         scores = score(view.flip(-1) if mirrored else view)
-        logits = resize(scores, (height, width), align_corners=align_corners)
+        logits = resize(scores, size, align_corners=align_corners)
         probabilities = logits.softmax(1)
         probabilities = probabilities.flip(-1) if mirrored else probabilities
         total = probabilities if total is None else total.add_(probabilities)

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from atrous.data.warp import smooth_before_shrinking
 from atrous.errors import InputError, is_out_of_memory, unknown
 from atrous.inference.crf_settings import stamp
 from atrous.inference.images import open_image
@@ -52,8 +54,9 @@ class Predictor:
             probabilities of all scales are averaged.
         flip: Also look at the mirror image (left-right) and average.
         tile: Largest side, or (height, width), of a window, in pixels of the image; an image that
-            fits into it is taken whole. None is the rule above, its pixels counted at the largest
-            scale; 0 takes every image whole. Lower it when memory runs out.
+            fits into it is taken whole. 0 takes every image whole. None is the model's own `tile`,
+            which its score was taken with; without one it is the rule above, its pixels counted at
+            the largest scale. Lower it when memory runs out.
         crf: Sharpens probabilities: (image (H, W, 3) uint8, (K, H, W) float32) -> (K, H, W).
         device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1", ...
         precision: "fp32", or "bf16" for autocast.
@@ -91,7 +94,7 @@ class Predictor:
         self.scales = tuple(float(scale) for scale in scales)
         self.factors = tuple(scale * model.input_scale for scale in self.scales)
         self.flip = flip
-        self.tiling = Tiling.of(tile, max(self.factors))
+        self.tiling = Tiling.of(model.tile if tile is None else tile, max(self.factors))
         self.crf = crf
         self.precision = precision
         self.channels = len(model.normalization.mean)
@@ -153,7 +156,7 @@ class Predictor:
         height, width = pixels.shape[:2]
         whole = self.tiling.keeps_whole(height, width)
         if len(self.scales) == 1 and not self.flip and whole:
-            scores = self._score(resize(self._tensor(pixels), self._seen(height, width)))
+            scores = self._score(self._seen(pixels, self.factors[0]))
             labels = upsample_argmax(scores, (height, width), self.model.align_corners)
             return labels[0].cpu().numpy()
         labels_array = np.empty((height, width), np.uint8)
@@ -210,15 +213,19 @@ class Predictor:
         """Return the probabilities (K, h, w) of one window, averaged over scales and flips."""
         return merge(
             self._score,
-            self._tensor(pixels),
+            lambda factor: self._seen(pixels, factor),
+            pixels.shape[:2],
             scales=self.factors,
             flip=self.flip,
             align_corners=self.model.align_corners,
         )
 
-    def _seen(self, height: int, width: int) -> tuple[int, int]:
-        """Return the size at which the network sees an image, at the one scale that there is."""
-        return max(1, round(height * self.factors[0])), max(1, round(width * self.factors[0]))
+    def _seen(self, pixels: np.ndarray, factor: float) -> Tensor:
+        """Return an image at a factor on its size, smoothed as in training where it shrinks."""
+        height, width = pixels.shape[:2]
+        size = max(1, round(height * factor)), max(1, round(width * factor))
+        spacing = math.sqrt(height * width / (size[0] * size[1]))
+        return resize(self._tensor(smooth_before_shrinking(pixels, spacing)), size)
 
     def _tensor(self, pixels: np.ndarray) -> Tensor:
         """Return (1, C, H, W) normalised float32 on the device; channels-last, as the array is."""
@@ -268,5 +275,8 @@ def _device(name: str | torch.device) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {str(name)!r} is not usable here; use cpu or auto") from error
+        meant = "use cpu or auto"
+        if str(name).lower() in ("gpu", "0"):
+            meant = "did you mean cuda? auto takes the GPU if there is one, else the CPU"
+        raise InputError(f"device {str(name)!r} is not usable here; {meant}") from error
     return device

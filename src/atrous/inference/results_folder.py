@@ -1,28 +1,26 @@
 """The folder a batch writes to: empty or its own, with a note of what made the results."""
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from atrous.errors import InputError
 from atrous.files import write_json
-from atrous.inference.sources import Source
+from atrous.inference.sources import NOTE, Source
 
-__all__ = ["NOTE", "check_folder", "write_note"]
-
-NOTE = "predictions.json"
-"""Holds the settings, the classes, and which image each mask was made from."""
+__all__ = ["check_folder", "drop_lone_note", "write_note"]
 
 
 def check_folder(folder: Path, *, resume: bool) -> None:
-    """Require `folder` to be new or empty; with `resume`, one that a batch has written.
+    """Require `folder` to be new or without results; with `resume`, one that a batch has written.
 
     Raises:
         InputError: It is in use, or a file.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; name a folder with --out")
-    if not folder.is_dir() or not any(folder.iterdir()):
+    if not folder.is_dir() or not any(entry.name != NOTE for entry in folder.iterdir()):
         return
     if not resume:
         raise InputError(
@@ -43,6 +41,7 @@ def write_note(folder: Path, sources: Sequence[Source], settings: Mapping[str, o
         InputError: The masks there were made with other settings, or from other images.
     """
     images = {source.mask.as_posix(): str(source.path.absolute()) for source in sources}
+    drop_lone_note(folder)
     if (folder / NOTE).exists():
         earlier = _read_note(folder)
         _compare(folder, earlier, json.loads(json.dumps(settings)), images)
@@ -50,6 +49,14 @@ def write_note(folder: Path, sources: Sequence[Source], settings: Mapping[str, o
         assert isinstance(known, dict)
         images = known | images
     write_json(folder / NOTE, {**settings, "images": images})
+
+
+def drop_lone_note(folder: Path) -> None:
+    """Remove the note of a batch of which no image succeeded, and its folder, as if never begun."""
+    if folder.is_dir() and [entry.name for entry in folder.iterdir()] == [NOTE]:
+        (folder / NOTE).unlink()
+        with contextlib.suppress(OSError):  # the working folder, or a mount point
+            folder.rmdir()
 
 
 def _read_note(folder: Path) -> dict[str, object]:

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from atrous.data.depth import FULL, white_of
 from atrous.errors import InputError, is_out_of_memory
 from atrous.inference.config import PredictConfig
-from atrous.inference.results_folder import check_folder, write_note
+from atrous.inference.results_folder import check_folder, drop_lone_note, write_note
 from atrous.inference.sources import Source, default_folder, find_sources
+from atrous.inference.white import white_doubt
 from atrous.inference.writers import is_finished, write_results
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class BatchResult:
         stopped: Why the batch ended early ("the disk is full ..."), or "".
         interrupted: Whether Ctrl-C ended it.
         seconds: Time from the first image to the last.
+        doubt: What makes all the masks doubtful, or "".
     """
 
     folder: Path
@@ -62,6 +65,7 @@ class BatchResult:
     stopped: str = ""
     interrupted: bool = False
     seconds: float = 0.0
+    doubt: str = ""
 
 
 def predict_batch(config: PredictConfig, *, progress: Progress | None = None) -> BatchResult:
@@ -76,6 +80,7 @@ def predict_batch(config: PredictConfig, *, progress: Progress | None = None) ->
     """
     sources = find_sources(config.inputs, exclude=config.out)
     folder = config.out or default_folder(config.inputs, sources)
+    sources = find_sources(config.inputs, exclude=folder)  # it may lie among the inputs
     check_folder(folder, resume=config.resume)
     # Only now: torch takes seconds to load, and a misspelt name should be told at once.
     from atrous.inference.opening import open_predictor
@@ -114,7 +119,7 @@ def run_batch(
     result.skipped = len(sources) - len(wanted)
     if progress is not None:
         progress(0, len(wanted))
-    begin = time.monotonic()
+    begin, highest = time.monotonic(), 0
     with _interruptible() as stop, ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         behind = _Behind(writer, result)
         for number, (source, reading) in enumerate(_ahead(reader, wanted, predictor.read)):
@@ -123,13 +128,18 @@ def run_batch(
                 break
             segmentation = None
             with _noting_failure(source, result):
-                segmentation = predictor(reading.result(), probabilities=probabilities)
+                pixels = reading.result()
+                highest = max(highest, int(pixels.max()) if pixels.dtype == np.uint16 else FULL)
+                segmentation = predictor(pixels, probabilities=probabilities)
             if segmentation is not None:
                 path = folder / source.mask
                 behind.submit(path, functools.partial(write_results, segmentation, path, overlay))
             if progress is not None:
                 progress(number + 1, len(wanted))
         behind.settle()
+    drop_lone_note(folder)
+    if highest:
+        result.doubt = white_doubt(predictor.model.normalization, white_of(highest))
     result.interrupted = stop.is_set()
     result.seconds = time.monotonic() - begin
     return result

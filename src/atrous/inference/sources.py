@@ -1,15 +1,19 @@
 """Which images a batch is made of, and which name each result gets."""
 
 import glob
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from atrous.errors import InputError
+from atrous.errors import InputError, closest_path
 
-__all__ = ["IMAGE_SUFFIXES", "Source", "default_folder", "find_sources"]
+__all__ = ["IMAGE_SUFFIXES", "NOTE", "Source", "default_folder", "find_sources", "holds_results"]
+
+NOTE = "predictions.json"
+"""In a folder of results: the settings, the classes, and which image each mask was made from."""
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 """What counts as an image inside a folder; a file that is named itself may end in anything."""
@@ -31,10 +35,10 @@ class Source:
 def find_sources(inputs: Sequence[str], *, exclude: Path | None = None) -> tuple[Source, ...]:
     """Expand files, folders and glob patterns into images with one result name each.
 
-    Folders are searched with all their sub-folders; hidden files and folders are left out. The
-    results mirror the folders below the deepest one that holds all inputs: a/x.jpg and b/x.jpg
-    become a/x.png and b/x.png. Where x.jpg and x.png lie side by side, the masks of that folder
-    keep the full names: x.jpg.png and x.png.png.
+    Folders are searched with all their sub-folders; hidden files and folders and the results of
+    earlier batches are left out. The results mirror the folders below the deepest one that holds
+    all inputs: a/x.jpg and b/x.jpg become a/x.png and b/x.png. Where x.jpg and x.png lie side by
+    side, the masks of that folder keep the full names: x.jpg.png and x.png.png.
 
     Args:
         inputs: What the user typed.
@@ -50,7 +54,7 @@ def find_sources(inputs: Sequence[str], *, exclude: Path | None = None) -> tuple
     if not paths:
         raise InputError(
             f"no image in {', '.join(inputs)}; folders are searched for "
-            f"{' '.join(IMAGE_SUFFIXES)} files"
+            f"{' '.join(IMAGE_SUFFIXES)} files, but not those with the {NOTE} of an earlier batch"
         )
     root = _common_root(inputs, paths)
     crowded = _folders_with_twins(paths)
@@ -59,6 +63,15 @@ def find_sources(inputs: Sequence[str], *, exclude: Path | None = None) -> tuple
         for path, relative in ((path, path.relative_to(root)) for path in paths)
     ]
     return tuple(Source(path, mask) for path, mask in zip(_as_typed(paths), masks, strict=True))
+
+
+def holds_results(folder: Path) -> bool:
+    """Tell whether a batch has written to `folder`, by the note that it left."""
+    try:
+        note = json.loads((folder / NOTE).read_text())
+        return bool({"images", "weights"} <= note.keys())
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def default_folder(inputs: Sequence[str], sources: Sequence[Source]) -> Path:
@@ -86,17 +99,27 @@ def _expand(given: str) -> Iterator[Path]:
         for match in map(Path, matches):
             if match.is_dir():
                 yield from _images_below(match)
-            elif match.suffix.lower() in IMAGE_SUFFIXES:
+            elif match.suffix.lower() in IMAGE_SUFFIXES and not _is_result(match):
                 yield match
     else:
-        raise InputError(f"no file or folder {given}; check the name")
+        near = closest_path(path)
+        remedy = f"did you mean {near}?" if near else "check the name"
+        raise InputError(f"no file or folder {given}; {remedy}")
 
 
 def _images_below(folder: Path) -> Iterator[Path]:
+    results = [note.parent for note in folder.rglob(NOTE) if holds_results(note.parent)]
     for path in sorted(folder.rglob("*")):
+        if any(path.is_relative_to(each) for each in results):
+            continue
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if not hidden and path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
             yield path
+
+
+def _is_result(path: Path) -> bool:
+    """Tell what an earlier batch has written, in its folder or below it."""
+    return any(holds_results(folder) for folder in path.absolute().parents)
 
 
 def _common_root(inputs: Sequence[str], paths: Sequence[Path]) -> Path:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from atrous.errors import InputError
+from atrous.inference.config import SMALLEST_TILE
 
 __all__ = ["Block", "Tiling", "ramp", "shared_band", "starts", "tiled"]
 
@@ -35,8 +36,6 @@ Cityscapes and full-HD images stay whole, as in the papers' protocols.
 
 TILE = 1024
 """Side of the windows of what is larger."""
-
-SMALLEST_TILE = 64
 
 BAND = 128
 """Pixels that neighbouring windows share; a quarter of the window where that is less."""

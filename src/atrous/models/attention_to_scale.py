@@ -91,6 +91,12 @@ class AttentionToScale(SegmentationModel):
         inner = tuple(scores for view in views for scores in view.auxiliary)
         return Scores(main, scales + inner, weights)
 
+    def auxiliary_weights(self, count: int) -> tuple[float, ...]:
+        """Return 1 for each scale (Sec. 3.3) and the network's own weights for what it adds."""
+        scales = len(self.scales) if self.extra_supervision else 0
+        inner = self.network.auxiliary_weights((count - scales) // len(self.scales))
+        return (self.auxiliary_weight,) * scales + inner * len(self.scales)
+
     def _resized(self, images: Tensor, scale: float) -> Tensor:
         """Shrink or enlarge images; corners stay on corners where the network wants that."""
         edge = 1 if self.align_corners else 0

@@ -185,16 +185,17 @@ def _checked_options(architecture: str, options: Mapping[str, Option]) -> dict[s
 
 
 def _fits(value: Option, kinds: tuple[object, ...]) -> bool:
-    """Tell whether a value is of one of the types; numbers are finite and above 0."""
+    """Tell whether a value is of one of the types; numbers are finite, whole ones above 0."""
     if isinstance(value, float) or type(value) is int:
+        least = 0 if float in kinds else 1
         whole = type(value) is int and int in kinds
-        return (whole or float in kinds) and 0 < value < math.inf
+        return (whole or float in kinds) and least <= value < math.inf
     return type(value) in kinds
 
 
 _SAID: dict[object, str] = {
     bool: "true or false",
-    float: "a number above 0",
+    float: "a finite number, not below 0",
     int: "a whole number above 0",
     NoneType: "nothing (its default)",
     str: "a text",

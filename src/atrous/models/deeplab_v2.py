@@ -8,7 +8,7 @@ Departures from the paper:
 - ResNets are timm's and torchvision's: the stride sits on the 3x3 convolution (the release: on the
   1x1 before it) and the first unit of a dilated stage keeps the rate before it (the release:
   that of its stage), so that ImageNet's weights see what they saw before the dilation. The
-  release's is `resnet101_caffe` with `even_dilation`.
+  release's is `resnet101_caffe`.
 - Batch norm trains; `freeze_norm=True` is the release's, for training from ImageNet's weights.
 - `multi_scale` is off: it costs 1.8 times the work. On, it is the paper's best.
 - Every branch on VGG-16 begins with the same filters of ImageNet's fc6 and fc7.
@@ -23,7 +23,7 @@ from atrous.encoders import Encoder, create_encoder
 from atrous.errors import InputError
 from atrous.models.attention_to_scale import AttentionToScale
 from atrous.models.deeplab_v1 import Fc6, HoleVGG16, fc6_fc7, gaussian
-from atrous.models.segmentation_model import Scores, SegmentationModel
+from atrous.models.segmentation_model import Scores, SegmentationModel, refuse_unused
 from atrous.ops import pad_to_lattice, trim
 
 __all__ = ["RATES", "DeepLabV2", "DeepLabV2VGG16", "deeplab_v2", "scaled_rates"]
@@ -98,6 +98,8 @@ class DeepLabV2(SegmentationModel):
 class DeepLabV2VGG16(SegmentationModel):
     """A sum of DeepLab-LargeFOV heads of several rates over VGG-16 (Sec. 4.1.2, Fig. 7).
 
+    `Scores.features` are pool5, which all branches see: their fc7 together are 4096 channels wide.
+
     Args:
         encoder: The trunk with fc6 and fc7 of every branch, in a `ModuleList`.
         num_classes: Number of labels K, background included.
@@ -132,7 +134,7 @@ def deeplab_v2(  # noqa: PLR0913 - every keyword is one option of the network
     head: Literal["aspp_l", "aspp_s", "large_fov", "plain"] = "aspp_l",
     multi_scale: bool = False,
     output_stride: int = 8,
-    even_dilation: bool = False,
+    even_dilation: bool | None = None,
     freeze_norm: bool = False,
     fc_channels: int = 1024,
 ) -> SegmentationModel:
@@ -147,7 +149,8 @@ def deeplab_v2(  # noqa: PLR0913 - every keyword is one option of the network
         multi_scale: Look at scales 1, 0.75 and 0.5 and take the maximum (Sec. 4.1.2, "MSC").
         output_stride: 8; 16 and 32 divide the rates (not on VGG-16).
         even_dilation: Dilate the first unit of a dilated stage too, as the release does (not on
-            VGG-16, which has no such units).
+            VGG-16, which has no such units). None is what keeps the features of the strided
+            encoder: the release's way on `resnet101_caffe`, torchvision's elsewhere.
         freeze_norm: Keep the encoder's batch norm as it is; VGG-16 has none.
         fc_channels: Width of fc6 and fc7; on VGG-16 only.
 
@@ -161,10 +164,12 @@ def deeplab_v2(  # noqa: PLR0913 - every keyword is one option of the network
                 f"deeplab_v2 on vgg16 has no head={head!r} at output stride {output_stride}; leave "
                 "output_stride at 8 and choose aspp_l, aspp_s or large_fov"
             )
+        refuse_unused(deeplab_v2, "on vgg16", even_dilation=even_dilation, freeze_norm=freeze_norm)
         branches = nn.ModuleList(fc6_fc7(Fc6(3, rate, fc_channels)) for rate in RATES[head])
         trunk = HoleVGG16(in_channels, classifier=branches)
         network = DeepLabV2VGG16(trunk, num_classes, fc_channels=fc_channels)
     else:
+        refuse_unused(deeplab_v2, f"on {encoder_name}", fc_channels=fc_channels)
         encoder = create_encoder(
             encoder_name,
             in_channels=in_channels,

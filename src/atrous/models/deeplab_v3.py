@@ -27,11 +27,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from atrous.encoders import ENCODERS, Encoder, Padding, create_encoder
+from atrous.encoders import Encoder, Padding, create_encoder, resnet_depth
 from atrous.encoders.resnet import ResNet
 from atrous.errors import InputError
 from atrous.layers import ConvNormAct, SeparableConv
-from atrous.models.segmentation_model import Scores, SegmentationModel
+from atrous.models.segmentation_model import Scores, SegmentationModel, refuse_unused
 
 __all__ = [
     "ASPP",
@@ -210,7 +210,8 @@ def deeplab_v3(  # noqa: PLR0913 - every keyword is one option of the network
             in the paper, not on MobileNets, where the release keeps the first unit's.
         padding: Of the encoder's 3x3 convolutions; "same" and "early" are for weights that want it.
         blocks: Last block of the cascade, 4 to 7.
-        aspp_channels: Width of the ASPP, as all that follow are of it.
+        aspp_channels: Width of the ASPP; it and all that follow are of the form with an ASPP only,
+            but for `align_corners`.
         rates: Such as "12,24,36"; left out: by the output stride (`aspp_rates`); "none" leaves
             the image level and the 1x1 alone, as the release's MobileNetV2 does.
         separable: Depthwise separable branches, as DeepLab v3+ introduced them.
@@ -219,6 +220,9 @@ def deeplab_v3(  # noqa: PLR0913 - every keyword is one option of the network
         image_level: The branch of the mean (Table 5 has rows without).
         auxiliary: See `DeepLabV3`.
         align_corners: Corner convention of the final upsampling.
+
+    Raises:
+        InputError: An unknown encoder, one that cannot do this, or an option of the other form.
     """
     encoder = dilated_encoder(
         encoder_name,
@@ -230,9 +234,21 @@ def deeplab_v3(  # noqa: PLR0913 - every keyword is one option of the network
         best_grid="1,2,4" if form == "aspp" else "1,2,1",  # Tables 5 and 3
     )
     if form == "cascade":
+        refuse_unused(
+            deeplab_v3,
+            "in cascade",
+            aspp_channels=aspp_channels,
+            rates=rates,
+            separable=separable,
+            dropout=dropout,
+            refine=refine,
+            image_level=image_level,
+            auxiliary=auxiliary,
+        )
         if not isinstance(encoder, ResNet):
             raise InputError(f"{encoder_name} has no block4 to copy; take a ResNet or form='aspp'")
         return DeepLabV3Cascade(encoder, num_classes, blocks=blocks, align_corners=align_corners)
+    refuse_unused(deeplab_v3, "with an ASPP", blocks=blocks)
     aspp = build_aspp(
         encoder,
         aspp_channels,
@@ -266,15 +282,14 @@ def dilated_encoder(
         even_dilation: None is yes on ResNets.
         best_grid: The paper's choice for this form.
     """
-    is_resnet = name in ENCODERS and name.startswith("resnet")
-    is_deep = is_resnet and name not in ("resnet18", "resnet34")
-    grid = multi_grid or (best_grid if is_deep else "none")
+    depth = resnet_depth(name)
+    grid = multi_grid or (best_grid if depth is not None and depth >= 50 else "none")
     return create_encoder(
         name,
         in_channels=in_channels,
         output_stride=output_stride,
         padding=padding,
-        even_dilation=is_resnet if even_dilation is None else even_dilation,
+        even_dilation=depth is not None if even_dilation is None else even_dilation,
         multi_grid=None if grid == "none" else _numbers("multi_grid", grid),
     )
 

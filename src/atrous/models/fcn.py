@@ -10,8 +10,9 @@ Departures from the paper: upsamplings are fixed as in the release (`deconvoluti
 the inner ones as the paper does, which reports no difference), and fixed kernels are grouped, where
 the release's dense ones hold zeros. With `padding="same"`, and on encoders without fc6, sizes are
 kept and border scores are repeated outwards, so that no pixel fades to zero; the release's do. The
-paper has skips on VGG-16 only; elsewhere they are the stages of stride 16 and 8. A ResNet, which
-came later, is read as GoogLeNet is: by one score layer on its last stage, without dropout.
+paper has skips on VGG-16 only; elsewhere they are the stages of stride 16 and 8. ResNets and
+MobileNets, which came later, and VGG-16 with batch norm are read as GoogLeNet is: by one score
+layer on the last stage, without dropout.
 """
 
 from collections.abc import Callable
@@ -21,9 +22,10 @@ from typing import Literal, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from atrous.encoders import Encoder, create_encoder
+from atrous.encoders import ENCODERS, Encoder, create_encoder
 from atrous.encoders.alexnet import AlexNet, CaffeNet
 from atrous.encoders.alexnet import fully_convolutional as alexnet_classifier
+from atrous.encoders.googlenet import GoogLeNet
 from atrous.encoders.vgg import VGG16, VGG19
 from atrous.encoders.vgg import fully_convolutional as vgg_classifier
 from atrous.errors import InputError, unknown
@@ -40,8 +42,6 @@ CLASSIFIERS: dict[str, tuple[Callable[..., Encoder], Callable[..., nn.Sequential
 }
 """Encoders that end in fully connected layers, and those as convolutions."""
 
-OTHERS = ("bvlc_googlenet", "googlenet", "resnet18", "resnet34", "resnet50", "resnet101")
-
 AT_ONCE = (0.01, 0.0001)
 """What pool4 and pool3 of VGG-16 are multiplied by (release, voc-fcn8s-atonce)."""
 
@@ -51,7 +51,8 @@ class FCN(SegmentationModel):
 
     Args:
         encoder: Yields five stages and says by `origins` where their cells lie (0 if it does not:
-            every kernel of a ResNet is centred); its `classifier`, if any, is fc6 and fc7.
+            every kernel of a ResNet or MobileNet is centred); its `classifier`, if any, is fc6 and
+            fc7.
         num_classes: Number of labels K, background included.
         skip_scales: A factor for each finer stage that is added, from stride 16 on: () is 32s,
             (1, 1) is 8s.
@@ -80,6 +81,7 @@ class FCN(SegmentationModel):
         self.has_classifier = hasattr(encoder, "classifier")
         self.skip_scales = skip_scales
         self.repeat_border = repeat_border
+        # the crops of the release's prototxts on VGG: 19 (32s); 5, 27 (16s); 5, 9, 31 (8s)
         self.steps = upsamplings(grids, repeated=int(repeat_border))
         self.scores = nn.ModuleList(_zero_scores(width, num_classes) for width in widths)
         self.upsamplings = nn.ModuleList(
@@ -130,7 +132,7 @@ def fcn32s(
     """Build FCN-32s.
 
     Args:
-        encoder_name: AlexNet, CaffeNet, VGG-16 or -19, GoogLeNet (two forms), or a ResNet.
+        encoder_name: Any of `ENCODERS`; AlexNet, CaffeNet, VGG-16 and -19 have an fc6 and fc7.
         in_channels: Channels of the images.
         num_classes: Number of labels K.
         padding: "release" (100 pixels around the image; the default where there is an fc6) or
@@ -235,16 +237,16 @@ def _fcn(
     fc_channels: int | None,
 ) -> "partial[FCN]":
     """Return `FCN` with the encoder built; what the skips are is still open."""
-    if encoder_name not in (*CLASSIFIERS, *OTHERS):
-        raise unknown(f"encoder of {architecture}", encoder_name, [*CLASSIFIERS, *OTHERS])
+    if encoder_name not in ENCODERS:  # of timm's it is not known where their cells lie
+        raise unknown(f"encoder of {architecture}", encoder_name, ENCODERS)
     if encoder_name not in CLASSIFIERS:
         if padding == "release" or fc_channels is not None:
             raise InputError(
                 f"padding='release' and fc_channels belong to {', '.join(CLASSIFIERS)}, which have "
                 f"fully connected layers; leave them out with {encoder_name}"
             )
-        dropout = 0.4 if "googlenet" in encoder_name else 0.0  # Szegedy et al., Table 1
         encoder = create_encoder(encoder_name, in_channels=in_channels)
+        dropout = 0.4 if isinstance(encoder, GoogLeNet) else 0.0  # Szegedy et al., Table 1
         return partial(FCN, encoder, num_classes, dropout=dropout)
     build, classifier = CLASSIFIERS[encoder_name]
     if padding == "same":

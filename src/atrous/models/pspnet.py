@@ -28,15 +28,14 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from atrous.encoders import Encoder, create_encoder
+from atrous.encoders import Encoder, create_encoder, resnet_depth
 from atrous.errors import InputError
 from atrous.layers import ConvNormAct
-from atrous.models.segmentation_model import Scores, SegmentationModel
+from atrous.models.segmentation_model import Scores, SegmentationModel, refuse_unused
 from atrous.ops import resize
 
 __all__ = ["PSPNet", "PyramidPooling", "pspnet"]
 
-_RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 _BINS = {"none": (), "B1": (1,), "B1236": (1, 2, 3, 6)}  # as Table 1 names them
 _KERNELS = {"release": (3, 1), "smp": (1, 3)}
 
@@ -165,7 +164,7 @@ def pspnet(  # noqa: PLR0913 - every keyword is one option of the network
         num_classes: Number of labels K.
         output_stride: 8 (the paper's), 16 or 32.
         even_dilation: Dilate the first unit of a dilated stage too; None: on the ResNets of
-            He et al. and their deep-stem forms, as the paper does.
+            He et al., in every form of ours, as the paper does.
         stages: Stages of the encoder; the pyramid lies over the last (see `create_encoder`).
         bins: Parts of the pyramid, as Table 1 names them; "none" is its baseline.
         pool: See `PyramidPooling`, as for `reduce`.
@@ -176,8 +175,10 @@ def pspnet(  # noqa: PLR0913 - every keyword is one option of the network
         auxiliary: See `PSPNet`.
         align_corners: Corner convention of every resizing.
     """
+    if bins == "none":
+        refuse_unused(pspnet, "without a pyramid", pool=pool, reduce=reduce)
     if even_dilation is None:
-        even_dilation = encoder_name.rstrip("s") in _RESNETS
+        even_dilation = resnet_depth(encoder_name) is not None
     encoder = create_encoder(
         encoder_name,
         in_channels=in_channels,

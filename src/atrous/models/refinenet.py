@@ -10,6 +10,10 @@ Departures from the paper, the first two as in its release:
 - The chains have four poolings; Fig. 3 draws two (`pooling_blocks=2`). `conv_first` is the order
   of the release's later models.
 - A ResNet of ours strides in the 3x3 convolution of a unit, the release's in the 1x1 before it.
+- Batch norm in the encoder trains as it stands, its statistics too. The release, with one image a
+  step, keeps ImageNet's statistics and trains scale and shift alone; a network that starts from
+  random weights needs its own.
+- Images are normalised as the encoder's weights want it; the release takes 0..255 minus 128.
 Maps are resized bilinearly, as the paper says; the release's code does it bicubically.
 """
 
@@ -20,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from atrous.encoders import Encoder, create_encoder
+from atrous.errors import InputError
 from atrous.models.segmentation_model import Scores, SegmentationModel
 from atrous.ops import resize
 
@@ -68,6 +73,8 @@ class RefineNet(SegmentationModel):
         enlargement: float = 1.2,
     ) -> None:
         super().__init__()
+        if enlargement <= 0:
+            raise InputError(f"enlargement is {enlargement}; give a number above 0, such as 1.2")
         self.cascade = cascade
         self.enlargement = enlargement
         self.encoder = encoder

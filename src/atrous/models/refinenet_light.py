@@ -4,8 +4,11 @@ The 4-cascaded RefineNet without its residual convolution units, and with 1x1 co
 place of all 3x3 ones but the classifier (Sec. 3): a quarter of its parameters. The image is seen
 at its own scale.
 
-Departures from the paper: maps are resized without aligned corners (the release aligns them); on
-MobileNetV2 the release refines six maps in one width, here they are four, as on ResNets.
+New convolutions start from torch's own random weights, as in the release.
+
+Departures from the paper: maps are resized without aligned corners (the release aligns them);
+batch norm trains (the release's recipe freezes it); on MobileNetV2 the release refines six maps in
+one width, here they are four, as on ResNets.
 """
 
 from torch import Tensor, nn

@@ -1,15 +1,17 @@
 """What every network of the lineage is to its user: images in, scores or logits out."""
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from atrous.errors import InputError
 from atrous.labels import LabelSet
 from atrous.ops import Normalization, resize
 
-__all__ = ["ModelSpec", "Option", "Scores", "SegmentationModel"]
+__all__ = ["ModelSpec", "Option", "Scores", "SegmentationModel", "refuse_unused"]
 
 Option = bool | int | float | str | None
 """What the value of a model's option may be."""
@@ -46,8 +48,9 @@ class Scores(NamedTuple):
         auxiliary: Further score maps that the paper supervises, each (N, K, h', w'). Where only
             the loss needs them, they are there in training mode only.
         attention: (N, S, h, w) weights of S scales, or None.
-        features: (N, F, h', w') what the last layer scored, over the whole image, or None: for
-            networks that look at more than scores, as Attention to Scale does.
+        features: (N, F, h', w') what the last layer scored, or the last map before several branches
+            that do, over the whole image, or None: for networks that look at more than scores, as
+            Attention to Scale does.
     """
 
     main: Tensor
@@ -78,6 +81,10 @@ class SegmentationModel(nn.Module):
     crf: Mapping[str, object] | None = None
     """What `atrous crf-search` found for these weights: parameters and gain, JSON values."""
 
+    tile: int | None = None
+    """Side of the windows that the predictor cuts images into unless told otherwise, 0 for none:
+    what the model's score was taken with. None leaves it to the size of the image."""
+
     align_corners: bool = False
     """Corner convention of the final upsampling: ours, or that of the weights it holds."""
 
@@ -86,6 +93,10 @@ class SegmentationModel(nn.Module):
 
     auxiliary_weight: float = 1.0
     """Weight of each auxiliary loss beside the main one's 1: the paper's."""
+
+    def auxiliary_weights(self, count: int) -> tuple[float, ...]:
+        """Return the weight of the loss of each of the `count` maps in `Scores.auxiliary`."""
+        return (self.auxiliary_weight,) * count
 
     @property
     def encoders(self) -> tuple[nn.Module, ...]:
@@ -105,3 +116,21 @@ class SegmentationModel(nn.Module):
         height, width = images.shape[-2:]
         main = self.score(images).main
         return resize(main, (height, width), align_corners=self.align_corners)
+
+
+def refuse_unused(build: Callable[..., SegmentationModel], form: str, **unused: Option) -> None:
+    """Refuse options that one form of a network does not look at, unless they have their defaults.
+
+    Args:
+        build: The network's builder; its signature has the defaults.
+        form: What is being built, as an error names it.
+        unused: The options and what was given for them.
+
+    Raises:
+        InputError: One that would be ignored.
+    """
+    parameters = inspect.signature(build).parameters
+    given = [f"{k}={v!r}" for k, v in unused.items() if v != parameters[k].default]
+    if given:
+        remedy = "leave it out" if len(given) == 1 else "leave them out"
+        raise InputError(f"{build.__name__} {form} has no {' and '.join(given)}; {remedy}")

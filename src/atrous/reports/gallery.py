@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from atrous.data import DataSpec, Pair
+from atrous.data.warp import channel_groups, joined
 from atrous.evaluation import Evaluation, ImageScore, confusion_matrix
 from atrous.inference import Predictor
 from atrous.labels import LabelSet
@@ -120,7 +121,10 @@ def _distinct(
 
 def _look(image: np.ndarray) -> np.ndarray:
     """Return 16 x 16 grey values as a vector of mean 0 and length 1 (0 for an even image)."""
-    grey = cv2.resize(image.mean(axis=2, dtype=np.float32), (16, 16), interpolation=cv2.INTER_AREA)
+    # Shrunk first: the mean of a whole image of 268 megapixels takes a gigabyte.
+    groups = channel_groups(image)
+    small = joined([cv2.resize(each, (16, 16), interpolation=cv2.INTER_AREA) for each in groups])
+    grey = small.mean(axis=2, dtype=np.float32)
     centred = grey.ravel() - grey.mean()
     return np.asarray(centred / max(float(np.linalg.norm(centred)), 1e-6))
 

@@ -65,7 +65,7 @@ def _course(run: RunRecord) -> str:
     best = run.best
     if best is None or len(run.validations) < 3:
         return ""
-    if best is run.validations[-1]:
+    if best.step == run.validations[-1].step:
         return "The last validation was the best: more iterations may raise the score."
     last = run.validations[-1]
     if math.isfinite(last.mean_iou) and best.mean_iou - last.mean_iou > FALL:

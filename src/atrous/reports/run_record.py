@@ -45,6 +45,7 @@ class RunRecord:
         environment: `environment.json` likewise.
         train: Training lines, by step.
         validations: Validations, by step.
+        saved: What the saved model says of itself; None if it says nothing.
     """
 
     folder: Path
@@ -52,6 +53,7 @@ class RunRecord:
     environment: Mapping[str, str]
     train: tuple[TrainPoint, ...]
     validations: tuple[Validation, ...]
+    saved: Validation | None = None
 
     @property
     def last_step(self) -> int:
@@ -61,13 +63,20 @@ class RunRecord:
 
     @property
     def best(self) -> Validation | None:
-        """The first validation of the highest mIoU, or None without validations."""
+        """The validation of the saved model, or the first of the highest mIoU, if there is one.
+
+        The two differ where a run went on with another tile, or with another length after a kill.
+        """
+        if self.saved is not None:
+            return self.saved
         scored = [entry for entry in self.validations if math.isfinite(entry.mean_iou)]
         return max(scored, key=lambda entry: entry.mean_iou, default=None)
 
 
 def read_run(folder: Path) -> RunRecord:
-    """Read `config.yaml`, `environment.json` and `metrics.jsonl`; each may be missing.
+    """Read `config.yaml`, `environment.json`, `metrics.jsonl` and the card of the best model.
+
+    Each may be missing.
 
     A last line of the metrics that a kill cut in half is left out.
 
@@ -89,6 +98,7 @@ def read_run(folder: Path) -> RunRecord:
             Validation(_step(x), _number(x, "mean_iou"), _numbers(x, "iou"), _number(x, "loss"))
             for x in _by_step(lines, "val")
         ),
+        saved=_saved(folder / "model" / "config.json"),
     )
 
 
@@ -131,6 +141,17 @@ def _mapping(path: Path) -> dict[str, str]:
     if not isinstance(content, Mapping):
         raise InputError(f"{path} holds {type(content).__name__}, but a mapping is needed")
     return flatten(content)
+
+
+def _saved(path: Path) -> Validation | None:
+    """Return the score in a model's card, if `atrous train` has written one."""
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        metrics, step = dict(card["metrics"]), int(card["provenance"]["step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    score = _number(metrics, "mean_iou")
+    return Validation(step, score, (), math.nan) if math.isfinite(score) else None
 
 
 def _metrics(path: Path) -> list[dict[str, object]]:

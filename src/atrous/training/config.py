@@ -1,10 +1,12 @@
 """What a training run is told: each field is a flag of `atrous train`, a line of `config.yaml`."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from atrous.errors import InputError
+from atrous.inference.config import SMALLEST_TILE
 
 __all__ = [
     "DEFAULT_EPOCHS",
@@ -68,8 +70,8 @@ class TrainConfig:
     """Images in memory at once, the others accumulated; else as many as fit."""
     crop: int | tuple[int, int] | None = None
     """Pixels of a crop, side or height,width; else the image size, at most 512."""
-    input_scale: float = 1.0
-    """Size at which the network sees images, in training and ever after."""
+    input_scale: float | None = None
+    """Size at which the network sees images, ever after; else the start's, or 1."""
     scale_range: tuple[float, float] = (0.5, 2.0)
     """Random zoom of the training images, besides."""
     rotation: float = 10.0
@@ -77,7 +79,7 @@ class TrainConfig:
     flip: float = 0.5
     """Share of training images that are mirrored left to right."""
     elastic: float = 0.0
-    """Random bending of the training images in pixels; 10 is U-Net\'s."""
+    """Random bending of the training images in pixels; 10 is U-Net's."""
     jitter: float = 0.3
     """Random change of brightness, contrast, saturation, as a fraction."""
 
@@ -98,7 +100,7 @@ class TrainConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto takes the GPU if there is one."""
     tile: int | None = None
-    """Windows of large validation images, in pixels a side."""
+    """Windows of large images, pixels a side; the model keeps it for later."""
     workers: int | None = None
     """Processes that read and augment; else by the number of cores."""
     skip_bad: bool = False
@@ -130,7 +132,7 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise InputError(f"--{name.replace('_', '-')} is {value}, but must be above 0")
-        if not 0.25 <= self.input_scale <= 4:
+        if self.input_scale is not None and not 0.25 <= self.input_scale <= 4:
             raise InputError(f"--input-scale is {self.input_scale}, but must lie in 0.25..4")
         if self.batch_size < 1:
             raise InputError(f"--batch-size is {self.batch_size}, but must be at least 1")
@@ -138,9 +140,23 @@ class TrainConfig:
             if (getattr(self, name) or 0) < 0:
                 flag, value = name.replace("_", "-"), getattr(self, name)
                 raise InputError(f"--{flag} is {value}, but must be 0 or more")
+        self._check_sizes()
+        self._check_spans()
+
+    def _check_sizes(self) -> None:
         if self.crop is not None and min(self.crop_size or (0,)) < 16:
             raise InputError(f"--crop is {self.crop}, but must be at least 16 pixels")
-        self._check_spans()
+        if self.tile is not None and self.tile != 0 and self.tile < SMALLEST_TILE:
+            raise InputError(
+                f"--tile is {self.tile}, but a window needs at least {SMALLEST_TILE} pixels a "
+                "side; 0 takes every image whole"
+            )
+        low, high = self.scale_range
+        if not 0 < low <= high < math.inf:
+            raise InputError(
+                f"--scale-range is {low:g},{high:g}; give the smallest and the largest zoom, both "
+                "above 0, such as 0.5,2"
+            )
 
     def _check_spans(self) -> None:
         if not 0 <= self.seed < 2**32:

@@ -19,7 +19,7 @@ from atrous.errors import InputError, is_out_of_memory
 from atrous.evaluation import Evaluation
 from atrous.inference import Predictor
 from atrous.models import SegmentationModel
-from atrous.ops import Normalization
+from atrous.training.best import Best, save_best
 from atrous.training.checkpoints import KeepLast, WholeFileIO
 from atrous.training.class_weights import class_weights
 from atrous.training.config import TrainConfig
@@ -28,7 +28,6 @@ from atrous.training.plan import Plan
 from atrous.training.samples import BatchOrder, TrainingSamples, collate
 from atrous.training.task import SegmentationTask
 from atrous.training.watch import Journal, Reporter, Watch
-from atrous.weights import save
 
 __all__ = ["file_named", "loader", "make_trainer", "memory_named", "samples", "train"]
 
@@ -40,8 +39,18 @@ def train(
     model: SegmentationModel,
     folder: Path,
     reporter: Reporter,
+    best: Best,
 ) -> int:
     """Run the optimizer from the last checkpoint, if there is one, to the end or to Ctrl-C.
+
+    Args:
+        config: What was asked for.
+        plan: What that means here.
+        spec: The data.
+        model: On the device of the run.
+        folder: The run folder.
+        reporter: Is told of each step and each validation.
+        best: The validation that the run has to beat.
 
     Returns:
         Optimizer steps done in all.
@@ -58,14 +67,13 @@ def train(
             "seed": config.seed,
             "encoder_weights": began.get("encoder_weights", "unknown"),
         }
-        metrics = evaluation.to_json()
-        del metrics["per_image"]  # a model is given away; the names of private images are not
-        save(model, folder / "model", metrics=metrics, provenance=provenance)
+        save_best(model, folder, evaluation, provenance)
 
     watch = Watch(
         spec,
         every=plan.val_every,
-        predictor=Predictor(model, tile=config.tile, device=plan.device),
+        predictor=Predictor(model, device=plan.device),
+        best=best.mean_iou,
         keep=keep,
         journal=journal,
         reporter=reporter,
@@ -81,7 +89,7 @@ def train(
         class_weights=class_weights(config.class_weights, spec.statistics["train"]),
     )
     model.train()
-    batches = loader(config, plan, spec, plan.done)
+    batches = loader(config, plan, spec, model, plan.done)
     with _quiet():
         trainer = make_trainer(plan, folder, [watch, KeepLast(last)])
         with _stop_on_interrupt(trainer), file_named():
@@ -114,11 +122,11 @@ def make_trainer(
 
 
 def loader(
-    config: TrainConfig, plan: Plan, spec: DataSpec, start: int
+    config: TrainConfig, plan: Plan, spec: DataSpec, model: SegmentationModel, start: int
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """Return the batches of the run from step `start` on."""
     return DataLoader(
-        samples(config, plan.crop, spec),
+        samples(config, plan.crop, spec, model),
         batch_sampler=BatchOrder(plan.batch_size, start, plan.iterations),
         num_workers=plan.workers,
         collate_fn=collate,
@@ -127,20 +135,20 @@ def loader(
     )
 
 
-def samples(config: TrainConfig, crop: tuple[int, int], spec: DataSpec) -> TrainingSamples:
-    """Return the training samples of the run."""
+def samples(
+    config: TrainConfig, crop: tuple[int, int], spec: DataSpec, model: SegmentationModel
+) -> TrainingSamples:
+    """Return the training samples of the run, as `model` is to see them."""
     low, high = config.scale_range
-    mean = Normalization.for_channels(spec.channels).with_white_at(spec.white).mean
     transform = JointTransform(
         crop,
-        scale_range=(low * config.input_scale, high * config.input_scale),
+        scale_range=(low * model.input_scale, high * model.input_scale),
         rotation=config.rotation,
         flip=config.flip,
         brightness=config.jitter,
         contrast=config.jitter,
         saturation=config.jitter,
-        # None takes the mean in each image's own depth; all have 16 bits where white is lower.
-        fill=None if spec.white == 1 else tuple(round(65535 * value) for value in mean),
+        normalization=model.normalization,
         ignore_index=spec.label_set.ignore_index,
         elastic=config.elastic,
     )

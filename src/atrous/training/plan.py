@@ -1,15 +1,12 @@
 """What a run will do and cost, measured on this machine before the first step."""
 
-import copy
 import os
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from atrous.data import DataSpec
 from atrous.training.config import (
@@ -20,16 +17,16 @@ from atrous.training.config import (
     FEWEST_ITERATIONS,
     TrainConfig,
 )
-from atrous.training.memory import ASSUMED_PER_IMAGE, free_memory, read_peak, start_peak
+from atrous.training.cost import Cost
 
 __all__ = [
-    "Cost",
     "Plan",
     "default_lr",
     "derive_crop",
+    "larger_than_images",
     "make_plan",
-    "measure_cost",
     "pick_precision",
+    "pick_workers",
 ]
 
 MEMORY_SHARE = 0.5
@@ -39,25 +36,6 @@ LARGEST_CROP = 512
 
 MOST_VALIDATIONS = 10
 """Validations in a run where nothing is said."""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What training costs on this machine.
-
-    Attributes:
-        seconds_per_image: Forward and backward pass of one image.
-        seconds_per_validation: One pass over the validation split.
-        bytes_fixed: Memory of weights, gradients, optimizer and the libraries.
-        bytes_per_image: Memory that one more image in the micro-batch takes.
-        bytes_free: Memory that was free.
-    """
-
-    seconds_per_image: float
-    seconds_per_validation: float
-    bytes_fixed: int
-    bytes_per_image: int
-    bytes_free: int
 
 
 @dataclass(frozen=True)
@@ -117,13 +95,13 @@ def make_plan(
         done: Steps done before.
     """
     batch = config.batch_size
-    step_seconds = batch * cost.seconds_per_image
+    workers = pick_workers(config)
+    step_seconds = batch * _seconds_per_image(cost, workers, device)
     micro = config.micro_batch or _fitting(batch, cost)
     iterations = _iterations(config, images, step_seconds, cost)
     val_every = config.val_every or -(-iterations // _validations(config, cost))
     left = max(0, iterations - done)
     validations = -(-left // val_every) + 1  # the last one is the report's
-    cores = os.cpu_count() or 1
     return Plan(
         iterations=iterations,
         done=done,
@@ -133,7 +111,7 @@ def make_plan(
         val_every=val_every,
         precision=pick_precision(config.precision, device),
         device=device,
-        workers=config.workers if config.workers is not None else min(4, max(1, cores // 2)),
+        workers=workers,
         optimizer=config.optimizer,
         lr=lr,
         seconds=left * step_seconds + validations * cost.seconds_per_validation,
@@ -141,48 +119,11 @@ def make_plan(
     )
 
 
-def measure_cost(
-    loss: Callable[[nn.Module, Tensor, Tensor], Tensor],
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    *,
-    precision: str,
-    validate_one: Callable[[], object],
-    num_validation: int,
-) -> Cost:
-    """Train a throw-away copy of `model` on a few images and look at the clock and the memory.
-
-    Args:
-        loss: Maps a model, images and labels to the loss that training will use.
-        model: Left untouched.
-        images: (N, C, h, w), N of 1 or 2, on the device of the run.
-        labels: (N, h, w).
-        precision: "fp32" or "bf16-mixed".
-        validate_one: Predicts one validation image.
-        num_validation: Images in the validation split.
-    """
-    trial = copy.deepcopy(model).train()
-    device = images.device.type
-    state = 4 * sum(p.numel() for p in model.parameters()) * 4  # weights, gradient, two moments
-    free = free_memory(device)
-    before = start_peak(device)
-    for _ in range(2):  # the first pass pays for the libraries' set-up
-        begin = time.perf_counter()
-        with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16-mixed"):
-            value = loss(trial, images, labels)
-        value.backward()  # type: ignore[no-untyped-call]  # torch has no types for it
-        _finish(device)
-        seconds = time.perf_counter() - begin
-    peak = read_peak(device)
-    validation = _timed(validate_one) if num_validation else 0.0
-    return Cost(
-        seconds_per_image=seconds / len(images),
-        seconds_per_validation=validation * num_validation,
-        bytes_fixed=before + state,
-        bytes_per_image=max(0, peak - before) // len(images) if before else ASSUMED_PER_IMAGE,
-        bytes_free=free,
-    )
+def pick_workers(config: TrainConfig) -> int:
+    """Return how many processes read and augment: half as many as there are cores, at most four."""
+    if config.workers is not None:
+        return config.workers
+    return min(4, max(1, (os.cpu_count() or 1) // 2))
 
 
 def derive_crop(spec: DataSpec, input_scale: float = 1.0) -> tuple[int, int]:
@@ -192,6 +133,23 @@ def derive_crop(spec: DataSpec, input_scale: float = 1.0) -> tuple[int, int]:
     seen = (max(1, round(side * input_scale)) for side in (height, width))
     first, second = (min(side, LARGEST_CROP) for side in seen)
     return first, second
+
+
+def larger_than_images(
+    crop: tuple[int, int], spec: DataSpec, input_scale: float = 1.0
+) -> str | None:
+    """Return a line about a crop that no training image can fill without being enlarged."""
+    sizes = [tuple(round(x * input_scale) for x in s) for s in spec.statistics["train"].sizes]
+    if any(height >= crop[0] and width >= crop[1] for height, width in sizes):
+        return None
+    largest = max(sizes, key=lambda size: size[0] * size[1])
+    fitting = tuple(min(pair) for pair in zip(crop, largest, strict=True))
+    seen = "" if input_scale == 1 else f" at input scale {input_scale:g}"
+    return (
+        f"Crop     {crop[0]}x{crop[1]} is larger than every training image, at most "
+        f"{largest[0]}x{largest[1]}{seen}: the rest of it is void; "
+        f"better: --crop {fitting[0]},{fitting[1]}"
+    )
 
 
 def default_lr(optimizer: str, model: nn.Module, *, pretrained: bool) -> float:
@@ -247,21 +205,27 @@ def _iterations(config: TrainConfig, images: int, step_seconds: float, cost: Cos
     return max(FEWEST_ITERATIONS, -(-DEFAULT_EPOCHS * images // config.batch_size))
 
 
+def _seconds_per_image(cost: Cost, workers: int, device: str) -> float:
+    """Return what an image costs with all that is done for it.
+
+    Without loader processes one thing is done after the other. With them the slower side decides:
+    the network, or the readers. On a CPU both live on the same cores, which cannot give more than
+    all their time: where the network's threads already fill them, what the readers take is added.
+    """
+    compute, read = cost.seconds_per_image, cost.seconds_per_sample
+    if workers == 0:
+        return compute + read
+    cores = os.cpu_count() or 1
+    slower = max(compute, read / min(workers, cores))
+    if device != "cpu":
+        return slower
+    threads = min(cores, torch.get_num_threads())
+    return max(slower, (threads * compute + read) / cores)
+
+
 def _fitting(batch: int, cost: Cost) -> int:
     """Return the largest share of the batch (a half, a quarter, ...) that memory allows."""
     micro = batch
     while micro > 1 and micro * cost.bytes_per_image > MEMORY_SHARE * cost.bytes_free:
         micro = -(-micro // 2)
     return micro
-
-
-def _timed(work: Callable[[], object]) -> float:
-    work()
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
-
-
-def _finish(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()

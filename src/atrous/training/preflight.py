@@ -1,14 +1,12 @@
 """What a run must pass before any of the data is read: a misspelt name is told at once."""
 
-from pathlib import Path
-
 import torch
 
 from atrous.errors import InputError
 from atrous.models import MODELS, default_encoder
 from atrous.training.config import TrainConfig
 from atrous.training.run_folder import check_out, resumed
-from atrous.weights import check_model, check_start
+from atrous.weights import check_model, check_start, find_start, gives_auxiliary_scores
 
 __all__ = ["pick_device", "preflight", "weights_source"]
 
@@ -21,7 +19,7 @@ def preflight(config: TrainConfig) -> TrainConfig:
     Raises:
         InputError: The run folder is taken or is no run, it was begun with other options, there
             is no such network, encoder, option, file of weights or device, or they do not go
-            together.
+            together, or an auxiliary loss is weighed that the network does not have.
     """
     if config.resume:
         config = resumed(config)
@@ -31,7 +29,7 @@ def preflight(config: TrainConfig) -> TrainConfig:
     has_weights = config.resume is not None and (config.resume / "last.ckpt").exists()
     is_needed = config.weights != "auto" and not has_weights  # auto may end as none
     source = weights_source(config) if is_needed else None
-    from_model = source is not None and Path(source).is_dir()
+    from_model = source is not None and find_start(source) is not None
     spec = check_model(
         config.model,
         encoder_name=config.encoder,
@@ -39,17 +37,28 @@ def preflight(config: TrainConfig) -> TrainConfig:
         options=config.options,
     )
     if from_model:
-        check_start(spec, Path(str(source)))
+        check_start(spec, config.weights)
+    if config.auxiliary_weight is not None and not gives_auxiliary_scores(spec):
+        raise InputError(
+            f"--auxiliary-weight is {config.auxiliary_weight:g}, but {spec.architecture} with "
+            "these options has no auxiliary scores; leave it out"
+        )
     return config
 
 
 def weights_source(config: TrainConfig) -> str | None:
-    """Return what is begun with: "imagenet", a file, a model folder, or None: random weights."""
+    """Return what is begun with: "imagenet", a file, a model's folder, or None: random weights.
+
+    Raises:
+        WeightsUnreachable: A model on the hub is asked for, and the hub does not answer.
+    """
     known = config.model in MODELS
     names_encoder = config.encoder or (known and default_encoder(config.model, config.options))
     if config.weights == "none" or (config.weights == "auto" and not names_encoder):
         return None
-    return "imagenet" if config.weights == "auto" else config.weights
+    if config.weights in ("auto", "imagenet"):
+        return "imagenet"
+    return str(find_start(config.weights) or config.weights)
 
 
 def pick_device(asked: str) -> str:

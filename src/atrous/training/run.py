@@ -12,27 +12,31 @@ from atrous.errors import InputError
 from atrous.evaluation import Evaluation, evaluate
 from atrous.inference import Predictor
 from atrous.models import SegmentationModel
-from atrous.training.checkpoints import checkpoint_step, sweep
+from atrous.training.begin import seeded_model
+from atrous.training.best import Best, best_so_far
+from atrous.training.checkpoints import Progress, read_progress, sweep
 from atrous.training.config import TrainConfig
+from atrous.training.cost import measure_cost, time_reading
 from atrous.training.environment import check_data, write_environment
 from atrous.training.heap import keep_freed_memory
 from atrous.training.loop import memory_named, samples, train
 from atrous.training.plan import (
-    Cost,
     Plan,
     default_lr,
     derive_crop,
+    larger_than_images,
     make_plan,
-    measure_cost,
     pick_precision,
+    pick_workers,
 )
-from atrous.training.preflight import pick_device, preflight, weights_source
+from atrous.training.preflight import pick_device, preflight
 from atrous.training.run_folder import new_run, read_config, resumable, write_config
+from atrous.training.samples import collate
 from atrous.training.task import SegmentationTask, poly_decay
 from atrous.training.watch import Reporter, Silent
-from atrous.weights import WeightsUnreachable, create_model, load, start_from, weights_origin
+from atrous.weights import load, weights_origin
 
-__all__ = ["RunResult", "fit", "plan_run", "seeded_model", "sound"]
+__all__ = ["RunResult", "fit", "plan_run", "sound"]
 
 
 @dataclass(frozen=True)
@@ -78,81 +82,52 @@ def fit(
     device = pick_device(config.device)
     if device == "cpu":
         keep_freed_memory()
-    done = _steps_done(config.resume, spec) if config.resume else 0
-    if config.resume and config.iterations and done >= config.iterations:
+    earlier = _earlier(config.resume, spec) if config.resume else None
+    done = earlier.step if earlier else 0
+    is_finished = config.iterations is not None and done >= config.iterations
+    if config.resume and config.iterations and is_finished:
         _refuse_finished(config.resume, done, config.iterations)
-        return _scored(config, config.resume, done, spec, device, reporter)
+    best = Best()
+    if config.resume and earlier:
+        best = best_so_far(
+            config.resume, spec, tile=config.tile, done=done, device=device, reporter=reporter
+        )
+    if config.resume and is_finished:
+        return _scored(config.resume, done, spec, device, reporter)
     # the checkpoint holds the weights: nothing to fetch, wherever they came from
-    start = dataclasses.replace(config, weights="none") if done else config
+    start = dataclasses.replace(config, weights="none") if earlier else config
     model, weights = seeded_model(start, spec, reporter)
+    if earlier:
+        model.normalization = earlier.normalization
     model = model.to(device).to(memory_format=torch.channels_last)
     lr = config.lr or default_lr(config.optimizer, model, pretrained=weights is not None)
-    plan = plan_run(config, spec, model, device=device, lr=lr, done=done)
+    plan = plan_run(config, spec, model, device=device, lr=lr, done=done, reporter=reporter)
     folder = config.resume or new_run(config)  # not before everything has proved right
     if config.resume:
         _tell_new_length(folder, plan, reporter)
     options = {k: v for k, v in model.spec.options.items() if v is not None}
-    config = _resolve(dataclasses.replace(config, options=options), plan, folder)
+    config = dataclasses.replace(config, options=options, input_scale=model.input_scale)
+    config = _resolve(config, plan, folder)
     write_config(folder, config)
-    origin = {} if done else {"encoder_weights": weights_origin(weights, model.spec.encoder_name)}
+    origin = (
+        {} if earlier else {"encoder_weights": weights_origin(weights, model.spec.encoder_name)}
+    )
     began = {"data": spec.fingerprint, **origin}
     write_environment(folder, done=done, device=plan.device, precision=plan.precision, began=began)
     reporter.plan(plan)
     with resumable(folder), memory_named(plan):
-        step = train(config, plan, spec, model, folder, reporter)
+        step = train(config, plan, spec, model, folder, reporter, best)
     if step < plan.iterations:
         return RunResult(folder, folder / "model", step, None, spec, None)
-    return _scored(config, folder, step, spec, device, reporter)
+    return _scored(folder, step, spec, device, reporter)
 
 
-def _scored(
-    config: TrainConfig, folder: Path, step: int, spec: DataSpec, device: str, reporter: Reporter
-) -> RunResult:
+def _scored(folder: Path, step: int, spec: DataSpec, device: str, reporter: Reporter) -> RunResult:
     """Score the best model as it lies on the disk; that is all that a finished run may lack."""
     with resumable(folder):
-        predictor = Predictor(load(folder / "model"), tile=config.tile, device=device)
+        predictor = Predictor(load(folder / "model"), device=device)
         evaluation = evaluate(predictor, spec, "val", progress=reporter.scoring)
     return RunResult(folder, folder / "model", step, evaluation, spec, predictor)
-
-
-def seeded_model(
-    config: TrainConfig, spec: DataSpec, reporter: Reporter
-) -> tuple[SegmentationModel, str | None]:
-    """Build the network for the data, its encoder filled as `config.weights` says.
-
-    Returns:
-        The network, and what filled it: "imagenet", a file, a model folder, or None.
-    """
-
-    def create(weights: str | None) -> tuple[SegmentationModel, str | None]:
-        torch.manual_seed(config.seed)
-        trained = Path(weights) if weights and Path(weights).is_dir() else None
-        model = create_model(
-            config.model,
-            encoder_name=config.encoder,
-            encoder_weights=None if trained else weights,
-            in_channels=spec.channels,
-            classes=len(spec.label_set),
-            **config.options,
-        )
-        model.label_set, model.input_scale = spec.label_set, config.input_scale
-        model.normalization = model.normalization.with_white_at(spec.white)
-        if config.auxiliary_weight is not None:
-            model.auxiliary_weight = config.auxiliary_weight
-        if trained and not start_from(model, trained):
-            reporter.note(f"Weights  {trained}, but the scores: it names other classes")
-        return model, weights
-
-    try:
-        return create(weights_source(config))
-    except WeightsUnreachable as error:
-        if config.weights != "auto":
-            raise
-        cause = str(error).partition(";")[0]  # what follows advises those who insisted on them
-        reporter.note(
-            f"Weights  from scratch: {cause}; connect or give --weights FILE to do better"
-        )
-        return create(None)
 
 
 def plan_run(
@@ -163,16 +138,18 @@ def plan_run(
     device: str,
     lr: float,
     done: int = 0,
+    reporter: Reporter,
 ) -> Plan:
-    """Measure what a step costs here and plan the run."""
-    crop = config.crop_size or derive_crop(spec, config.input_scale)
+    """Measure what a step costs here and plan the run; say so where the crop is too large."""
+    crop = config.crop_size or derive_crop(spec, model.input_scale)
+    if told := larger_than_images(crop, spec, model.input_scale):
+        reporter.note(told)
     precision = pick_precision(config.precision, device)
-    source = samples(config, crop, spec)
+    source = samples(config, crop, spec, model)
     count = min(2, config.batch_size, config.micro_batch or config.batch_size)
-    batch = [source[number] for number in range(count)]
-    images, labels = (torch.stack(part).to(device) for part in zip(*batch, strict=True))
-    predictor = Predictor(model, tile=config.tile, device=device)
-    first = spec.read_image(spec.splits["val"][0])
+    images, labels = (x.to(device) for x in collate([source[number] for number in range(count)]))
+    predictor = Predictor(model, device=device)
+    first = spec.splits["val"][0]
 
     def loss(trial: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         assert isinstance(trial, SegmentationModel)
@@ -181,13 +158,14 @@ def plan_run(
         )
         return task.loss_sum(images, labels)
 
-    cost: Cost = measure_cost(
+    cost = measure_cost(
         loss,
         model,
         images,
         labels,
         precision=precision,
-        validate_one=lambda: predictor(first),
+        seconds_per_sample=time_reading(source.__getitem__, count, workers=pick_workers(config)),
+        validate_one=lambda: predictor(spec.read_image(first)),
         num_validation=len(spec.splits["val"]),
     )
     return make_plan(
@@ -227,11 +205,11 @@ def sound(spec: DataSpec, skip_bad: bool) -> DataSpec:
     return spec
 
 
-def _steps_done(folder: Path, spec: DataSpec) -> int:
-    """Return the steps of the run to go on with, once its data have proved to be the same."""
+def _earlier(folder: Path, spec: DataSpec) -> Progress | None:
+    """Return how far the run to go on with has come, once its data have proved to be the same."""
     check_data(folder, spec.fingerprint)
     sweep(folder / "last.ckpt")
-    return checkpoint_step(folder / "last.ckpt")
+    return read_progress(folder / "last.ckpt")
 
 
 def _tell_new_length(folder: Path, plan: Plan, reporter: Reporter) -> None:

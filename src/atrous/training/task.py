@@ -4,9 +4,10 @@ One protocol for every network, so that they can be compared; it is DeepLab v3's
 momentum 0.9, poly decay of power 0.9, batch 16, random scale and flip).
 
 Departures from the papers:
-- Loss: the mean over the labelled pixels of a batch. FCN sums them; U-Net weights each pixel by the
-  frequency of its class and its distance to the nearest two cells (Sec. 3). Auxiliary scores count
-  as much as the main ones.
+- Loss: the mean over the labelled pixels of a batch. FCN sums them. Classes weigh the same unless
+  `class_weights` is given (its rules: `class_weights.py`). U-Net's second factor, the distance to
+  the nearest two cells (Sec. 3), is no part of it. Auxiliary scores count as much as each network
+  says (`auxiliary_weights`), unless `auxiliary_weight` is given.
 - Learning rate: from `config.py`, one for all layers. DeepLab v3 starts at 0.007; FCN keeps a
   constant rate, and like U-Net momentum 0.99 with a batch of one. Nearly all give biases twice the
   rate, DeepLab v1 and v2 ten times the rate to new layers.
@@ -14,10 +15,11 @@ Departures from the papers:
   every weight of two or more dimensions. Depthwise kernels are among them, which the v3+ release
   spares; biases and norms are not, which PSPNet's training code decays.
 - Augmentation: `JointTransform` for all. FCN takes whole images unchanged; U-Net's elastic
-  deformation (Sec. 3.1) is not part of it.
+  deformation (Sec. 3.1) is off unless `elastic` is given.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import lightning
 import torch
@@ -100,7 +102,7 @@ class SegmentationTask(lightning.LightningModule):
     def loss_sum(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return the summed loss of a micro-batch: the main scores' and, weighed, the auxiliary's.
 
-        The weight is the model's `auxiliary_weight`.
+        The weights are the model's `auxiliary_weights`.
         """
         x = normalise(images, self.model.normalization)
         x = x.contiguous(memory_format=torch.channels_last)
@@ -109,9 +111,10 @@ class SegmentationTask(lightning.LightningModule):
         ignore = self.model.label_set.ignore_index
         weight = self.class_weights
         loss = cross_entropy_sum(scores.main, labels, ignore, weight, align_corners=corners)
-        for auxiliary in scores.auxiliary:
+        shares = self.model.auxiliary_weights(len(scores.auxiliary))
+        for share, auxiliary in zip(shares, scores.auxiliary, strict=True):
             further = cross_entropy_sum(auxiliary, labels, ignore, weight, align_corners=corners)
-            loss = loss + self.model.auxiliary_weight * further
+            loss = loss + share * further
         return loss
 
     def _weight_of(self, labels: Tensor) -> Tensor:
@@ -120,6 +123,10 @@ class SegmentationTask(lightning.LightningModule):
         counts = torch.bincount(labelled, minlength=len(self.class_weights))
         total = (counts * self.class_weights).sum()
         return torch.where(total > 0, total, torch.ones_like(total))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the normalisation, which a trained model may have brought: no weight holds it."""
+        checkpoint["normalization"] = self.model.normalization.to_json()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer with its two groups: decayed weights, everything else."""

@@ -97,6 +97,7 @@ class Watch(lightning.Callback):
         spec: The data.
         every: Steps between two validations; the last step is validated in any case.
         predictor: Built on the live model.
+        best: The score to beat.
         keep: Called with the evaluation and the step whenever it is the best so far.
         journal: Gets a line per validation and for at most a thousand or so steps.
         reporter: Is told of everything.
@@ -108,6 +109,7 @@ class Watch(lightning.Callback):
         *,
         every: int,
         predictor: Predictor,
+        best: float,
         keep: Callable[[Evaluation, int], None],
         journal: Journal,
         reporter: Reporter,
@@ -118,8 +120,7 @@ class Watch(lightning.Callback):
         self.keep = keep
         self.journal = journal
         self.reporter = reporter
-        self.best = -1.0
-        self.best_step = 0
+        self.best = best
         self.begin = time.monotonic()
         self.seconds = 0.0
 
@@ -156,20 +157,12 @@ class Watch(lightning.Callback):
         result = evaluate(self.predictor, self.spec, "val")
         better = result.mean_iou > self.best
         if better:
-            self.best, self.best_step = result.mean_iou, step
+            self.best = result.mean_iou
             self.keep(result, step)
         figures = {"mean_iou": result.mean_iou, "pixel_accuracy": result.pixel_accuracy}
         seconds = time.monotonic() - begin
         self.journal.write(step, "val", {**figures, "iou": list(result.iou), "seconds": seconds})
         self.reporter.validation(step, mean_iou=result.mean_iou, best=better)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps of it."""
-        return {"best": self.best, "best_step": self.best_step}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what a checkpoint kept."""
-        self.best, self.best_step = state_dict["best"], state_dict["best_step"]
 
 
 def _whole_lines(path: Path, last_step: int) -> list[str]:

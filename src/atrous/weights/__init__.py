@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 from atrous._lazy import lazy
 
 if TYPE_CHECKING:
+    from atrous.weights.blueprint import gives_auxiliary_scores
     from atrous.weights.create import check_model, create_model
     from atrous.weights.encoder_weights import load_encoder_weights
     from atrous.weights.model_config import ModelConfig
     from atrous.weights.model_folder import load, read_model_config, save, store_crf
     from atrous.weights.origin import weights_origin
     from atrous.weights.sources import WeightsUnreachable
-    from atrous.weights.start import check_start, start_from
+    from atrous.weights.start import check_start, find_start, start_from
 
 __all__ = [
     "ModelConfig",
@@ -19,6 +20,8 @@ __all__ = [
     "check_model",
     "check_start",
     "create_model",
+    "find_start",
+    "gives_auxiliary_scores",
     "load",
     "load_encoder_weights",
     "read_model_config",
@@ -36,6 +39,8 @@ __getattr__ = lazy(
         "check_model": "create",
         "check_start": "start",
         "create_model": "create",
+        "find_start": "start",
+        "gives_auxiliary_scores": "blueprint",
         "load": "model_folder",
         "load_encoder_weights": "encoder_weights",
         "read_model_config": "model_folder",

@@ -7,7 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["blueprint", "count_parameters"]
+from atrous.models import ModelSpec, build_model
+
+__all__ = ["blueprint", "count_parameters", "gives_auxiliary_scores"]
+
+PROBE = (256, 256)
+"""An image that the deepest of the networks can halve as often as it wants to."""
 
 
 @contextlib.contextmanager
@@ -26,6 +31,21 @@ def count_parameters(network: object) -> int:
     """Return the number of learnable or fixed weights; running statistics do not count."""
     assert isinstance(network, nn.Module)
     return sum(parameter.numel() for parameter in network.parameters())
+
+
+def gives_auxiliary_scores(spec: ModelSpec) -> bool:
+    """Return whether the network is trained with auxiliary losses: its shapes, run once, tell."""
+    with blueprint():
+        network = build_model(
+            spec.architecture,
+            encoder_name=spec.encoder_name,
+            in_channels=spec.in_channels,
+            classes=spec.classes,
+            options=spec.options,
+        )
+    with torch.no_grad():
+        images = torch.empty(2, spec.in_channels, *PROBE, device="meta")
+        return bool(network.train().score(images).auxiliary)
 
 
 class _NothingToFill(TorchFunctionMode):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
-from atrous.errors import InputError
+from atrous.errors import InputError, closest, closest_path
 from atrous.models import (
     MODELS,
     ModelSpec,
@@ -20,6 +20,16 @@ from atrous.weights.imagenet import check_published
 from atrous.weights.tensor_files import read_metadata
 
 __all__ = ["check_model", "create_model"]
+
+WEIGHT_HABITS = {
+    "default": "imagenet",
+    "false": "none",
+    "pretrained": "imagenet",
+    "random": "none",
+    "scratch": "none",
+    "true": "imagenet",
+}
+"""What other tools call the two kinds of start."""
 
 
 def create_model(
@@ -124,10 +134,26 @@ def _encoders(model: SegmentationModel) -> tuple[nn.Module, ...]:
     )
 
 
+def _check_weights(source: str | Path) -> None:
+    """Require a file, or the one name that stands for files."""
+    text = str(source)
+    if Path(source).exists():
+        return
+    near = closest_path(Path(source))
+    choices = ["imagenet", "none", *([str(near)] if near else [])]
+    habit = WEIGHT_HABITS.get(text.lower())
+    meant = habit or next(iter(closest(text, choices, count=1)), "")
+    question = f"did you mean {meant}? " if meant else ""
+    raise InputError(
+        f"the file of weights {text} does not exist; {question}give imagenet, none, or a file"
+    )
+
+
 def _padding_of(source: str | Path, architecture: str, network: Option) -> dict[str, Option]:
     """Return the option `padding` that a weights file asks for in its header, if it does."""
     if str(source) == "imagenet" or architecture not in MODELS:
         return {}
+    _check_weights(source)
     padding = read_metadata(Path(source)).get("padding")
     defaults = model_options(architecture, network=network)
     is_encoders = defaults.get("padding") == "symmetric"  # fcn8s has its own

@@ -32,6 +32,7 @@ class ModelConfig:
         normalization: What images go through before they enter the network.
         input_scale: Factor on their size before that.
         crf: What `atrous crf-search` found: parameters and gain; None before a search.
+        tile: Side of the windows that images are cut into, 0 for none; None: by their size.
         provenance: Where the weights come from: data, command, versions; JSON values.
         metrics: Scores with the split they were measured on; JSON values.
         licence: Terms of the weights, e.g. "Apache-2.0"; None if nobody said.
@@ -47,6 +48,7 @@ class ModelConfig:
     fingerprint: str = ""
     input_scale: float = 1.0
     crf: Mapping[str, object] | None = None
+    tile: int | None = None
 
     def __post_init__(self) -> None:
         """Check that the parts speak of the same network.
@@ -85,6 +87,7 @@ class ModelConfig:
             "normalization": self.normalization.to_json(),
             "input_scale": self.input_scale,
             "crf": None if self.crf is None else dict(self.crf),
+            "tile": self.tile,
             "provenance": dict(self.provenance),
             "metrics": dict(self.metrics),
             "licence": self.licence,
@@ -117,6 +120,7 @@ class ModelConfig:
             _take_or(content, "fingerprint", str, ""),
             _input_scale(content.get("input_scale")),
             _take_or(content, "crf", dict, None),
+            _take_or(content, "tile", int, None),
         )
 
 

@@ -21,7 +21,7 @@ from atrous.models import Option, SegmentationModel
 from atrous.weights.assemble import assemble
 from atrous.weights.foreign_models import is_foreign_folder, load_foreign
 from atrous.weights.model_config import MAX_CHARACTERS, ModelConfig
-from atrous.weights.sources import CONFIG_FILE, WEIGHTS_FILE, find_model
+from atrous.weights.sources import CONFIG_FILE, WEIGHTS_FILE, find_model, what_lies_there
 from atrous.weights.tensor_files import SUFFIXES, read_metadata, read_tensors
 
 __all__ = ["load", "read_model_config", "save", "store_crf"]
@@ -70,6 +70,7 @@ def save(
         licence,
         input_scale=model.input_scale,
         crf=model.crf,
+        tile=model.tile,
     )
     config = dataclasses.replace(config, fingerprint=_fingerprint(config, tensors))
     text = config.to_json()
@@ -115,6 +116,7 @@ def load(source: str | Path, **options: Option) -> SegmentationModel:
         raise InputError(f"{folder}: {error}") from error
     model.label_set, model.normalization = config.label_set, config.normalization
     model.input_scale, model.crf = config.input_scale, config.crf
+    model.tile = config.tile
     return model.eval()
 
 
@@ -126,7 +128,7 @@ def read_model_config(source: str | Path) -> ModelConfig:
     """
     folder = find_model(source)
     if not (folder / WEIGHTS_FILE).is_file():
-        raise InputError(_what_lies_there(folder))
+        raise InputError(what_lies_there(folder))
     header = read_metadata(folder / WEIGHTS_FILE).get(HEADER_KEY)
     path = folder / CONFIG_FILE
     if not path.is_file() and header is None:
@@ -195,10 +197,3 @@ def _parse(text: str, path: Path) -> ModelConfig:
         return ModelConfig.from_json(text)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-
-
-def _what_lies_there(folder: Path) -> str:
-    """Say what is missing, and where the model may be instead."""
-    if (folder / "model" / WEIGHTS_FILE).is_file():
-        return f"{folder} is a run, not a model; give {folder / 'model'}"
-    return f"{folder} has no {WEIGHTS_FILE}; give a folder that atrous saved, or copy it whole"

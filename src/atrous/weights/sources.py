@@ -4,15 +4,18 @@ import errno
 import re
 from pathlib import Path
 
-from atrous.errors import InputError
+from atrous.errors import InputError, closest, closest_path
 
 __all__ = [
     "CONFIG_FILE",
     "SHIPPED",
     "WEIGHTS_FILE",
     "WeightsUnreachable",
+    "check_source",
     "find_model",
+    "has_hub_form",
     "is_network_error",
+    "what_lies_there",
 ]
 
 CONFIG_FILE = "config.json"
@@ -46,15 +49,44 @@ def find_model(source: str | Path) -> Path:
         return Path(__file__).parent / SHIPPED[str(source)]
     if folder.exists():
         raise InputError(f"{source} is a file, but a model is a folder; give {folder.parent}")
-    if _is_hub_id(str(source)):
+    if has_hub_form(str(source)):
         return _fetch(str(source))
+    near = _closest_model(folder)
+    question = f"did you mean {near}? " if near else ""
     raise InputError(
-        f"no model at {source}; give a folder with {CONFIG_FILE} and {WEIGHTS_FILE}, "
+        f"no model at {source}; {question}give a folder with {CONFIG_FILE} and {WEIGHTS_FILE}, "
         f"organisation/name of the Hugging Face hub, or {', '.join(SHIPPED)}"
     )
 
 
-def _is_hub_id(source: str) -> bool:
+def check_source(source: str | Path) -> None:
+    """Refuse at once what `load` would refuse for want of a model; neither torch nor tensors.
+
+    Raises:
+        InputError, WeightsUnreachable: As `find_model`; or the folder holds no weights.
+    """
+    if Path(source).is_file():  # a checkpoint of another library; `load` judges it
+        return
+    folder = find_model(source)
+    if not (folder / WEIGHTS_FILE).is_file():
+        raise InputError(what_lies_there(folder))
+
+
+def what_lies_there(folder: Path) -> str:
+    """Say what is missing in a folder without weights, and where the model may be instead."""
+    if (folder / "model" / WEIGHTS_FILE).is_file():
+        return f"{folder} is a run, not a model; give {folder / 'model'}"
+    return f"{folder} has no {WEIGHTS_FILE}; give a folder that atrous saved, or copy it whole"
+
+
+def _closest_model(wanted: Path) -> str:
+    """Return the shipped name or the folder here that is written most like `wanted`, or ""."""
+    near = closest_path(wanted)
+    here = [str(near)] if near is not None and near.is_dir() else []
+    return next(iter(closest(str(wanted), [*SHIPPED, *here], count=1)), "")
+
+
+def has_hub_form(source: str) -> bool:
     """Tell `organisation/name` from a misspelt path: `runs/stret` where `runs` exists."""
     return bool(HUB_ID.fullmatch(source)) and not Path(source).parent.exists()
 

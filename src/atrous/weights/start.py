@@ -8,19 +8,38 @@ from atrous.models import MODELS, ModelSpec, SegmentationModel, build_model, mod
 from atrous.weights.blueprint import blueprint
 from atrous.weights.matching import check_match
 from atrous.weights.model_folder import load, read_model_config
+from atrous.weights.sources import SHIPPED, find_model, has_hub_form
+from atrous.weights.tensor_files import SUFFIXES
 
-__all__ = ["check_start", "start_from"]
+__all__ = ["check_start", "find_start", "start_from"]
 
 
-def start_from(model: SegmentationModel, folder: Path) -> bool:
+def find_start(source: str) -> Path | None:
+    """Return the folder of the model that training is to begin with; a hub's is fetched.
+
+    Args:
+        source: A folder, the name of a model that ships, an id of the Hugging Face hub; or a file
+            of encoder weights, for which there is no folder.
+
+    Raises:
+        WeightsUnreachable: It has the form of a hub id, but the hub does not answer.
+    """
+    path = Path(source)
+    is_folder = path.is_dir() or source in SHIPPED
+    is_hub_id = path.suffix not in SUFFIXES and has_hub_form(source)
+    return find_model(source) if is_folder or is_hub_id else None
+
+
+def start_from(model: SegmentationModel, source: str | Path) -> bool:
     """Fill `model` in place with a trained model of the same make, normalisation included.
 
     The layers that score classes are filled only if both name the same classes in the same order;
-    else they stay as they are.
+    else they stay as they are. The figures of the normalisation are moved to the white of `model`:
+    12-bit images look to it as 8-bit images looked to the trained one.
 
     Args:
-        model: Built, with its label set.
-        folder: The trained model's.
+        model: Built, with its label set, its normalisation at the white of its own images.
+        source: The trained model's folder, its name or its id, as `find_start` takes them.
 
     Returns:
         Whether the scores of the classes were taken over too.
@@ -28,11 +47,11 @@ def start_from(model: SegmentationModel, folder: Path) -> bool:
     Raises:
         InputError: No model, or one of another make.
     """
-    check_start(model.spec, folder)
-    trained = load(folder)
+    check_start(model.spec, source)
+    trained = load(find_model(source))
     if trained.spec.in_channels != model.spec.in_channels:
         raise InputError(
-            f"{folder} takes images of {trained.spec.in_channels} channel(s), the data have "
+            f"{source} takes images of {trained.spec.in_channels} channel(s), the data have "
             f"{model.spec.in_channels}; begin without it"
         )
     tensors, own = trained.state_dict(), model.state_dict()
@@ -41,18 +60,18 @@ def start_from(model: SegmentationModel, folder: Path) -> bool:
         tensors |= {name: own[name] for name in _class_tensors(model.spec)}
     check_match(own, tensors, model.spec.architecture)
     model.load_state_dict(tensors)
-    model.normalization = trained.normalization
+    model.normalization = trained.normalization.with_white_at(model.normalization.white)
     return same_classes
 
 
-def check_start(wanted: ModelSpec, folder: Path) -> None:
+def check_start(wanted: ModelSpec, source: str | Path) -> None:
     """Refuse a model of another make than `wanted`; channels and classes are not looked at.
 
     Raises:
         InputError: No model there, or another architecture, encoder or option; the line names the
-            flags that go with the folder.
+            flags that go with it.
     """
-    spec = _complete(read_model_config(folder).spec)
+    spec = _complete(read_model_config(source).spec)
     same = ("architecture", "encoder_name", "options")
     if all(getattr(spec, name) == getattr(wanted, name) for name in same):
         return
@@ -60,7 +79,7 @@ def check_start(wanted: ModelSpec, folder: Path) -> None:
     flags += f" --encoder {spec.encoder_name}" if spec.encoder_name else ""
     chosen = ",".join(f"{k}={_yaml(v)}" for k, v in spec.options.items() if v is not None)
     flags += f" --options {chosen}" if chosen else ""
-    raise InputError(f"{folder} is a model of another make; to begin with it: {flags}")
+    raise InputError(f"{source} is a model of another make; to begin with it: {flags}")
 
 
 def _complete(spec: ModelSpec) -> ModelSpec:

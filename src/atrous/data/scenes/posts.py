@@ -32,7 +32,7 @@ def paint_pole(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> 
     steel = metal(rng)
     ink = canvas.ink(POLE, steel, z)
     tall = rng.uniform(4.5, 7.5) if kind < 0.9 else rng.uniform(0.9, 1.2)
-    top, wide = foot - (0, tall * scale), rng.uniform(0.3, 0.4) * scale
+    top, wide = foot - (0, tall * scale), rng.uniform(0.17, 0.25) * scale
     _paint_post(canvas, (foot, top), steel, z, wide)
     if kind < 0.6:
         reach = -math.copysign(rng.uniform(0.7, 1.4), x)
@@ -53,7 +53,7 @@ def paint_sign(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> 
     half = rng.uniform(0.64, 0.8) * scale
     foot = np.array(canvas.view.foot(x, z))
     centre = foot - (0, rng.uniform(2.3, 3.0) * scale)
-    _paint_post(canvas, (foot, centre - (0, half)), metal(rng), z, 0.3 * scale)
+    _paint_post(canvas, (foot, centre - (0, half)), metal(rng), z, 0.16 * scale)
     kind = rng.integers(len(_PLATES) + 1)
     if kind == len(_PLATES):
         _paint_board(canvas, centre, half, z, rng)
