@@ -71,7 +71,7 @@ class TrainConfig:
     crop: int | tuple[int, int] | None = None
     """Pixels of a crop, side or height,width; else the image size, at most 512."""
     input_scale: float | None = None
-    """Size at which the network sees images, ever after; else the start's, or 1."""
+    """Size at which the network sees images; else the start model's, or 1."""
     scale_range: tuple[float, float] = (0.5, 2.0)
     """Random zoom of the training images, besides."""
     rotation: float = 10.0
