@@ -34,20 +34,16 @@ def run(config: CRFSearchConfig) -> int:
     predictor = open_predictor(config.model, config)
     begin = time.monotonic()
     with progress(None, "CRFs on images", unit="CRF") as bar:
+        base = DenseCRF.published(config.start)
         found = search_crf(
-            predictor,
-            spec,
-            config.split,
-            images=config.images,
-            base=DenseCRF.published(config.start),
-            progress=bar,
+            predictor, spec, config.split, images=config.images, base=base, progress=bar
         )
     content = {**found.to_json(), "split": config.split, "protocol": predictor.protocol()}
     if is_kept:
         store_crf(folder, content)
+    spent = duration(time.monotonic() - begin)
     lines = [
-        f"{len(found.points)} CRFs on {found.images} images of {config.split} in "
-        f"{duration(time.monotonic() - begin)} min",
+        f"{len(found.points)} CRFs on {found.images} images of {config.split} in {spent} min",
         gain_line("mIoU", found.mean_iou),
         gain_line("boundary F1", found.boundary_f1),
         best_line(found) + (f"   Stored: {folder / 'config.json'}" if is_kept else ""),
