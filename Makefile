@@ -10,11 +10,14 @@ INSTALLED_DEV := .venv/.installed-dev
 demo: $(INSTALLED)  ## Make scenes, train, evaluate, predict, report: about three minutes
 	$(BIN)/atrous demo
 
+# A process for each core, one thread in each; the tests of a file stay together
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist loadfile
+
 test: $(INSTALLED_DEV)  ## The fast set, under five minutes on two cores
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(PYTEST) -m "not slow"
 
 slow: $(INSTALLED_DEV)  ## What the fast set leaves out
-	$(BIN)/python -m pytest -q -m slow
+	$(PYTEST) -m slow
 
 lint: $(INSTALLED_DEV)
 	$(BIN)/ruff format --check .
