@@ -9,7 +9,7 @@ turn, round after round; compilation does not count and is stated. The labels of
 
 `--scaling` measures time and memory from 0.05 to 8 megapixels, each size in a process of its own.
 
-pydensecrf is no dependency. It is found in --peer FOLDER (default /tmp/pydensecrf/lib), built so:
+pydensecrf is no dependency. It is found in the FOLDER of --peer or $PYDENSECRF, built so:
 
     git clone https://github.com/lucasb-eyer/pydensecrf && cd pydensecrf
     pip install "cython==0.29.37" setuptools && python setup.py build_ext --build-lib FOLDER
@@ -181,7 +181,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--image", type=Path)
-    parser.add_argument("--peer", type=Path, default=Path("/tmp/pydensecrf/lib"))
+    parser.add_argument(
+        "--peer", type=Path, default=Path(os.environ.get("PYDENSECRF", "pydensecrf"))
+    )
     parser.add_argument("--scaling", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)

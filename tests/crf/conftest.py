@@ -1,5 +1,6 @@
 """Scenes for the tests of the dense CRF: small made images, and crops of real photographs."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-PEER = Path("/tmp/pydensecrf/lib")  # where benchmarks/bench_crf.py says how to build it
+PEER = Path(os.environ.get("PYDENSECRF", "pydensecrf"))  # benchmarks/bench_crf.py builds it
 
 
 def smooth_probabilities(num_labels, height, width, seed=0, *, contrast=4.0, sigma=3):
