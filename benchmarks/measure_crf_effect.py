@@ -24,7 +24,7 @@ from atrous.data import open_data
 from atrous.evaluation.bootstrap import gain_interval, mean_interval
 from atrous.evaluation.boundary import boundary_f1
 from atrous.evaluation.crf_cases import count, make_case
-from atrous.evaluation.loop import common_classes, pairs_of
+from atrous.evaluation.loop import pairs_of, scored_classes
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
     options = parser.parse_args()
 
     spec, predictor = open_data(options.data), atrous.Predictor(atrous.load(options.model))
-    classes = len(common_classes(spec.label_set, predictor.model.label_set))
+    classes = len(scored_classes(spec, predictor.model.label_set))
     pairs = pairs_of(spec, options.split)
     chosen = np.linspace(0, len(pairs) - 1, min(options.images, len(pairs))).astype(int)
     crfs = {name: DenseCRF.published(name) for name in options.sets.split(",")}

@@ -166,3 +166,12 @@ def test_a_result_is_plain_json():
 
     assert found.to_json()["mean_iou"] == {"before": 0.5, "after": 0.6, "interval_95": [0.05, 0.15]}
     assert found.to_json()["images"] == 7
+
+
+def test_masks_of_0_and_255_are_refused_as_evaluate_refuses_them(coarse, tmp_path):
+    write_disc(tmp_path, 0, 9, (20, 18))
+    mask = tmp_path / "val" / "masks" / "0.png"
+    Image.fromarray(np.where(np.asarray(Image.open(mask)) > 0, 255, 0).astype(np.uint8)).save(mask)
+
+    with pytest.raises(InputError, match=r"masks of 0 and 255, .* the model has 3"):
+        search_crf(coarse, open_data(tmp_path))

@@ -3,6 +3,8 @@
 Features are divided by their standard deviation, so every kernel is exp(-|f_i - f_j|^2 / 2).
 """
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
@@ -16,7 +18,7 @@ MAX_PIXELS = 10_000
 """More would need gigabytes: the exact filter holds N x N numbers."""
 
 
-class Gaussian:
+class Gaussian(ABC):
     """The filter K of one kernel: every pixel receives the weighted sum of all pixels.
 
     `self_response` is the share of its own value that a pixel receives, k(i, i): 1, or (B, N, 1)
@@ -26,9 +28,9 @@ class Gaussian:
     self_response: Tensor | float = 1.0
     gain: float = 1.0
 
+    @abstractmethod
     def __call__(self, values: Tensor) -> Tensor:
         """Filter values (B, N, K) over the pixels N; differentiable."""
-        raise NotImplementedError
 
 
 class ExactGaussian(Gaussian):

@@ -6,6 +6,7 @@ identity, which is the same up to a constant. Gradients reach the unaries, the k
 the compatibility, not the features of the image or the kernels' widths, as there.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -105,6 +106,7 @@ class CRFLayer(nn.Module):
         return torch.cat(near, dim=2), places / self.smoothness.xy_std
 
     def _normalised(self, points: Tensor, rows: Tensor) -> Normalised:
-        make: type[Gaussian] = ExactGaussian if self.filter == "exact" else LatticeGaussian
-        gaussian = make(points)  # type: ignore[call-arg]  # both take the points
+        exact = self.filter == "exact"
+        make: Callable[[Tensor], Gaussian] = ExactGaussian if exact else LatticeGaussian
+        gaussian = make(points)
         return Normalised(gaussian, rows[..., :1], self.normalization, exclude_self=False)

@@ -38,7 +38,8 @@ PUBLISHED: dict[str, Published] = {
     "crf_rnn": Published(
         Appearance(5, 160, 3), Smoothness(3, 3), "after", 10, "torrvision/crfasrnn, initial values"
     ),
-    # The paper searched w1 on a grid and does not print it; 10 is that of its example code.
+    # The paper searched all three on a grid: 61 px was best on MSRC; w1 and theta_beta, which it
+    # does not print, are unverified.
     "krahenbuhl_koltun": Published(
         Appearance(10, 61, 11), Smoothness(1, 1), "after", 10, "NIPS 2011, MSRC-21"
     ),

@@ -12,6 +12,7 @@ from atrous.data.spec import DataSpec, Pair
 from atrous.errors import InputError
 from atrous.evaluation.boundary import boundary_f1
 from atrous.evaluation.confusion import confusion_matrix
+from atrous.evaluation.loop import pixels_of
 from atrous.inference.predictor import Predictor
 from atrous.inference.segmentation import to_rgb
 from atrous.inference.tiling import TILE, WHOLE_PIXELS
@@ -43,11 +44,13 @@ def make_case(predictor: Predictor, spec: DataSpec, pair: Pair, path: Path) -> C
     Raises:
         InputError: The image cannot be used, or the temporary folder is full.
     """
-    same = spec.channels == predictor.channels
-    pixels = spec.read_image(pair) if same else predictor.read(pair.image)
-    labels = spec.read_labels(pair)
+    pixels, labels = pixels_of(predictor, spec, pair), spec.read_labels(pair)
     if labels.shape != pixels.shape[:2]:
-        raise InputError(f"{pair.mask} has another size than its image; atrous data check lists it")
+        raise InputError(
+            f"{pair.mask} is {labels.shape[1]}x{labels.shape[0]}, its image "
+            f"{pixels.shape[1]}x{pixels.shape[0]}; give both one size, or leave the pair out: "
+            "--skip-bad"
+        )
     if labels.size > WHOLE_PIXELS:
         middle = tuple(
             slice(max(0, (n - TILE) // 2), max(0, (n - TILE) // 2) + TILE) for n in labels.shape

@@ -22,7 +22,7 @@ from atrous.crf.search import MOST_POINTS, Point, coarse_to_fine, crf_at
 from atrous.data.spec import DataSpec
 from atrous.evaluation.bootstrap import gain_interval, mean_interval
 from atrous.evaluation.crf_cases import Case, count, make_case, mean_boundary_f1
-from atrous.evaluation.loop import Progress, common_classes, pairs_of
+from atrous.evaluation.loop import Progress, pairs_of, scored_classes
 from atrous.inference.crf_settings import crf_to_json
 from atrous.inference.predictor import Predictor
 
@@ -101,7 +101,7 @@ def search_crf(
         InputError: Unknown or empty split, other classes, an image that cannot be read.
     """
     pairs = pairs_of(spec, split)
-    classes = len(common_classes(spec.label_set, predictor.model.label_set))
+    classes = len(scored_classes(spec, predictor.model.label_set))
     chosen = [pairs[i] for i in np.linspace(0, len(pairs) - 1, min(images, len(pairs))).astype(int)]
     steps = _Steps(len(chosen) * (MOST_POINTS + 2), progress)
     with tempfile.TemporaryDirectory(prefix="atrous-crf-") as folder, _workers(steps) as pool:

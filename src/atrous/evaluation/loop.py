@@ -16,7 +16,15 @@ from atrous.labels import VOID, LabelSet
 if TYPE_CHECKING:
     from atrous.inference.predictor import Predictor
 
-__all__ = ["Progress", "accumulate", "common_classes", "evaluate", "pairs_of"]
+__all__ = [
+    "Progress",
+    "accumulate",
+    "common_classes",
+    "evaluate",
+    "pairs_of",
+    "pixels_of",
+    "scored_classes",
+]
 
 Progress = Callable[[int, int], None]
 """Called at the start and after each image with (images done, images in all)."""
@@ -44,13 +52,10 @@ def evaluate(
         InputError: Unknown or empty split, other classes, an image that cannot be read.
     """
     pairs = pairs_of(spec, split)
-    label_set = common_classes(spec.label_set, predictor.model.label_set)
-    _check_numbered(spec, label_set)
+    label_set = scored_classes(spec, predictor.model.label_set)
 
     def predict(pair: Pair) -> NDArray[np.uint8]:
-        same = spec.channels == predictor.channels
-        # The predictor's reader converts grey to colour and back, or says that it cannot.
-        pixels = spec.read_image(pair) if same else predictor.read(pair.image)
+        pixels = pixels_of(predictor, spec, pair)
         try:
             return predictor(pixels).labels
         except InputError as error:
@@ -101,6 +106,24 @@ def pairs_of(spec: DataSpec, split: str) -> tuple[Pair, ...]:
     if not spec.splits[split]:
         raise InputError(f"split {split!r} of {spec.root} holds no usable pair; see its findings")
     return spec.splits[split]
+
+
+def pixels_of(predictor: "Predictor", spec: DataSpec, pair: Pair) -> np.ndarray:
+    """Return the image (H, W, C) of a pair as the predictor needs it."""
+    if spec.channels == predictor.channels:
+        return spec.read_image(pair)
+    return predictor.read(pair.image)  # grey to colour and back, or it says that it cannot
+
+
+def scored_classes(spec: DataSpec, model: LabelSet) -> LabelSet:
+    """Return the classes to score a model with on these data.
+
+    Raises:
+        InputError: They differ, or masks of 0 and 255 leave open which of the model's they mean.
+    """
+    label_set = common_classes(spec.label_set, model)
+    _check_numbered(spec, label_set)
+    return label_set
 
 
 def common_classes(data: LabelSet, model: LabelSet) -> LabelSet:
