@@ -1,4 +1,4 @@
-"""Weights that cannot be had: files that do not fit or cannot be read, and "imagenet" without the network."""
+"""Encoder weights that are refused: files that do not fit or cannot be read, names offline."""
 
 import pickle
 
