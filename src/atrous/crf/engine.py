@@ -1,16 +1,16 @@
 """Mean field on the CPU: the compiled passes of `iteration`, shared among threads."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from atrous.crf.inference import pass_messages, pass_messages_keeping
 from atrous.crf.inputs import CLIP, SUM_TOLERANCE, improbable
-from atrous.crf.iteration import blur, join_and_blur, send, send_keeping, start
 from atrous.crf.lattice import Lattice, lattice_gain
+from atrous.crf.meeting import new_meeting
 from atrous.crf.normalise import scales
 from atrous.crf.packing import pack, unpack
 from atrous.crf.parameters import Normalization
@@ -38,20 +38,13 @@ class Kernel:
     values: Array
     """(2, M + 1, padded K) by turns old and new while blurring."""
 
-    def blur(self, axis: int, begin: int, end: int, shape: tuple[int, ...]) -> None:
-        """Blur some vertices along one axis, from the parts or from the values before."""
-        neighbours, new = self.lattice.neighbours[axis], self.values[axis % 2]
-        if axis == 0:
-            join_and_blur(self.parts, neighbours, begin, end, new, shape)
-        else:
-            blur(self.values[1 - axis % 2], neighbours, begin, end, new, shape)
-
-    def argument(self, part: int) -> tuple[Any, ...]:
-        """Return the tuple that `iteration` takes, for one thread."""
-        corners = len(self.lattice.neighbours)
-        blurred = self.values[(corners - 1) % 2] if corners else self.values[0]
-        where = self.lattice.vertices, self.lattice.weights
-        return ((0,) * corners, *where, self.before, self.after, blurred, self.parts[part])
+    def argument(self) -> tuple[Any, ...]:
+        """Return the tuple that `inference` takes."""
+        lattice = self.lattice
+        corners = (0,) * len(lattice.neighbours)
+        factors = self.before, self.after
+        where = lattice.vertices, lattice.weights
+        return corners, *where, *factors, lattice.neighbours, self.values, self.parts
 
 
 def make_kernel(
@@ -153,44 +146,18 @@ def infer(
         (N, padded K) marginals.
     """
     shape = (0,) * (rows.shape[1] // LANES)
-    cuts = team.cuts(len(rows))
-    kernels = first, second
-    owns = [kernel.own for kernel in kernels if kernel.own is not None]
-    is_everyday = prices is None and not (owns or damping or tolerance)
+    kernels = first.argument(), second.argument()
+    owns = [kernel.own for kernel in (first, second) if kernel.own is not None]
+    meeting = new_meeting()
+    if prices is None and not (owns or damping or tolerance):
+        team.run(lambda t: pass_messages(t, rows, kernels, iterations, meeting, shape))
+        return rows
     own = np.sum(owns, axis=0, dtype=np.float32) if owns else np.zeros(len(rows), np.float32)
-    marginals = rows if is_everyday else rows.copy()
-    table = _signed(prices, rows.shape[1])
-
-    def pass_on(t: int, is_last: bool) -> float:
-        arguments = rows, first.argument(t), second.argument(t)
-        if is_everyday:
-            send(*arguments, *cuts[t], is_last, shape)
-            return np.inf
-        change: float = send_keeping(
-            *arguments, (marginals, own, table, np.float32(damping)), *cuts[t], shape
-        )
-        return change
-
-    team.run(lambda t: start(rows, first.argument(t), second.argument(t), *cuts[t], shape))
-    for iteration in range(1, iterations + 1):
-        _blur(kernels, team, shape)
-        changes = team.run(partial(pass_on, is_last=iteration == iterations))
-        if max(changes) <= tolerance:
-            break
+    marginals, changes = rows.copy(), np.zeros((2, team.size), np.float32)
+    kept = marginals, own, _signed(prices, rows.shape[1]), np.float32(damping)
+    told = kernels, kept, iterations, tolerance, (meeting, changes), shape
+    team.run(lambda t: pass_messages_keeping(t, rows, *told))
     return marginals
-
-
-def _blur(kernels: tuple[Kernel, ...], team: Team, shape: tuple[int, ...]) -> None:
-    """Blur both kernels' values along all axes, one axis of each at a time."""
-    cuts = [team.cuts(kernel.lattice.num_vertices, 1) for kernel in kernels]
-
-    def along(t: int, axis: int) -> None:
-        for kernel, shares in zip(kernels, cuts, strict=True):
-            if axis < len(kernel.lattice.neighbours):
-                kernel.blur(axis, *shares[t], shape)
-
-    for axis in range(max(len(kernel.lattice.neighbours) for kernel in kernels)):
-        team.run(partial(along, axis=axis))
 
 
 def _signed(prices: NDArray[np.float64] | None, padded: int) -> Array:
