@@ -1,5 +1,7 @@
 """The search on made images, where it is known what a CRF can mend."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -175,3 +177,11 @@ def test_masks_of_0_and_255_are_refused_as_evaluate_refuses_them(coarse, tmp_pat
 
     with pytest.raises(InputError, match=r"masks of 0 and 255, .* the model has 3"):
         search_crf(coarse, open_data(tmp_path))
+
+
+def test_images_nearly_black_to_the_model_are_told(spec, caplog):
+    twelve_bits = dataclasses.replace(spec, white=4095 / 65535)
+
+    search_crf(Predictor(ByColour(coarse=True)), twelve_bits, images=1)
+
+    assert "nearly black to a model trained on the full range" in caplog.text

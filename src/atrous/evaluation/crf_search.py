@@ -5,6 +5,7 @@ of 39 tries always looks good. So each half of the images is scored with the par
 best on the other half, and that gain is what the advice rests on.
 """
 
+import logging
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ from atrous.evaluation.crf_cases import Case, count, make_case, mean_boundary_f1
 from atrous.evaluation.loop import Progress, pairs_of, scored_classes
 from atrous.inference.crf_settings import crf_to_json
 from atrous.inference.predictor import Predictor
+from atrous.inference.white import white_doubt
 
 __all__ = ["CRFSearch", "Gain", "search_crf"]
 
@@ -100,6 +102,8 @@ def search_crf(
     Raises:
         InputError: Unknown or empty split, other classes, an image that cannot be read.
     """
+    if doubt := white_doubt(predictor.model.normalization, spec.white):
+        logging.getLogger(__name__).warning(doubt)
     pairs = pairs_of(spec, split)
     classes = len(scored_classes(spec, predictor.model.label_set))
     chosen = [pairs[i] for i in np.linspace(0, len(pairs) - 1, min(images, len(pairs))).astype(int)]
