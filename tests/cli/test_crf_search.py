@@ -91,9 +91,19 @@ def test_the_advice_follows_the_interval(interval, told):
     import re
 
     gain = Gain(0.7, 0.704, interval)
-    found = CRFSearch(DenseCRF(), {(3, 30, 3): 0.704}, gain, gain, 9)
+    found = CRFSearch(DenseCRF(), {(3, 30, 3): 0.704}, gain, gain, 30)
 
     assert re.search(told, advice(found, "m", is_kept=True))
+
+
+def test_few_images_are_no_ground_for_advice():
+    gain = Gain(0.7, 0.75, (0.04, 0.06))
+    found = CRFSearch(DenseCRF(), {(3, 30, 3): 0.75}, gain, gain, 3)
+
+    assert not found.helps
+    assert advice(found, "m", is_kept=True) == (
+        "No advice: 3 image(s) say too little, 20 or more are needed."
+    )
 
 
 def test_a_gain_has_its_sign_and_its_interval():

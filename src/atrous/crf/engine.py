@@ -1,16 +1,14 @@
 """Mean field on the CPU: the compiled passes of `iteration`, shared among threads."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from atrous.crf.inference import pass_messages, pass_messages_keeping
 from atrous.crf.inputs import CLIP, SUM_TOLERANCE, improbable
 from atrous.crf.lattice import Lattice, lattice_gain
-from atrous.crf.meeting import new_meeting
+from atrous.crf.message_passing import Filter, pass_messages, pass_messages_keeping
 from atrous.crf.normalise import scales
 from atrous.crf.packing import pack, unpack
 from atrous.crf.parameters import Normalization
@@ -38,13 +36,13 @@ class Kernel:
     values: Array
     """(2, M + 1, padded K) by turns old and new while blurring."""
 
-    def argument(self) -> tuple[Any, ...]:
-        """Return the tuple that `inference` takes."""
+    def compiled(self) -> Filter:
+        """Return what compiled code takes."""
         lattice = self.lattice
         corners = (0,) * len(lattice.neighbours)
-        factors = self.before, self.after
         where = lattice.vertices, lattice.weights
-        return corners, *where, *factors, lattice.neighbours, self.values, self.parts
+        factors = self.before, self.after
+        return Filter(corners, *where, *factors, lattice.neighbours, self.values, self.parts)
 
 
 def make_kernel(
@@ -92,8 +90,16 @@ def _aligned(*size: int) -> Array:
     return memory[first : first + count].reshape(size)
 
 
-def make_rows(maps: NDArray[np.floating], labels: NDArray[np.int64], team: Team) -> Array:
+def make_rows(
+    maps: NDArray[np.floating], labels: NDArray[np.int64], team: Team, left_out: float = 0.0
+) -> Array:
     """Return (N, padded L) rows of some labels' probabilities, clipped and normalised.
+
+    Args:
+        maps: (K, H, W).
+        labels: (L,) which to take.
+        team: The threads.
+        left_out: How much of a pixel's sum the others may have at most.
 
     Raises:
         InputError: NaN, infinity, negative values or sums that no softmax gives.
@@ -104,8 +110,7 @@ def make_rows(maps: NDArray[np.floating], labels: NDArray[np.int64], team: Team)
     least = np.zeros((1, rows.shape[1]), np.float32)
     least[0, : len(labels)] = CLIP
     cuts = team.cuts(len(rows))
-    missing = 1 if len(labels) < len(maps) else SUM_TOLERANCE  # pruned labels take their share
-    bounds = 1.0 - missing, 1.0 + SUM_TOLERANCE
+    bounds = 1.0 - SUM_TOLERANCE - left_out, 1.0 + SUM_TOLERANCE
     if any(team.run(lambda t: pack(maps, labels, least, *cuts[t], rows, bounds, shape))):
         raise improbable(maps)
     return rows
@@ -146,16 +151,15 @@ def infer(
         (N, padded K) marginals.
     """
     shape = (0,) * (rows.shape[1] // LANES)
-    kernels = first.argument(), second.argument()
+    kernels = first.compiled(), second.compiled()
     owns = [kernel.own for kernel in (first, second) if kernel.own is not None]
-    meeting = new_meeting()
     if prices is None and not (owns or damping or tolerance):
-        team.run(lambda t: pass_messages(t, rows, kernels, iterations, meeting, shape))
+        team.run(lambda t: pass_messages(t, rows, kernels, iterations, team.meeting, shape))
         return rows
     own = np.sum(owns, axis=0, dtype=np.float32) if owns else np.zeros(len(rows), np.float32)
     marginals, changes = rows.copy(), np.zeros((2, team.size), np.float32)
     kept = marginals, own, _signed(prices, rows.shape[1]), np.float32(damping)
-    told = kernels, kept, iterations, tolerance, (meeting, changes), shape
+    told = kernels, kept, iterations, tolerance, (team.meeting, changes), shape
     team.run(lambda t: pass_messages_keeping(t, rows, *told))
     return marginals
 

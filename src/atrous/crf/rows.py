@@ -20,7 +20,9 @@ from typing import Any
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
 from numba import types
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import models, overload, register_model
+
+from atrous.crf.compiling import instruction
 
 __all__ = [
     "LANES",
@@ -68,18 +70,12 @@ class _RowModel(models.PrimitiveModel):
         super().__init__(manager, row, chunks)  # type: ignore[no-untyped-call]  # numba has no types
 
 
-def _operation(build: Callable[..., Any]) -> Callable[..., Any]:
-    """Make an operation of compiled code out of what writes its instructions."""
-    operation: Callable[..., Any] = intrinsic(build)
-    return operation
-
-
 def shape_of(num_labels: int) -> tuple[int, ...]:
     """Return the zeros that stand for a row of so many labels, padded to whole chunks."""
     return (0,) * -(-num_labels // LANES)
 
 
-@_operation
+@instruction
 def zeros(typing: Any, shape: Any) -> Any:
     """Return a row of zeros: `zeros(shape)`."""
     row = RowType(len(shape))
@@ -90,7 +86,7 @@ def zeros(typing: Any, shape: Any) -> Any:
     return row(shape), build
 
 
-@_operation
+@instruction
 def load(typing: Any, values: Any, index: Any, shape: Any) -> Any:
     """Read a row: `load(values, index, shape)`."""
     row = RowType(len(shape))
@@ -102,7 +98,7 @@ def load(typing: Any, values: Any, index: Any, shape: Any) -> Any:
     return row(values, index, shape), build
 
 
-@_operation
+@instruction
 def store(typing: Any, values: Any, index: Any, row: Any) -> Any:
     """Write a row: `store(values, index, row)`."""
 
@@ -115,7 +111,7 @@ def store(typing: Any, values: Any, index: Any, row: Any) -> Any:
     return types.void(values, index, row), build
 
 
-@_operation
+@instruction
 def add_to(typing: Any, values: Any, index: Any, weight: Any, row: Any) -> Any:
     """Add a weighted row in memory: `add_to(values, index, weight, row)`."""
 
@@ -132,7 +128,7 @@ def add_to(typing: Any, values: Any, index: Any, weight: Any, row: Any) -> Any:
     return types.void(values, index, types.float32, row), build
 
 
-@_operation
+@instruction
 def exponential(typing: Any, row: Any) -> Any:
     """Return exp of every number; meant for numbers up to 0."""
 
@@ -143,7 +139,7 @@ def exponential(typing: Any, row: Any) -> Any:
     return row(row), build
 
 
-@_operation
+@instruction
 def maximum(typing: Any, left: Any, right: Any) -> Any:
     """Return the larger of two rows, number by number."""
 
@@ -154,29 +150,29 @@ def maximum(typing: Any, left: Any, right: Any) -> Any:
     return left(left, right), build
 
 
-@_operation
+@instruction
 def highest(typing: Any, row: Any) -> Any:
     """Return the largest number of a row."""
     return types.float32(row), _reduction(row, _larger)
 
 
-@_operation
+@instruction
 def total(typing: Any, row: Any) -> Any:
     """Return the sum of a row."""
     return types.float32(row), _reduction(row, _sum)
 
 
-@_operation
+@instruction
 def _add(typing: Any, left: Any, right: Any) -> Any:
     return left(left, right), _pairwise(left, "fadd")
 
 
-@_operation
+@instruction
 def _multiply(typing: Any, left: Any, right: Any) -> Any:
     return left(left, right), _pairwise(left, "fmul")
 
 
-@_operation
+@instruction
 def _filled(typing: Any, number: Any, like: Any) -> Any:
     """Return a row like another with one number everywhere."""
 

@@ -94,7 +94,8 @@ def solve_compiled(crf: "DenseCRF", scene: Scene) -> NDArray[np.float32]:
     labels = labels_with_mass(scene.maps, crf.prune)
     height, width, _ = scene.image.shape
     with team_for(height * width) as team:
-        rows = engine.make_rows(scene.maps, labels, team)
+        left_out = crf.prune * (len(scene.maps) - len(labels))
+        rows = engine.make_rows(scene.maps, labels, team, left_out)
         matrix = scene.of(labels)
         if crf.iterations:
             rows = engine.infer(

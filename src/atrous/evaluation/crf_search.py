@@ -23,6 +23,7 @@ from atrous.crf.search import MOST_POINTS, Point, coarse_to_fine, crf_at
 from atrous.data.spec import DataSpec
 from atrous.evaluation.bootstrap import gain_interval, mean_interval
 from atrous.evaluation.crf_cases import Case, count, make_case, mean_boundary_f1
+from atrous.evaluation.crf_search_config import FEWEST
 from atrous.evaluation.loop import Progress, pairs_of, scored_classes
 from atrous.inference.crf_settings import crf_to_json
 from atrous.inference.predictor import Predictor
@@ -62,14 +63,17 @@ class CRFSearch:
 
     @property
     def helps(self) -> bool:
-        """Return whether the mean IoU rises for certain: the whole interval lies above 0."""
-        return self.mean_iou.interval[0] > 0
+        """Return whether the mean IoU rises for certain: the whole interval lies above 0.
+
+        Over few images the interval is much too narrow, so they are never enough.
+        """
+        return self.images >= FEWEST and self.mean_iou.interval[0] > 0
 
     def to_json(self) -> dict[str, object]:
         """Return what the model folder keeps."""
         return {
             "parameters": crf_to_json(self.crf),
-            "helps": self.helps,
+            "helps": self.helps if self.images >= FEWEST else None,
             "mean_iou": self.mean_iou.to_json(),
             "boundary_f1": self.boundary_f1.to_json(),
             "images": self.images,
