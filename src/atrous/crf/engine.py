@@ -1,5 +1,6 @@
 """Mean field on the CPU: the compiled passes of `iteration`, shared among threads."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +16,12 @@ from atrous.crf.parameters import Normalization
 from atrous.crf.rows import LANES, shape_of
 from atrous.crf.threads import Team
 
-__all__ = ["Kernel", "infer", "make_kernel", "make_rows", "no_kernel", "write_maps"]
+__all__ = ["Kernel", "crew_for", "infer", "make_kernel", "make_rows", "write_maps"]
 
 Array = NDArray[np.float32]
+
+MOST_VALUES = 8
+"""Rows of values that threads may splat to, for each pixel of the image."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,9 @@ def make_kernel(
     normalization: Normalization,
     exclude_self: bool,
     team: Team,
+    crew: int,
 ) -> Kernel:
-    """Normalise a kernel and make room for its values."""
+    """Normalise a kernel, and make room for the values that `crew` threads splat."""
     mass = lattice.mass(team)
     shares = lattice.own(team) if exclude_self else None
     rest = mass if shares is None else mass - shares
@@ -65,11 +70,11 @@ def make_kernel(
     after = after * np.float32(weight)
     own = None if shares is None else before * after * shares
     size = lattice.num_vertices + 1, LANES * len(shape_of(num_labels))
-    parts, values = _aligned(team.size, *size), _aligned(2, *size)
+    parts, values = _aligned(crew, *size), _aligned(2, *size)
     return Kernel(lattice, before, after, own, parts, values)
 
 
-def no_kernel(pixels: int, num_labels: int, team: Team) -> Kernel:
+def no_kernel(pixels: int, num_labels: int, crew: int) -> Kernel:
     """Return a kernel that sends nothing."""
     lattice = Lattice(
         np.zeros((pixels, 0), np.int32),
@@ -78,8 +83,18 @@ def no_kernel(pixels: int, num_labels: int, team: Team) -> Kernel:
     )
     size = 1, LANES * len(shape_of(num_labels))
     nothing = np.zeros(pixels, np.float32)
-    parts, values = _aligned(team.size, *size), _aligned(2, *size)
-    return Kernel(lattice, nothing, nothing, None, parts, values)
+    return Kernel(lattice, nothing, nothing, None, _aligned(crew, *size), _aligned(2, *size))
+
+
+def crew_for(lattices: Sequence[Lattice], team: Team) -> int:
+    """Return how many of the threads are to splat.
+
+    Each splats to vertices of its own. A photograph has far fewer vertices than pixels, but noise
+    has several for each, whose values would take gigabytes on many threads.
+    """
+    vertices = sum(lattice.num_vertices for lattice in lattices)
+    pixels = len(lattices[0].vertices) if lattices else 0
+    return max(1, min(team.size, MOST_VALUES * pixels // max(vertices, 1)))
 
 
 def _aligned(*size: int) -> Array:
@@ -126,8 +141,7 @@ def write_maps(
 
 def infer(
     rows: Array,
-    first: Kernel,
-    second: Kernel,
+    kernels: Sequence[Kernel],
     prices: NDArray[np.float64] | None,
     *,
     iterations: int,
@@ -139,8 +153,7 @@ def infer(
 
     Args:
         rows: (N, padded K) the unary; overwritten.
-        first: One kernel.
-        second: The other kernel.
+        kernels: At most two.
         prices: (K, K) compatibility, None for Potts.
         iterations: How often messages pass, from 1.
         damping: Share of the old marginals that stays.
@@ -151,16 +164,26 @@ def infer(
         (N, padded K) marginals.
     """
     shape = (0,) * (rows.shape[1] // LANES)
-    kernels = first.compiled(), second.compiled()
-    owns = [kernel.own for kernel in (first, second) if kernel.own is not None]
-    if prices is None and not (owns or damping or tolerance):
-        team.run(lambda t: pass_messages(t, rows, kernels, iterations, team.meeting, shape))
-        return rows
+    crew = len(kernels[0].parts) if kernels else 1
+    absent = [no_kernel(len(rows), rows.shape[1], crew)] * (2 - len(kernels))
+    first, second = (kernel.compiled() for kernel in (*kernels, *absent))
+    owns = [kernel.own for kernel in kernels if kernel.own is not None]
+    is_everyday = prices is None and not (owns or damping or tolerance)
     own = np.sum(owns, axis=0, dtype=np.float32) if owns else np.zeros(len(rows), np.float32)
-    marginals, changes = rows.copy(), np.zeros((2, team.size), np.float32)
+    marginals = rows if is_everyday else rows.copy()
     kept = marginals, own, _signed(prices, rows.shape[1]), np.float32(damping)
-    told = kernels, kept, iterations, tolerance, (team.meeting, changes), shape
-    team.run(lambda t: pass_messages_keeping(t, rows, *told))
+    shared = team.meeting, np.zeros((2, crew), np.float32)
+
+    def pass_on(t: int) -> None:
+        if t >= crew:
+            return
+        if is_everyday:
+            pass_messages(t, rows, (first, second), iterations, team.meeting, shape)
+        else:
+            told = (first, second), kept, iterations, tolerance, shared, shape
+            pass_messages_keeping(t, rows, *told)
+
+    team.run(pass_on)
     return marginals
 
 
