@@ -13,9 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from atrous.crf.compiling import compiled
-from atrous.crf.rows import add_to, exponential, highest, load, maximum, store, total, zeros
+from atrous.crf.rows import add_to, exponential, highest, load, maximum, prefetch, store, total, zeros
 
 __all__ = ["Share", "blur", "join_and_blur", "send", "send_keeping", "start"]
+
+AHEAD = 8
+"""Pixels from now whose vertices are fetched: the memory takes about as long as they do."""
 
 
 class Share(NamedTuple):
@@ -83,6 +86,9 @@ def send(
         second.part[:] = 0
     for p in range(begin, end, 2):
         pair = min(p + 1, end - 1)
+        for soon in range(min(p + AHEAD, end - 2), min(p + AHEAD + 2, end)):
+            _fetch(first, soon, shape)
+            _fetch(second, soon, shape)
         message = _slice(first, p, shape) + _slice(second, p, shape)
         message_of_pair = _slice(first, pair, shape) + _slice(second, pair, shape)
         q = _softmax(load(rows, p, shape), message)
@@ -131,6 +137,9 @@ def send_keeping(
     first.part[:] = 0
     second.part[:] = 0
     for p in range(begin, end):
+        soon = min(p + AHEAD, end - 1)
+        _fetch(first, soon, shape)
+        _fetch(second, soon, shape)
         last = load(marginals, p, shape)
         message = _slice(first, p, shape) + _slice(second, p, shape) + -own[p] * last
         if prices.shape[0]:
@@ -146,6 +155,14 @@ def send_keeping(
         _splat(first, p, q)
         _splat(second, p, q)
     return change
+
+
+@compiled
+def _fetch(kernel: Share, p: int, shape: tuple[int, ...]) -> None:
+    """Have the rows of a later pixel's vertices brought near."""
+    for r in range(len(kernel.corners)):
+        prefetch(kernel.values, kernel.vertices[p, r], shape)
+        prefetch(kernel.part, kernel.vertices[p, r], shape)
 
 
 @compiled

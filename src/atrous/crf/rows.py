@@ -32,6 +32,7 @@ __all__ = [
     "highest",
     "load",
     "maximum",
+    "prefetch",
     "shape_of",
     "store",
     "total",
@@ -109,6 +110,26 @@ def store(typing: Any, values: Any, index: Any, row: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(values, index, row), build
+
+
+@instruction
+def prefetch(typing: Any, values: Any, index: Any, shape: Any) -> Any:
+    """Let the processor fetch a row that is soon to be read or written: nothing waits for it."""
+    chunks = len(shape)
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        places = _places(context, builder, signature.args, arguments, chunks)
+        byte = ir.IntType(8).as_pointer()
+        told = [ir.IntType(32)] * 3
+        kind = ir.FunctionType(ir.VoidType(), [byte, *told])
+        name = "llvm.prefetch.p0"
+        fetch = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+        hints = [ir.Constant(ir.IntType(32), hint) for hint in (0, 3, 1)]  # read, keep, data
+        for place in places[:: 64 // (4 * LANES)]:  # one for each cache line
+            builder.call(fetch, [builder.bitcast(place, byte), *hints])
+        return context.get_dummy_value()
+
+    return types.void(values, index, shape), build
 
 
 @instruction
