@@ -16,7 +16,7 @@ from atrous.crf.parameters import Normalization
 from atrous.crf.rows import LANES, shape_of
 from atrous.crf.threads import Team
 
-__all__ = ["Kernel", "crew_for", "infer", "make_kernel", "make_rows", "write_maps"]
+__all__ = ["MOST_VALUES", "Kernel", "crew_for", "infer", "make_kernel", "make_rows", "write_maps"]
 
 Array = NDArray[np.float32]
 

@@ -13,7 +13,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from atrous.crf.compiling import compiled
-from atrous.crf.rows import add_to, exponential, highest, load, maximum, prefetch, store, total, zeros
+from atrous.crf.rows import (
+    add_to,
+    exponential,
+    highest,
+    load,
+    maximum,
+    prefetch,
+    store,
+    total,
+    zeros,
+)
 
 __all__ = ["Share", "blur", "join_and_blur", "send", "send_keeping", "start"]
 
