@@ -74,7 +74,7 @@ def make_kernel(
     return Kernel(lattice, before, after, own, parts, values)
 
 
-def no_kernel(pixels: int, num_labels: int, crew: int) -> Kernel:
+def _no_kernel(pixels: int, num_labels: int, crew: int) -> Kernel:
     """Return a kernel that sends nothing."""
     lattice = Lattice(
         np.zeros((pixels, 0), np.int32),
@@ -165,7 +165,7 @@ def infer(
     """
     shape = (0,) * (rows.shape[1] // LANES)
     crew = len(kernels[0].parts) if kernels else 1
-    absent = [no_kernel(len(rows), rows.shape[1], crew)] * (2 - len(kernels))
+    absent = [_no_kernel(len(rows), rows.shape[1], crew)] * (2 - len(kernels))
     first, second = (kernel.compiled() for kernel in (*kernels, *absent))
     owns = [kernel.own for kernel in kernels if kernel.own is not None]
     is_everyday = prices is None and not (owns or damping or tolerance)
