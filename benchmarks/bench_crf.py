@@ -7,14 +7,16 @@ labels have mass, as a network gives them, with and without `prune`. The peer st
 (the logarithm is not counted), we start from probabilities. Build and inference count for both, in
 turn, round after round; compilation does not count and is stated. The labels of both must agree.
 
-`--scaling` measures time and memory from 0.05 to 8 megapixels, each size in a process of its own.
+`--scaling` measures time and memory from 0.05 to 8 megapixels, each size in a process of its own,
+and --plot FILE draws them.
 
 pydensecrf is no dependency. It is found in the FOLDER of --peer or $PYDENSECRF, built so:
 
     git clone https://github.com/lucasb-eyer/pydensecrf && cd pydensecrf
     pip install "cython==0.29.37" setuptools && python setup.py build_ext --build-lib FOLDER
 
-Run: python benchmarks/bench_crf.py [--rounds 5] [--threads 2] [--image FILE] [--scaling]
+Run: python benchmarks/bench_crf.py [--rounds 5] [--threads 2] [--image FILE] [--network MODEL]
+    [--scaling] [--plot FILE]
 """
 
 import argparse
@@ -26,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -36,12 +39,17 @@ import numba
 import numpy as np
 import torch
 
+import atrous
 from atrous import DenseCRF
 from atrous.crf import Appearance, Smoothness
+from atrous.crf.lattice import build_lattice
+from atrous.crf.rows import LANES, shape_of
+from atrous.crf.threads import Team
 
 LABELS = 21
 SIZES = {"512x512": (512, 512), "500x375": (375, 500)}
 STDS = {"xy 80, rgb 13": (80, 13), "xy 121, rgb 5": (121, 5)}
+PRUNE = 1e-3
 MEGAPIXELS = (0.05, 0.1, 0.2, 0.5, 1, 2, 4, 8)
 
 
@@ -136,7 +144,31 @@ def at_scale(megapixels: float, path: Path | None, threads: int) -> dict[str, fl
         times.append(1000 * (time.perf_counter() - begin))
     map_mb = maps.nbytes / 2**20
     added = high_water_mb() - before
-    return {"ms": min(times), "added_mb": added, "map_mb": map_mb, "added_maps": added / map_mb}
+    lattice = lattice_mb(crf, image, len(maps), threads)
+    return {
+        "ms": min(times),
+        "added_mb": added,
+        "lattice_mb": lattice,
+        "maps_beside_lattice": (added - lattice) / map_mb,
+    }
+
+
+def lattice_mb(crf: DenseCRF, image: np.ndarray, num_labels: int, threads: int) -> float:
+    """Return the megabytes of both lattices and of the values at their vertices."""
+    assert crf.appearance is not None
+    assert crf.smoothness is not None
+    near, far = crf.smoothness, crf.appearance
+    extra = np.zeros((0, *image.shape[:2]), np.float32)
+    stds = [(near.xy_std,) * 2, (*(far.xy_std,) * 2, *(far.rgb_std,) * 3)]
+    total = 0
+    for each, channels in zip(stds, (0, 3), strict=True):
+        seen = np.ascontiguousarray(image[..., :channels])
+        lattice = build_lattice(seen, extra, np.array(each, np.float32), Team(1))
+        arrays = lattice.vertices, lattice.weights, lattice.neighbours
+        row = 4 * LANES * len(shape_of(num_labels))
+        total += sum(array.nbytes for array in arrays)
+        total += (threads + 2) * (lattice.num_vertices + 1) * row
+    return total / 2**20
 
 
 def high_water_mb() -> float:
@@ -184,39 +216,82 @@ def main() -> None:
     parser.add_argument(
         "--peer", type=Path, default=Path(os.environ.get("PYDENSECRF", "pydensecrf"))
     )
+    parser.add_argument("--network")
     parser.add_argument("--scaling", action="store_true")
+    parser.add_argument("--plot", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     peer = load_peer(given.peer)
     figures: dict[str, object] = {}
-    for size_name, size in SIZES.items():
-        image = photo(size, given.image)
-        for stds_name, stds in STDS.items():
-            crf = DenseCRF(Appearance(10, *stds), Smoothness(3, 3), normalization="symmetric")
-            regimes = {
-                "21 labels": (crf, unary(size)),
-                "network": (crf, unary(size, 8)),
-                "network, pruned": (replace(crf, prune=1e-3), unary(size, 8)),
-            }
-            for regime, (contender, maps) in regimes.items():
-                found = compare(peer, contender, image, maps, given.rounds)
-                name = f"{size_name}, {stds_name}, {regime}"
-                figures[name] = found
-                print(f"{name:42}  {json.dumps(found)}", flush=True)
+    for name, (crf, image, maps) in regimes(given.image, given.network):
+        figures[name] = compare(peer, crf, image, maps, given.rounds)
+        print(f"{name:42}  {json.dumps(figures[name])}", flush=True)
     figures["first_call_seconds"] = first_call_seconds()
     print(f"first call: {figures['first_call_seconds']}")
-    if given.scaling:
-        spawn = multiprocessing.get_context("spawn")
-        for megapixels in MEGAPIXELS:
-            with ProcessPoolExecutor(1, mp_context=spawn) as alone:
-                found = alone.submit(at_scale, megapixels, given.image, given.threads).result()
-            figures[f"{megapixels} megapixels"] = found
-            per = found["ms"] / megapixels
-            print(
-                f"{megapixels:5} megapixels  {found['ms']:8.1f} ms  {per:7.1f} ms a megapixel  "
-                f"{found['added_mb']:8.1f} MB = {found['added_maps']:.2f} maps of K x H x W float32"
-            )
+    if given.scaling or given.plot:
+        figures["scaling"] = scaling(given.image, given.threads)
+    if given.plot:
+        draw(figures["scaling"], given.plot)
     print(json.dumps({**figures, **surroundings(given.threads)}))
+
+
+def regimes(
+    path: Path | None, network: str | None
+) -> Iterator[tuple[str, tuple[DenseCRF, np.ndarray, np.ndarray]]]:
+    """Yield what is measured: name, CRF, image, probabilities."""
+    for size_name, size in SIZES.items():
+        image = photo(size, path)
+        for stds_name, stds in STDS.items():
+            crf = DenseCRF(Appearance(10, *stds), Smoothness(3, 3), normalization="symmetric")
+            name = f"{size_name}, {stds_name}"
+            yield f"{name}, 21 labels", (crf, image, unary(size))
+            yield f"{name}, network", (crf, image, unary(size, 8))
+            yield f"{name}, network, pruned", (replace(crf, prune=PRUNE), image, unary(size, 8))
+    if network is not None and path is not None:
+        seen = atrous.Predictor(atrous.load(network))(path, probabilities=True)
+        image, maps = seen.image, seen.probabilities
+        size_name = f"{image.shape[1]}x{image.shape[0]}"
+        for stds_name, stds in STDS.items():
+            crf = DenseCRF(Appearance(10, *stds), Smoothness(3, 3), normalization="symmetric")
+            name = f"{size_name}, {stds_name}, real network"
+            yield name, (crf, image, maps)
+            yield f"{name}, pruned", (replace(crf, prune=PRUNE), image, maps)
+
+
+def scaling(path: Path | None, threads: int) -> dict[float, dict[str, float]]:
+    """Return time and memory at each number of megapixels."""
+    spawn = multiprocessing.get_context("spawn")
+    rows = {}
+    for megapixels in MEGAPIXELS:
+        with ProcessPoolExecutor(1, mp_context=spawn) as alone:
+            found = alone.submit(at_scale, megapixels, path, threads).result()
+        rows[megapixels] = found
+        per = found["ms"] / megapixels
+        print(
+            f"{megapixels:5} megapixels  {found['ms']:8.1f} ms  {per:7.1f} ms a megapixel  "
+            f"{found['added_mb']:8.1f} MB: lattices {found['lattice_mb']:.1f} and "
+            f"{found['maps_beside_lattice']:.2f} x K x H x W x 4 bytes",
+            flush=True,
+        )
+    return rows
+
+
+def draw(rows: dict[float, dict[str, float]], path: Path) -> None:
+    """Draw time and memory over megapixels."""
+    import matplotlib.pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+    sizes = np.array(list(rows))
+    for axis, key, told in ((left, "ms", "ms an image"), (right, "added_mb", "MB added")):
+        values = np.array([row[key] for row in rows.values()])
+        axis.loglog(sizes, values, "o-")
+        axis.loglog(sizes, values[-1] * sizes / sizes[-1], "--", color="grey", label="linear")
+        axis.set_xlabel("megapixels")
+        axis.set_ylabel(told)
+        axis.set_xticks(sizes, [f"{size:g}" for size in sizes], minor=False)
+        axis.minorticks_off()
+        axis.legend()
+    figure.savefig(path, dpi=90)
 
 
 def surroundings(threads: int) -> dict[str, object]:

@@ -48,7 +48,7 @@ def test_the_best_parameters_are_stored_and_used_by_name(home, capsys, monkeypat
     assert "CRFs on 2 images of val" in out
     assert "Best: w1 " in out
     assert "Stored: model/config.json" in out
-    assert "Do not use a CRF" in out or "It helps" in out
+    assert "No advice: 2 image(s)" in out
     stored = json.loads(Path("model/config.json").read_text())["crf"]
     assert stored["images"] == 2
     assert stored["protocol"]["crf"] is None
@@ -91,9 +91,19 @@ def test_the_advice_follows_the_interval(interval, told):
     import re
 
     gain = Gain(0.7, 0.704, interval)
-    found = CRFSearch(DenseCRF(), {(3, 30, 3): 0.704}, gain, gain, 9)
+    found = CRFSearch(DenseCRF(), {(3, 30, 3): 0.704}, gain, gain, 30)
 
     assert re.search(told, advice(found, "m", is_kept=True))
+
+
+def test_few_images_are_no_ground_for_advice():
+    gain = Gain(0.7, 0.75, (0.04, 0.06))
+    found = CRFSearch(DenseCRF(), {(3, 30, 3): 0.75}, gain, gain, 3)
+
+    assert not found.helps
+    assert advice(found, "m", is_kept=True) == (
+        "No advice: 3 image(s) say too little, 20 or more are needed."
+    )
 
 
 def test_a_gain_has_its_sign_and_its_interval():

@@ -15,7 +15,7 @@ def smooth_probabilities(num_labels, height, width, seed=0, *, contrast=4.0, sig
     """Return (K, H, W) float32 probabilities as a network gives them: smooth, mostly sure."""
     noise = np.random.default_rng(seed).standard_normal((height, width, num_labels))
     logits = _blurred(noise, sigma)
-    logits = np.exp(logits * contrast / logits.std())
+    logits = np.exp(logits * contrast / max(logits.std(), 1e-9))  # a single pixel has no spread
     return np.ascontiguousarray((logits / logits.sum(2, keepdims=True)).transpose(2, 0, 1))
 
 

@@ -188,14 +188,19 @@ def test_marginals_are_probabilities_for_any_parameters(
     np.testing.assert_allclose(q.sum(0), 1, atol=3e-6)
 
 
-def test_two_threads_compute_what_one_does():
+@pytest.mark.parametrize(
+    "form", [{}, {"damping": 0.3}, {"tolerance": 1e-3}, {"smoothness": None}, {"appearance": None}]
+)
+def test_any_number_of_threads_computes_what_one_does(form):
     image, unary = made_image(150, 170), smooth_probabilities(5, 150, 170)
+    crf = dataclasses.replace(DenseCRF(), **form)
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        one = DenseCRF()(image, unary)
-        torch.set_num_threads(3)
-        np.testing.assert_allclose(DenseCRF()(image, unary), one, atol=1e-4)
+        one = crf(image, unary)
+        for count in (2, 3, 8):
+            torch.set_num_threads(count)
+            np.testing.assert_allclose(crf(image, unary), one, atol=1e-4)
     finally:
         torch.set_num_threads(threads)
 

@@ -1,5 +1,7 @@
 """The search on made images, where it is known what a CRF can mend."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -64,7 +66,8 @@ def coarse():
     return Predictor(ByColour(coarse=True), device="cpu")
 
 
-def test_a_network_that_is_coarse_is_helped(coarse, spec):
+def test_a_network_that_is_coarse_is_helped(coarse, spec, monkeypatch):
+    monkeypatch.setattr(crf_search, "FEWEST", 5)
     calls = []
     before = torch.get_num_threads()
 
@@ -88,7 +91,8 @@ def test_a_network_that_is_coarse_is_helped(coarse, spec):
         assert found.points[point] == pytest.approx(scored.mean_iou, abs=0.003)
 
 
-def test_a_network_without_fault_is_not_helped_and_told_so(spec):
+def test_a_network_without_fault_is_not_helped_and_told_so(spec, monkeypatch):
+    monkeypatch.setattr(crf_search, "FEWEST", 5)
     found = search_crf(Predictor(ByColour(coarse=False), device="cpu"), spec)
 
     assert found.mean_iou.before == 1
@@ -162,10 +166,10 @@ def test_ctrl_c_ends_the_threads(coarse, spec):
 
 def test_a_result_is_plain_json():
     gain = Gain(0.5, 0.6, (0.05, 0.15))
-    found = CRFSearch(DenseCRF(), {(3, 30, 3): 0.6}, gain, gain, 7)
+    found = CRFSearch(DenseCRF(), {(3, 30, 3): 0.6}, gain, gain, 27)
 
     assert found.to_json()["mean_iou"] == {"before": 0.5, "after": 0.6, "interval_95": [0.05, 0.15]}
-    assert found.to_json()["images"] == 7
+    assert found.to_json()["images"] == 27
 
 
 def test_masks_of_0_and_255_are_refused_as_evaluate_refuses_them(coarse, tmp_path):
@@ -175,3 +179,11 @@ def test_masks_of_0_and_255_are_refused_as_evaluate_refuses_them(coarse, tmp_pat
 
     with pytest.raises(InputError, match=r"masks of 0 and 255, .* the model has 3"):
         search_crf(coarse, open_data(tmp_path))
+
+
+def test_images_nearly_black_to_the_model_are_told(spec, caplog):
+    twelve_bits = dataclasses.replace(spec, white=4095 / 65535)
+
+    search_crf(Predictor(ByColour(coarse=True)), twelve_bits, images=1)
+
+    assert "nearly black to a model trained on the full range" in caplog.text

@@ -110,6 +110,17 @@ def test_16_bit_indices_and_a_named_void(photo, coarse):
     assert (found == 9).sum() == 64
 
 
+def test_a_colour_can_be_void_and_stays_so(photo, coarse):
+    colours = COLOURS[coarse].copy()
+    colours[:8, :8] = 224, 224, 192  # VOC's
+    Image.fromarray(colours).save("mask.png")
+
+    found = read_mask(run(photo, "mask.png", void=0xE0E0C0).path).values
+
+    assert (found[:8, :8] == 0xE0E0C0).all()
+    assert (found == 0xE0E0C0).sum() == 64
+
+
 def test_parameters_can_be_set_one_by_one(photo, coarse):
     Image.fromarray(coarse).save("mask.png")
 
@@ -140,6 +151,7 @@ def test_large_masks_are_sharpened_in_windows_without_a_seam(photo, coarse, monk
         (np.arange(96 * 128).reshape(96, 128) % 200, {}, "200 different numbers; a mask has at"),
         (np.arange(96 * 128).reshape(96, 128) % 4, {"confidence": 0.2}, "0.25 by chance; give"),
         (np.arange(96 * 128).reshape(96, 128) % 2, {"void": 1}, "holds only 0;"),
+        (np.arange(96 * 128).reshape(96, 128) % 2, {"void": 300}, "up to 255 at most; give"),
         (np.arange(96 * 128).reshape(96, 128) % 2, {"out": Path("photo.png")}, "exists; name"),
     ],
 )

@@ -13,10 +13,13 @@ How the room is laid out, in the order in which it reads:
 
 On the CPU the same algorithm is compiled by numba and shared among threads:
 
-- `compiling`, `threads`: how;
+- `compiling`, `threads`, `meeting`: how, and where threads wait for each other;
 - `packing`, `rows`: maps of labels as rows, and a row as one value in vector registers;
 - `simplices`, `lattice_build`, `lattice_mass`, `lattice`: the lattice of an image;
-- `iteration`, `engine`: slice, softmax and splat as one pass over the pixels, and the blur between.
+- `iteration`: slice, softmax and splat as one pass over the pixels, and the blur between;
+- `message_passing`, `engine`: all iterations as one call that every thread makes.
+
+`search` is the papers' grid of parameters; the search itself is evaluation.
 
 Both forms of the lattice are tested against each other, against the exact filter and against
 pydensecrf.

@@ -1,11 +1,18 @@
 """How this room compiles: at the first call, for the types that come, kept on disk."""
 
+import functools
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
+from numba.extending import intrinsic
 
-__all__ = ["compiled"]
+__all__ = ["compiled", "instruction"]
+
+ROOMS = ("ops", "crf")
+"""Where compiled functions, and those that they contain, stand."""
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -13,7 +20,12 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
     The result is kept beside the file, or in the user's cache where that is read-only. Divisions
     by zero give infinity as in C. No `parallel=True`: its threads may not be entered twice.
+
+    numba takes a kept result for new as long as the file of the function itself is the same, even
+    if one that it calls, and so contains, has changed elsewhere. So the name under which it is kept
+    says what all of them looked like.
     """
+    function.__qualname__ += f"_{_stamp()}"
     try:
         result: Callable[..., Any] = numba.njit(nogil=True, cache=True, error_model="numpy")(
             function
@@ -21,3 +33,20 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     except RuntimeError:  # no folder is writable: compile in every process
         result = numba.njit(nogil=True, error_model="numpy")(function)
     return result
+
+
+def instruction(build: Callable[..., Any]) -> Callable[..., Any]:
+    """Make an operation of compiled code out of what writes its instructions."""
+    operation: Callable[..., Any] = intrinsic(build)
+    return operation
+
+
+@functools.cache
+def _stamp() -> str:
+    """Return a short hash of all that may be contained in a compiled function."""
+    package = Path(__file__).resolve().parents[1]
+    found = hashlib.sha256()
+    for room in ROOMS:
+        for path in sorted((package / room).glob("*.py")):
+            found.update(path.read_bytes())
+    return found.hexdigest()[:12]

@@ -20,6 +20,7 @@ from atrous.crf.inputs import (
     check_features,
     check_image,
     check_probabilities,
+    check_shape,
     label_probabilities,
     to_numpy,
 )
@@ -145,11 +146,10 @@ class DenseCRF:
             InputError: Shapes that do not fit, another dtype, NaN, infinity, negative values or
                 sums that no softmax gives (logits, for instance).
         """
-        if isinstance(probabilities, Tensor) and probabilities.is_cuda and self.filter == "lattice":
-            images = torch.as_tensor(image, device=probabilities.device)[None]
-            extras = None if features is None else torch.as_tensor(features)[None]
-            return self.batch(images, probabilities[None], features=extras)[0]
         pixels = check_image(image)
+        if isinstance(probabilities, Tensor) and probabilities.is_cuda and self.filter == "lattice":
+            extras = None if features is None else torch.as_tensor(features)[None]
+            return self.batch(torch.tensor(pixels)[None], probabilities[None], features=extras)[0]
         size = pixels.shape[0], pixels.shape[1]
         maps = check_probabilities(probabilities, size)
         count = len(self.appearance.feature_stds) if self.appearance else 0
@@ -192,7 +192,7 @@ class DenseCRF:
             )
         count = len(self.appearance.feature_stds) if self.appearance else 0
         size = check_image(images[0]).shape[:2]
-        check_probabilities(probabilities[0], (size[0], size[1]))
+        check_shape(probabilities[0], (size[0], size[1]))
         if features is None:
             features = torch.zeros(len(images), 0, *size)
         check_features(features[0], count, (size[0], size[1]))
@@ -216,8 +216,8 @@ class DenseCRF:
         Returns:
             (H, W) uint8, or int32 for more than 256 labels; the first of equals wins.
         """
-        q = self(image, to_numpy(probabilities), features=features)
-        labels: NDArray[Any] = q.argmax(0).astype(np.uint8 if len(q) <= 256 else np.int32)
+        q = to_numpy(self(image, probabilities, features=features).argmax(0))
+        labels: NDArray[Any] = q.astype(np.uint8 if len(probabilities) <= 256 else np.int32)
         return labels
 
     def from_labels(

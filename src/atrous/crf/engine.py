@@ -1,25 +1,27 @@
 """Mean field on the CPU: the compiled passes of `iteration`, shared among threads."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from atrous.crf.inputs import CLIP, SUM_TOLERANCE, improbable
-from atrous.crf.iteration import blur, join_and_blur, send, send_keeping, start
 from atrous.crf.lattice import Lattice, lattice_gain
+from atrous.crf.message_passing import Filter, pass_messages, pass_messages_keeping
 from atrous.crf.normalise import scales
 from atrous.crf.packing import pack, unpack
 from atrous.crf.parameters import Normalization
 from atrous.crf.rows import LANES, shape_of
 from atrous.crf.threads import Team
 
-__all__ = ["Kernel", "infer", "make_kernel", "make_rows", "no_kernel", "write_maps"]
+__all__ = ["MOST_VALUES", "Kernel", "crew_for", "infer", "make_kernel", "make_rows", "write_maps"]
 
 Array = NDArray[np.float32]
+
+MOST_VALUES = 8
+"""Rows of values that threads may splat to, for each pixel of the image."""
 
 
 @dataclass(frozen=True)
@@ -38,20 +40,13 @@ class Kernel:
     values: Array
     """(2, M + 1, padded K) by turns old and new while blurring."""
 
-    def blur(self, axis: int, begin: int, end: int, shape: tuple[int, ...]) -> None:
-        """Blur some vertices along one axis, from the parts or from the values before."""
-        neighbours, new = self.lattice.neighbours[axis], self.values[axis % 2]
-        if axis == 0:
-            join_and_blur(self.parts, neighbours, begin, end, new, shape)
-        else:
-            blur(self.values[1 - axis % 2], neighbours, begin, end, new, shape)
-
-    def argument(self, part: int) -> tuple[Any, ...]:
-        """Return the tuple that `iteration` takes, for one thread."""
-        corners = len(self.lattice.neighbours)
-        blurred = self.values[(corners - 1) % 2] if corners else self.values[0]
-        where = self.lattice.vertices, self.lattice.weights
-        return ((0,) * corners, *where, self.before, self.after, blurred, self.parts[part])
+    def compiled(self) -> Filter:
+        """Return what compiled code takes."""
+        lattice = self.lattice
+        corners = (0,) * len(lattice.neighbours)
+        where = lattice.vertices, lattice.weights
+        factors = self.before, self.after
+        return Filter(corners, *where, *factors, lattice.neighbours, self.values, self.parts)
 
 
 def make_kernel(
@@ -61,8 +56,9 @@ def make_kernel(
     normalization: Normalization,
     exclude_self: bool,
     team: Team,
+    crew: int,
 ) -> Kernel:
-    """Normalise a kernel and make room for its values."""
+    """Normalise a kernel, and make room for the values that `crew` threads splat."""
     mass = lattice.mass(team)
     shares = lattice.own(team) if exclude_self else None
     rest = mass if shares is None else mass - shares
@@ -74,11 +70,11 @@ def make_kernel(
     after = after * np.float32(weight)
     own = None if shares is None else before * after * shares
     size = lattice.num_vertices + 1, LANES * len(shape_of(num_labels))
-    parts, values = _aligned(team.size, *size), _aligned(2, *size)
+    parts, values = _aligned(crew, *size), _aligned(2, *size)
     return Kernel(lattice, before, after, own, parts, values)
 
 
-def no_kernel(pixels: int, num_labels: int, team: Team) -> Kernel:
+def _no_kernel(pixels: int, num_labels: int, crew: int) -> Kernel:
     """Return a kernel that sends nothing."""
     lattice = Lattice(
         np.zeros((pixels, 0), np.int32),
@@ -87,8 +83,18 @@ def no_kernel(pixels: int, num_labels: int, team: Team) -> Kernel:
     )
     size = 1, LANES * len(shape_of(num_labels))
     nothing = np.zeros(pixels, np.float32)
-    parts, values = _aligned(team.size, *size), _aligned(2, *size)
-    return Kernel(lattice, nothing, nothing, None, parts, values)
+    return Kernel(lattice, nothing, nothing, None, _aligned(crew, *size), _aligned(2, *size))
+
+
+def crew_for(lattices: Sequence[Lattice], team: Team) -> int:
+    """Return how many of the threads are to splat.
+
+    Each splats to vertices of its own. A photograph has far fewer vertices than pixels, but noise
+    has several for each, whose values would take gigabytes on many threads.
+    """
+    vertices = sum(lattice.num_vertices for lattice in lattices)
+    pixels = len(lattices[0].vertices) if lattices else 0
+    return max(1, min(team.size, MOST_VALUES * pixels // max(vertices, 1)))
 
 
 def _aligned(*size: int) -> Array:
@@ -99,8 +105,16 @@ def _aligned(*size: int) -> Array:
     return memory[first : first + count].reshape(size)
 
 
-def make_rows(maps: NDArray[np.floating], labels: NDArray[np.int64], team: Team) -> Array:
+def make_rows(
+    maps: NDArray[np.floating], labels: NDArray[np.int64], team: Team, left_out: float = 0.0
+) -> Array:
     """Return (N, padded L) rows of some labels' probabilities, clipped and normalised.
+
+    Args:
+        maps: (K, H, W).
+        labels: (L,) which to take.
+        team: The threads.
+        left_out: How much of a pixel's sum the others may have at most.
 
     Raises:
         InputError: NaN, infinity, negative values or sums that no softmax gives.
@@ -111,8 +125,7 @@ def make_rows(maps: NDArray[np.floating], labels: NDArray[np.int64], team: Team)
     least = np.zeros((1, rows.shape[1]), np.float32)
     least[0, : len(labels)] = CLIP
     cuts = team.cuts(len(rows))
-    missing = 1 if len(labels) < len(maps) else SUM_TOLERANCE  # pruned labels take their share
-    bounds = 1.0 - missing, 1.0 + SUM_TOLERANCE
+    bounds = 1.0 - SUM_TOLERANCE - left_out, 1.0 + SUM_TOLERANCE
     if any(team.run(lambda t: pack(maps, labels, least, *cuts[t], rows, bounds, shape))):
         raise improbable(maps)
     return rows
@@ -128,8 +141,7 @@ def write_maps(
 
 def infer(
     rows: Array,
-    first: Kernel,
-    second: Kernel,
+    kernels: Sequence[Kernel],
     prices: NDArray[np.float64] | None,
     *,
     iterations: int,
@@ -141,8 +153,7 @@ def infer(
 
     Args:
         rows: (N, padded K) the unary; overwritten.
-        first: One kernel.
-        second: The other kernel.
+        kernels: At most two.
         prices: (K, K) compatibility, None for Potts.
         iterations: How often messages pass, from 1.
         damping: Share of the old marginals that stays.
@@ -153,44 +164,27 @@ def infer(
         (N, padded K) marginals.
     """
     shape = (0,) * (rows.shape[1] // LANES)
-    cuts = team.cuts(len(rows))
-    kernels = first, second
+    crew = len(kernels[0].parts) if kernels else 1
+    absent = [_no_kernel(len(rows), rows.shape[1], crew)] * (2 - len(kernels))
+    first, second = (kernel.compiled() for kernel in (*kernels, *absent))
     owns = [kernel.own for kernel in kernels if kernel.own is not None]
     is_everyday = prices is None and not (owns or damping or tolerance)
     own = np.sum(owns, axis=0, dtype=np.float32) if owns else np.zeros(len(rows), np.float32)
     marginals = rows if is_everyday else rows.copy()
-    table = _signed(prices, rows.shape[1])
+    kept = marginals, own, _signed(prices, rows.shape[1]), np.float32(damping)
+    shared = team.meeting, np.zeros((2, crew), np.float32)
 
-    def pass_on(t: int, is_last: bool) -> float:
-        arguments = rows, first.argument(t), second.argument(t)
+    def pass_on(t: int) -> None:
+        if t >= crew:
+            return
         if is_everyday:
-            send(*arguments, *cuts[t], is_last, shape)
-            return np.inf
-        change: float = send_keeping(
-            *arguments, (marginals, own, table, np.float32(damping)), *cuts[t], shape
-        )
-        return change
+            pass_messages(t, rows, (first, second), iterations, team.meeting, shape)
+        else:
+            told = (first, second), kept, iterations, tolerance, shared, shape
+            pass_messages_keeping(t, rows, *told)
 
-    team.run(lambda t: start(rows, first.argument(t), second.argument(t), *cuts[t], shape))
-    for iteration in range(1, iterations + 1):
-        _blur(kernels, team, shape)
-        changes = team.run(partial(pass_on, is_last=iteration == iterations))
-        if max(changes) <= tolerance:
-            break
+    team.run(pass_on)
     return marginals
-
-
-def _blur(kernels: tuple[Kernel, ...], team: Team, shape: tuple[int, ...]) -> None:
-    """Blur both kernels' values along all axes, one axis of each at a time."""
-    cuts = [team.cuts(kernel.lattice.num_vertices, 1) for kernel in kernels]
-
-    def along(t: int, axis: int) -> None:
-        for kernel, shares in zip(kernels, cuts, strict=True):
-            if axis < len(kernel.lattice.neighbours):
-                kernel.blur(axis, *shares[t], shape)
-
-    for axis in range(max(len(kernel.lattice.neighbours) for kernel in kernels)):
-        team.run(partial(along, axis=axis))
 
 
 def _signed(prices: NDArray[np.float64] | None, padded: int) -> Array:

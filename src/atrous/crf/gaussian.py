@@ -21,12 +21,15 @@ MAX_PIXELS = 10_000
 class Gaussian(ABC):
     """The filter K of one kernel: every pixel receives the weighted sum of all pixels.
 
-    `self_response` is the share of its own value that a pixel receives, k(i, i): 1, or (B, N, 1)
-    where a filter only approximates. `gain` brings the filter to the scale of exact sums.
+    `gain` brings a filter that only approximates to the scale of exact sums.
     """
 
-    self_response: Tensor | float = 1.0
     gain: float = 1.0
+
+    @property
+    def self_response(self) -> Tensor | float:
+        """Share of its own value that a pixel receives, k(i, i): 1, or (B, N, 1)."""
+        return 1.0
 
     @abstractmethod
     def __call__(self, values: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ __all__ = [
     "check_features",
     "check_image",
     "check_probabilities",
+    "check_shape",
     "improbable",
     "label_probabilities",
     "normalise_probabilities",
@@ -21,7 +22,7 @@ __all__ = [
 CLIP = 1e-5
 """The least probability, as in pydensecrf's `unary_from_softmax`."""
 SUM_TOLERANCE = 0.01
-"""A pixel's probabilities may sum to 1 within so much: float16 softmaxes and 8-bit maps pass."""
+"""A pixel's probabilities may sum to 1 within so much: float16 and bfloat16 softmaxes pass."""
 
 
 def to_numpy(values: NDArray[Any] | Tensor) -> NDArray[Any]:
@@ -65,6 +66,17 @@ def check_probabilities(
     Raises:
         InputError: Not (K, H, W) of the image's size, fewer than two labels, not floating.
     """
+    check_shape(probabilities, size)
+    array = to_numpy(probabilities)
+    return array if array.dtype == np.float64 else array.astype(np.float32, copy=False)
+
+
+def check_shape(probabilities: NDArray[Any] | Tensor, size: tuple[int, int]) -> None:
+    """Judge what can be judged without a look at the values, which may lie on a GPU.
+
+    Raises:
+        InputError: As `check_probabilities`.
+    """
     shape = tuple(probabilities.shape)
     if len(shape) != 3 or shape[1:] != size:
         raise InputError(
@@ -75,13 +87,15 @@ def check_probabilities(
             f"probabilities have {shape[0]} label(s), a CRF needs 2; "
             "for a binary map give np.stack([1 - p, p])"
         )
-    array = to_numpy(probabilities)
-    if not np.issubdtype(array.dtype, np.floating):
+    if isinstance(probabilities, Tensor):
+        is_floating = probabilities.is_floating_point()
+    else:
+        is_floating = np.issubdtype(probabilities.dtype, np.floating)
+    if not is_floating:
         raise InputError(
-            f"probabilities are {array.dtype}; give floats, or make some from labels with "
-            "atrous.crf.label_probabilities"
+            f"probabilities are {str(probabilities.dtype).removeprefix('torch.')}; give floats, or "
+            "make some from labels with atrous.crf.label_probabilities"
         )
-    return array if array.dtype == np.float64 else array.astype(np.float32, copy=False)
 
 
 def check_features(
@@ -143,6 +157,11 @@ def label_probabilities(
         raise InputError(
             f"confidence is {confidence} for {num_classes} classes; "
             "give at least 2 classes and a confidence between 1 / K and 1"
+        )
+    if 0 <= ignore_index < num_classes:
+        raise InputError(
+            f"ignore_index is {ignore_index}, which is one of the {num_classes} classes too; give "
+            "a number that stands for none, such as -1"
         )
     known = array != ignore_index
     wrong = known & ((array < 0) | (array >= num_classes))

@@ -6,32 +6,59 @@ passes the values at the vertices are blurred. No map of messages is ever stored
 
 Rows hold K labels, padded with zeros (`rows`). The softmax of log P + message is computed as
 P exp(message) / sum, which needs no logarithm and keeps the padding at 0.
-
-A kernel comes as a tuple (corners, vertices, weights, before, after, values, part): d + 1 zeros,
-whose number is known when a function is compiled; (N, d + 1) vertices and weights of every pixel;
-its (N,) factors before and after the filter; (M + 1, padded K) blurred values to slice from; and
-as many values to splat to, one array per thread.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from atrous.crf.compiling import compiled
-from atrous.crf.rows import add_to, exponential, highest, load, maximum, store, total, zeros
+from atrous.crf.rows import (
+    add_to,
+    exponential,
+    highest,
+    load,
+    maximum,
+    prefetch,
+    store,
+    total,
+    zeros,
+)
 
-__all__ = ["blur", "join_and_blur", "send", "send_keeping", "start"]
+__all__ = ["Share", "blur", "join_and_blur", "send", "send_keeping", "start"]
+
+AHEAD = 8
+"""Pixels from now whose vertices are fetched: the memory takes about as long as they do."""
+
+
+class Share(NamedTuple):
+    """A normalised kernel as one thread sees it."""
+
+    corners: tuple[int, ...]
+    """d + 1 zeros: a tuple's length is known when a function is compiled."""
+    vertices: np.ndarray
+    """(N, d + 1) around every pixel."""
+    weights: np.ndarray
+    """(N, d + 1) of these vertices."""
+    before: np.ndarray
+    """(N,) factor of each pixel before the filter."""
+    after: np.ndarray
+    """(N,) factor after it, times the kernel's weight."""
+    values: np.ndarray
+    """(M + 1, padded K) blurred, to slice from."""
+    part: np.ndarray
+    """(M + 1, padded K) to splat to; no other thread does."""
 
 
 @compiled
 def start(
-    rows: np.ndarray, first: Any, second: Any, begin: int, end: int, shape: tuple[int, ...]
+    rows: np.ndarray, first: Share, second: Share, begin: int, end: int, shape: tuple[int, ...]
 ) -> None:
     """Splat the unary's own marginals for the first iteration.
 
     Args:
         rows: (N, padded K) float32.
-        first: One kernel, as the module says.
+        first: One kernel.
         second: The other kernel.
         begin: First pixel.
         end: Pixel after the last.
@@ -46,8 +73,8 @@ def start(
 @compiled
 def send(
     rows: np.ndarray,
-    first: Any,
-    second: Any,
+    first: Share,
+    second: Share,
     begin: int,
     end: int,
     is_last: bool,
@@ -57,7 +84,7 @@ def send(
 
     Args:
         rows: (N, padded K) the unary; the last iteration writes the marginals there.
-        first: One kernel, as the module says.
+        first: One kernel.
         second: The other kernel.
         begin: First pixel.
         end: Pixel after the last.
@@ -65,10 +92,13 @@ def send(
         shape: See `rows`.
     """
     if not is_last:
-        first[6][:] = 0
-        second[6][:] = 0
+        first.part[:] = 0
+        second.part[:] = 0
     for p in range(begin, end, 2):
         pair = min(p + 1, end - 1)
+        for soon in range(min(p + AHEAD, end - 2), min(p + AHEAD + 2, end)):
+            _fetch(first, soon, shape)
+            _fetch(second, soon, shape)
         message = _slice(first, p, shape) + _slice(second, p, shape)
         message_of_pair = _slice(first, pair, shape) + _slice(second, pair, shape)
         q = _softmax(load(rows, p, shape), message)
@@ -87,8 +117,8 @@ def send(
 @compiled
 def send_keeping(
     rows: np.ndarray,
-    first: Any,
-    second: Any,
+    first: Share,
+    second: Share,
     kept: tuple[np.ndarray, np.ndarray, np.ndarray, np.float32],
     begin: int,
     end: int,
@@ -98,7 +128,7 @@ def send_keeping(
 
     Args:
         rows: (N, padded K) the unary.
-        first: One kernel, as the module says.
+        first: One kernel.
         second: The other kernel.
         kept: (marginals, own, prices, damping). The last iteration's marginals (N, padded K),
             overwritten by the new ones; (N,) share of its own that a pixel's message loses;
@@ -114,9 +144,12 @@ def send_keeping(
     marginals, own, prices, damping = kept
     message_of = np.empty((1, rows.shape[1]), np.float32)
     change = np.float32(0)
-    first[6][:] = 0
-    second[6][:] = 0
+    first.part[:] = 0
+    second.part[:] = 0
     for p in range(begin, end):
+        soon = min(p + AHEAD, end - 1)
+        _fetch(first, soon, shape)
+        _fetch(second, soon, shape)
         last = load(marginals, p, shape)
         message = _slice(first, p, shape) + _slice(second, p, shape) + -own[p] * last
         if prices.shape[0]:
@@ -135,13 +168,20 @@ def send_keeping(
 
 
 @compiled
-def _slice(kernel: Any, p: int, shape: tuple[int, ...]) -> Any:
+def _fetch(kernel: Share, p: int, shape: tuple[int, ...]) -> None:
+    """Have the rows of a later pixel's vertices brought near."""
+    for r in range(len(kernel.corners)):
+        prefetch(kernel.values, kernel.vertices[p, r], shape)
+        prefetch(kernel.part, kernel.vertices[p, r], shape)
+
+
+@compiled
+def _slice(kernel: Share, p: int, shape: tuple[int, ...]) -> Any:
     """Return the weighted mean of the vertices around a pixel, times its factor."""
-    corners, vertices, weights, _, after, values, _ = kernel
     row = zeros(shape)
-    for r in range(len(corners)):
-        row = row + weights[p, r] * load(values, vertices[p, r], shape)
-    return after[p] * row
+    for r in range(len(kernel.corners)):
+        row = row + kernel.weights[p, r] * load(kernel.values, kernel.vertices[p, r], shape)
+    return kernel.after[p] * row
 
 
 @compiled
@@ -152,12 +192,11 @@ def _softmax(unary: Any, message: Any) -> Any:
 
 
 @compiled
-def _splat(kernel: Any, p: int, q: Any) -> None:
+def _splat(kernel: Share, p: int, q: Any) -> None:
     """Add a pixel's row, times its factor, to the vertices around it."""
-    corners, vertices, weights, before, _, _, part = kernel
-    row = before[p] * q
-    for r in range(len(corners)):
-        add_to(part, vertices[p, r], weights[p, r], row)
+    row = kernel.before[p] * q
+    for r in range(len(kernel.corners)):
+        add_to(kernel.part, kernel.vertices[p, r], kernel.weights[p, r], row)
 
 
 @compiled

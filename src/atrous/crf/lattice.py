@@ -56,7 +56,8 @@ class Lattice:
         """Return (N,) shares of its own value that a pixel receives from the filter."""
         cuts = team.cuts(len(self.weights))
         shares = np.empty(len(self.weights), np.float32)
-        team.run(lambda t: own_shares(self.weights, *cuts[t], shares))
+        lattice = self.vertices, self.weights, self.neighbours
+        team.run(lambda t: own_shares(*lattice, *cuts[t], shares))
         return shares
 
 

@@ -14,17 +14,22 @@ import numpy as np
 from atrous.crf.compiling import compiled
 from atrous.crf.simplices import (
     BLOCK,
+    find_keys,
     find_simplices,
+    find_weights,
     lift,
+    order_by_rank,
     read_points,
-    write_keys,
-    write_weights,
 )
 
 __all__ = ["embed", "find_neighbours", "find_slot", "join", "new_table", "renumber"]
 
 FEW = 4096
 """Vertices that a table begins with; a small table stays in the processor's cache."""
+RECENT_BITS = 12
+"""2 to this power is how many vertices are remembered besides: more no longer fit the cache."""
+MIX = np.uint64(0x9E3779B97F4A7C15)
+"""2^64 over the golden ratio: a multiplication by it spreads keys (Knuth's hash)."""
 EMPTY = 0
 """A slot of the table without a vertex; vertices count from 1, and row 0 of values stays 0."""
 
@@ -57,11 +62,12 @@ def embed(
     """
     d = stds.size
     points = np.zeros((d, BLOCK), np.float32)  # a last block that is not full computes them too
-    key = np.empty((BLOCK, d + 1), np.int64)
-    lifted = np.empty((d + 1, BLOCK), np.float32)
-    nearest, residual = np.empty_like(lifted), np.empty_like(lifted)
+    key, factor_at = np.empty((d + 1, BLOCK), np.int64), np.empty((d + 1, BLOCK), np.int64)
+    lifted, nearest = np.empty((d + 1, BLOCK), np.float32), np.empty((d + 1, BLOCK), np.float32)
+    residual, ordered = np.empty_like(lifted), np.empty_like(lifted)
+    weight = np.empty_like(lifted)
     ranks = np.empty((d + 1, BLOCK), np.int32)
-    last = np.zeros(d + 1, np.int32)
+    recent = np.zeros(2**RECENT_BITS, np.int64), np.zeros(2**RECENT_BITS, np.int32)
     keys = np.zeros(FEW, np.int64)
     table = new_table(FEW)
     count = 0
@@ -70,12 +76,16 @@ def embed(
         read_points(image, extra, stds, start, size, points)
         lift(points, lifted)
         find_simplices(lifted, nearest, residual, ranks)
-        write_weights(residual, ranks, weights[start : start + size])
-        write_keys(nearest, ranks, factors, key)
+        order_by_rank(residual, ranks, factors, ordered, factor_at)
+        find_weights(ordered, weight)
+        find_keys(nearest, factors, factor_at, key)
+        for i in range(size):
+            for r in range(d + 1):
+                weights[start + i, r] = weight[r, i]
         while count + key.size >= keys.size:
             keys = _longer(keys)
             table = _refilled(keys, count)
-        count = _number(table, keys, count, key, last, vertices[start : start + size])
+        count = _number(table, keys, count, key, recent, vertices[start : start + size])
     return keys[: count + 1]
 
 
@@ -85,7 +95,7 @@ def _number(
     keys: np.ndarray,
     count: int,
     key: np.ndarray,
-    last: np.ndarray,
+    recent: tuple[np.ndarray, np.ndarray],
     vertices: np.ndarray,
 ) -> Any:
     """Write the numbers of some pixels' vertices; new keys are entered.
@@ -94,23 +104,29 @@ def _number(
         table: Slots of the vertices so far, with room.
         keys: Their keys, with room.
         count: Vertices so far.
-        key: (at least n, d + 1) keys to find.
-        last: (d + 1,) numbers of the pixel before, which are most often those of the next.
+        key: (d + 1, at least n) keys to find.
+        recent: (2^RECENT_BITS,) keys seen lately, by their hash, and their numbers, EMPTY where
+            none is. A pixel's vertices are most often those of a neighbour.
         vertices: (n, d + 1), written.
 
     Returns:
         Vertices from now on.
     """
+    recent_keys, recent_numbers = recent
     for i in range(vertices.shape[0]):
         for r in range(vertices.shape[1]):
-            if last[r] == EMPTY or keys[last[r]] != key[i, r]:
-                slot = find_slot(table, keys, key[i, r])
+            this = key[r, i]
+            mixed = np.uint64(this) * MIX
+            near = mixed >> np.uint64(64 - RECENT_BITS)
+            if recent_keys[near] != this or recent_numbers[near] == EMPTY:
+                slot = find_slot(table, keys, this)
                 if table[slot] == EMPTY:
                     count += 1
-                    keys[count] = key[i, r]
+                    keys[count] = this
                     table[slot] = count
-                last[r] = table[slot]
-            vertices[i, r] = last[r]
+                recent_keys[near] = this
+                recent_numbers[near] = table[slot]
+            vertices[i, r] = recent_numbers[near]
     return count
 
 
@@ -127,7 +143,7 @@ def new_table(entries: int) -> Any:
 def find_slot(table: np.ndarray, keys: np.ndarray, key: int) -> Any:
     """Return the slot of a key, or the empty one where it belongs."""
     mask = np.uint64(table.size - 1)
-    mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = np.uint64(key) * MIX
     slot = (mixed ^ (mixed >> np.uint64(32))) & mask
     while table[slot] != EMPTY and keys[table[slot]] != key:
         slot = (slot + np.uint64(1)) & mask

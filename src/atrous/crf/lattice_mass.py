@@ -51,24 +51,69 @@ def slice_numbers(
 
 
 @compiled
-def own_shares(weights: np.ndarray, begin: int, end: int, shares: np.ndarray) -> None:
-    """Write what a pixel receives of its own value, as if no vertex on the way were missing.
+def own_shares(
+    vertices: np.ndarray,
+    weights: np.ndarray,
+    neighbours: np.ndarray,
+    begin: int,
+    end: int,
+    shares: np.ndarray,
+) -> None:
+    """Write what a pixel receives of its own value: splat, blur and slice of that pixel alone.
 
-    From a vertex to one t axes further, the blur leads by those t steps forward or by the other
-    d + 1 - t backward, since a step along every axis is no step at all: 2^-t + 2^-(d + 1 - t).
+    The blur leads from one vertex of a simplex to another by steps forward along the axes between
+    them, or by steps backward along all others, since a step along every axis is no step at all.
+    It takes the axes in their order, and where a vertex on the way is missing, nothing arrives.
 
     Args:
+        vertices: (N, d + 1).
         weights: (N, d + 1).
+        neighbours: (d + 1, 2, M + 1), forward and backward along each axis; 0 where missing.
         begin: First pixel.
         end: Pixel after the last.
         shares: (N,), written.
     """
-    vertices = weights.shape[1]
+    corners = weights.shape[1]
+    between = np.empty(corners, np.int64)
     for p in range(begin, end):
-        share = 0.0
-        for r in range(vertices):
-            share += weights[p, r] ** 2 * (1 + 2.0 ** (1 - vertices))
-            for s in range(r):
-                reach = 2.0 ** (s - r) + 2.0 ** (r - s - vertices)
-                share += 2 * weights[p, r] * weights[p, s] * reach
+        for axis in range(corners):
+            between[axis] = corners - 1  # one axis leads back from the last vertex to the first
+            for r in range(corners - 1):
+                if neighbours[axis, 0, vertices[p, r]] == vertices[p, r + 1]:
+                    between[axis] = r
+        share = np.float32(0)
+        for r in range(corners):
+            for s in range(corners):
+                steps = (s - r) % corners
+                reach = _follow(neighbours, between, vertices[p, r], r, steps, True)
+                reach += _follow(neighbours, between, vertices[p, r], r, steps, False)
+                if r == s:  # once around
+                    reach += _follow(neighbours, between, vertices[p, r], r, corners, True)
+                share += weights[p, r] * weights[p, s] * reach
         shares[p] = share
+
+
+@compiled
+def _follow(
+    neighbours: np.ndarray, between: np.ndarray, vertex: int, r: int, steps: int, is_forward: bool
+) -> np.float32:
+    """Return the share of corner r's value that arrives so many corners on.
+
+    Args:
+        neighbours: As in `own_shares`.
+        between: (d + 1,) the corner from which each axis leads to the next.
+        vertex: Number of corner r.
+        r: Where it begins.
+        steps: From 0 to d + 1.
+        is_forward: Along the axes between, or backward along all others.
+    """
+    corners = between.size
+    share = np.float32(1)
+    for axis in range(corners):
+        is_on_the_way = (between[axis] - r) % corners < steps
+        if is_on_the_way == is_forward:
+            vertex = neighbours[axis, 0 if is_forward else 1, vertex]
+            share *= np.float32(0.5)
+            if vertex == 0:
+                return np.float32(0)
+    return share

@@ -4,6 +4,7 @@ The vertices of all images of a batch are numbered together: an image's number i
 coordinate of the key, so that a batch costs no more steps than one image.
 """
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,13 @@ class LatticeGaussian(Gaussian):
         self.neighbours = [(_find(known, -step), _find(known, step)) for step in steps]
         self.num_vertices = len(known)
         self.gain = lattice_gain(d)
-        self.self_response = _own_shares(weights).view(batch, count, 1)
+        self.features_shape = batch, count, 1
+
+    @property
+    def self_response(self) -> Tensor:
+        """What each pixel receives of its own value, (B, N, 1)."""
+        shares = _own_shares(self.vertices, self.weights, self.neighbours, self.num_vertices)
+        return shares.view(self.features_shape)
 
     def __call__(self, values: Tensor) -> Tensor:
         """Filter values (B, N, K) over the pixels N."""
@@ -129,10 +136,36 @@ def _find(known: Tensor, step: int) -> Tensor:
     return torch.where(known[places] == wanted, places, len(known))
 
 
-def _own_shares(weights: Tensor) -> Tensor:
+def _own_shares(
+    vertices: Tensor,
+    weights: Tensor,
+    neighbours: list[tuple[Tensor, Tensor]],
+    missing: int,
+) -> Tensor:
     """Return (N,) what a pixel receives of its own value; see `lattice_mass.own_shares`."""
     corners = weights.shape[1]
-    apart = torch.arange(corners, device=weights.device)
-    apart = (apart[:, None] - apart).abs()
-    reach = 0.5**apart + 0.5 ** (corners - apart) * torch.where(apart == 0, 2.0, 1.0)
-    return ((weights @ reach) * weights).sum(1)
+    nowhere = torch.full((1,), missing, device=vertices.device)
+    backward, forward = (
+        [torch.cat([sides[way], nowhere]) for sides in neighbours] for way in (0, 1)
+    )
+    between = torch.full_like(vertices, corners - 1)  # corner from which each axis leads on
+    for axis, r in product(range(corners), range(corners - 1)):
+        leads = forward[axis][vertices[:, r]] == vertices[:, r + 1]
+        between[:, axis] = torch.where(leads, r, between[:, axis])
+
+    def follow(r: int, steps: int, table: list[Tensor], is_forward: bool) -> Tensor:
+        vertex, share = vertices[:, r], torch.ones_like(weights[:, 0])
+        for axis in range(corners):
+            moves = ((between[:, axis] - r) % corners < steps) == is_forward
+            vertex = torch.where(moves, table[axis][vertex], vertex)
+            share = torch.where(moves, share / 2, share)
+        return torch.where(vertex == missing, 0, share)
+
+    total = torch.zeros_like(weights[:, 0])
+    for r, s in product(range(corners), range(corners)):
+        steps = (s - r) % corners
+        reach = follow(r, steps, forward, True) + follow(r, steps, backward, False)
+        if r == s:
+            reach += follow(r, corners, forward, True)  # once around
+        total += weights[:, r] * weights[:, s] * reach
+    return total

@@ -64,12 +64,13 @@ class CRFLayer(nn.Module):
             images: (N, C, H, W) colours in 8-bit steps, 0 to 255, of any dtype; not normalised.
 
         Returns:
-            (N, K, H, W) logarithms of the marginals: logits for a cross entropy.
+            (N, K, H, W) logarithms of the marginals: logits for a cross entropy. Half precision
+            is computed in float32, since a vertex sums over thousands of pixels, and returned so.
 
         Raises:
-            InputError: Images of another size or number than the logits.
+            InputError: Images of another size or number than the logits, or scaled to 0..1.
         """
-        batch, classes, height, width = logits.shape
+        batch, _, height, width = logits.shape
         if (
             images.ndim != 4
             or images.shape[::2] != logits.shape[::2]
@@ -79,6 +80,17 @@ class CRFLayer(nn.Module):
                 f"images have shape {tuple(images.shape)}, but the logits need "
                 f"({batch}, C, {height}, {width})"
             )
+        if images.is_floating_point() and images.amax() <= 1 and images.frac().any():
+            raise InputError(
+                f"images go up to {float(images.amax()):.3g}, but colours count in 8-bit steps; "
+                "give them from 0 to 255, neither scaled nor normalised"
+            )
+        with torch.autocast(logits.device.type, enabled=False):
+            return self._sharpened(logits if logits.element_size() > 2 else logits.float(), images)
+
+    def _sharpened(self, logits: Tensor, images: Tensor) -> Tensor:
+        """Sharpen in the logits' precision."""
+        batch, classes, height, width = logits.shape
         rows = logits.flatten(2).mT  # (N, H W, K)
         with torch.no_grad():
             kernels = [self._normalised(points, rows) for points in self._features(images, rows)]

@@ -20,7 +20,9 @@ from typing import Any
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
 from numba import types
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import models, overload, register_model
+
+from atrous.crf.compiling import instruction
 
 __all__ = [
     "LANES",
@@ -30,6 +32,7 @@ __all__ = [
     "highest",
     "load",
     "maximum",
+    "prefetch",
     "shape_of",
     "store",
     "total",
@@ -68,18 +71,12 @@ class _RowModel(models.PrimitiveModel):
         super().__init__(manager, row, chunks)  # type: ignore[no-untyped-call]  # numba has no types
 
 
-def _operation(build: Callable[..., Any]) -> Callable[..., Any]:
-    """Make an operation of compiled code out of what writes its instructions."""
-    operation: Callable[..., Any] = intrinsic(build)
-    return operation
-
-
 def shape_of(num_labels: int) -> tuple[int, ...]:
     """Return the zeros that stand for a row of so many labels, padded to whole chunks."""
     return (0,) * -(-num_labels // LANES)
 
 
-@_operation
+@instruction
 def zeros(typing: Any, shape: Any) -> Any:
     """Return a row of zeros: `zeros(shape)`."""
     row = RowType(len(shape))
@@ -90,7 +87,7 @@ def zeros(typing: Any, shape: Any) -> Any:
     return row(shape), build
 
 
-@_operation
+@instruction
 def load(typing: Any, values: Any, index: Any, shape: Any) -> Any:
     """Read a row: `load(values, index, shape)`."""
     row = RowType(len(shape))
@@ -102,7 +99,7 @@ def load(typing: Any, values: Any, index: Any, shape: Any) -> Any:
     return row(values, index, shape), build
 
 
-@_operation
+@instruction
 def store(typing: Any, values: Any, index: Any, row: Any) -> Any:
     """Write a row: `store(values, index, row)`."""
 
@@ -115,7 +112,27 @@ def store(typing: Any, values: Any, index: Any, row: Any) -> Any:
     return types.void(values, index, row), build
 
 
-@_operation
+@instruction
+def prefetch(typing: Any, values: Any, index: Any, shape: Any) -> Any:
+    """Let the processor fetch a row that is soon to be read or written: nothing waits for it."""
+    chunks = len(shape)
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        places = _places(context, builder, signature.args, arguments, chunks)
+        byte = ir.IntType(8).as_pointer()
+        told = [ir.IntType(32)] * 3
+        kind = ir.FunctionType(ir.VoidType(), [byte, *told])
+        name = "llvm.prefetch.p0"
+        fetch = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+        hints = [ir.Constant(ir.IntType(32), hint) for hint in (0, 3, 1)]  # read, keep, data
+        for place in places[:: 64 // (4 * LANES)]:  # one for each cache line
+            builder.call(fetch, [builder.bitcast(place, byte), *hints])
+        return context.get_dummy_value()
+
+    return types.void(values, index, shape), build
+
+
+@instruction
 def add_to(typing: Any, values: Any, index: Any, weight: Any, row: Any) -> Any:
     """Add a weighted row in memory: `add_to(values, index, weight, row)`."""
 
@@ -132,7 +149,7 @@ def add_to(typing: Any, values: Any, index: Any, weight: Any, row: Any) -> Any:
     return types.void(values, index, types.float32, row), build
 
 
-@_operation
+@instruction
 def exponential(typing: Any, row: Any) -> Any:
     """Return exp of every number; meant for numbers up to 0."""
 
@@ -143,7 +160,7 @@ def exponential(typing: Any, row: Any) -> Any:
     return row(row), build
 
 
-@_operation
+@instruction
 def maximum(typing: Any, left: Any, right: Any) -> Any:
     """Return the larger of two rows, number by number."""
 
@@ -154,29 +171,29 @@ def maximum(typing: Any, left: Any, right: Any) -> Any:
     return left(left, right), build
 
 
-@_operation
+@instruction
 def highest(typing: Any, row: Any) -> Any:
     """Return the largest number of a row."""
     return types.float32(row), _reduction(row, _larger)
 
 
-@_operation
+@instruction
 def total(typing: Any, row: Any) -> Any:
     """Return the sum of a row."""
     return types.float32(row), _reduction(row, _sum)
 
 
-@_operation
+@instruction
 def _add(typing: Any, left: Any, right: Any) -> Any:
     return left(left, right), _pairwise(left, "fadd")
 
 
-@_operation
+@instruction
 def _multiply(typing: Any, left: Any, right: Any) -> Any:
     return left(left, right), _pairwise(left, "fmul")
 
 
-@_operation
+@instruction
 def _filled(typing: Any, number: Any, like: Any) -> Any:
     """Return a row like another with one number everywhere."""
 

@@ -12,7 +12,15 @@ import numpy as np
 from atrous.crf.compiling import compiled
 from atrous.crf.packing import place
 
-__all__ = ["BLOCK", "find_simplices", "lift", "read_points", "write_keys", "write_weights"]
+__all__ = [
+    "BLOCK",
+    "find_keys",
+    "find_simplices",
+    "find_weights",
+    "lift",
+    "order_by_rank",
+    "read_points",
+]
 
 BLOCK = 32
 """Pixels in a block."""
@@ -38,14 +46,20 @@ def read_points(
         points: (d, BLOCK) float32, written.
     """
     height, width, channels = image.shape
-    for i in range(size):
-        y, x, _ = place(start + i, height, width)
-        points[0, i] = x / stds[0]
-        points[1, i] = y / stds[1]
+    i = 0
+    while i < size:
+        y, x, run = place(start + i, height, width)
+        run = min(run, size - i)
+        for k in range(run):
+            points[0, i + k] = np.float32(x + k) / stds[0]
+            points[1, i + k] = np.float32(y) / stds[1]
         for c in range(channels):
-            points[2 + c, i] = image[y, x, c] / stds[2 + c]
+            for k in range(run):
+                points[2 + c, i + k] = np.float32(image[y, x + k, c]) / stds[2 + c]
         for f in range(extra.shape[0]):
-            points[2 + channels + f, i] = extra[f, y, x] / stds[2 + channels + f]
+            for k in range(run):
+                points[2 + channels + f, i + k] = extra[f, y, x + k] / stds[2 + channels + f]
+        i += run
 
 
 @compiled
@@ -116,31 +130,58 @@ def _rank(residual: np.ndarray, ranks: np.ndarray) -> None:
 
 
 @compiled
-def write_weights(residual: np.ndarray, ranks: np.ndarray, weights: np.ndarray) -> None:
-    """Write barycentric coordinates: differences of the sorted residuals (Adams et al., p. 10).
+def order_by_rank(
+    residual: np.ndarray,
+    ranks: np.ndarray,
+    factors: np.ndarray,
+    ordered: np.ndarray,
+    factor_at: np.ndarray,
+) -> None:
+    """Write the residuals from the largest to the smallest, and each one's factor of the keys.
+
+    Comparing every rank with every coordinate is more work than sorting, but done in vectors.
 
     Args:
         residual: (d + 1, BLOCK).
         ranks: (d + 1, BLOCK).
-        weights: (n, d + 1), written.
+        factors: (d + 1,) int64 of the keys; the last is 0.
+        ordered: (d + 1, BLOCK) float32, written.
+        factor_at: (d + 1, BLOCK) int64, written.
     """
-    size, vertices = weights.shape
-    for i in range(size):
-        for r in range(vertices):
-            weights[i, r] = 0
-    down = np.float32(1 / vertices)
-    for i in range(size):
-        weights[i, 0] = 1
-        for j in range(vertices):
-            share = residual[j, i] * down
-            r = vertices - 1 - ranks[j, i]
-            weights[i, r] += share
-            weights[i, r + 1 if r + 1 < vertices else 0] -= share
+    corners = factors.size
+    for r in range(corners):
+        for i in range(BLOCK):
+            ordered[r, i] = 0
+            factor_at[r, i] = 0
+        for j in range(corners):
+            factor = factors[j]
+            for i in range(BLOCK):
+                is_here = ranks[j, i] == r
+                ordered[r, i] += residual[j, i] if is_here else np.float32(0)
+                factor_at[r, i] += factor if is_here else np.int64(0)
 
 
 @compiled
-def write_keys(
-    nearest: np.ndarray, ranks: np.ndarray, factors: np.ndarray, key: np.ndarray
+def find_weights(ordered: np.ndarray, weights: np.ndarray) -> None:
+    """Write barycentric coordinates: differences of the ordered residuals (Adams et al., p. 10).
+
+    Args:
+        ordered: (d + 1, BLOCK) residuals from the largest to the smallest.
+        weights: (d + 1, BLOCK), written.
+    """
+    corners = ordered.shape[0]
+    down = np.float32(1 / corners)
+    for i in range(BLOCK):
+        weights[0, i] = 1 + (ordered[corners - 1, i] - ordered[0, i]) * down
+    for r in range(1, corners):
+        for i in range(BLOCK):
+            difference = ordered[corners - 1 - r, i] - ordered[corners - r, i]
+            weights[r, i] = difference * down
+
+
+@compiled
+def find_keys(
+    nearest: np.ndarray, factors: np.ndarray, factor_at: np.ndarray, key: np.ndarray
 ) -> None:
     """Write the keys of the vertices.
 
@@ -148,20 +189,18 @@ def write_keys(
 
     Args:
         nearest: (d + 1, BLOCK).
-        ranks: (d + 1, BLOCK).
         factors: (d + 1,) int64 of the keys; the last is 0.
-        key: (BLOCK, d + 1) int64, written.
+        factor_at: (d + 1, BLOCK) int64 factors in the order of the residuals.
+        key: (d + 1, BLOCK) int64, written.
     """
-    vertices = factors.size
+    corners = factors.size
     step = np.int64(0)
-    for j in range(vertices):
-        step += factors[j]
-    factor_of_rank = np.empty(vertices, np.int64)
     for i in range(BLOCK):
-        first = np.int64(0)
-        for j in range(vertices):
-            first += factors[j] * np.int64(nearest[j, i])
-            factor_of_rank[ranks[j, i]] = factors[j]
-        for r in range(vertices):
-            key[i, r] = first
-            first += step - vertices * factor_of_rank[vertices - 1 - r]
+        key[0, i] = 0
+    for j in range(corners):
+        step += factors[j]
+        for i in range(BLOCK):
+            key[0, i] += factors[j] * np.int64(np.int32(nearest[j, i]))
+    for r in range(1, corners):
+        for i in range(BLOCK):
+            key[r, i] = key[r - 1, i] + (step - corners * factor_at[corners - r, i])

@@ -11,11 +11,12 @@ from atrous.crf.gaussian import ExactGaussian, appearance_features, smoothness_f
 from atrous.crf.inputs import improbable, normalise_probabilities
 from atrous.crf.mean_field import mean_field
 from atrous.crf.normalise import Normalised
+from atrous.crf.parameters import Appearance, Smoothness
 from atrous.crf.threads import Team, team_for
 
 if TYPE_CHECKING:
     from atrous.crf.dense_crf import DenseCRF
-    from atrous.crf.engine import Kernel
+    from atrous.crf.lattice import Lattice
 
 __all__ = ["Scene", "labels_with_mass", "solve_compiled", "solve_exactly"]
 
@@ -61,18 +62,15 @@ def solve_exactly(crf: "DenseCRF", scene: Scene) -> NDArray[np.float64]:
     maps = normalise_probabilities(scene.maps)[labels]
     maps /= maps.sum(0)
     rows = torch.from_numpy(maps.reshape(len(maps), -1).T.copy())[None]  # (1, N, K)
-    points = []
-    if crf.appearance and crf.appearance.weight:
-        found = appearance_features(scene.image, crf.appearance, scene.features)
-        points.append((crf.appearance.weight, found))
-    if crf.smoothness and crf.smoothness.weight:
-        height, width, _ = scene.image.shape
-        points.append((crf.smoothness.weight, smoothness_features((height, width), crf.smoothness)))
     kernels = []
-    for weight, features in points:
-        gaussian = ExactGaussian(torch.from_numpy(features)[None])
-        one = rows[..., :1]
-        kernels.append((Normalised(gaussian, one, crf.normalization, crf.exclude_self), weight))
+    for kernel in _kernels(crf):
+        if isinstance(kernel, Smoothness):
+            points = smoothness_features(scene.image.shape[:2], kernel)
+        else:
+            points = appearance_features(scene.image, kernel, scene.features)
+        gaussian = ExactGaussian(torch.from_numpy(points)[None])
+        one, forms = rows[..., :1], (crf.normalization, crf.exclude_self)
+        kernels.append((Normalised(gaussian, one, *forms), kernel.weight))
     matrix = scene.of(labels)
     log_q = mean_field(
         rows.log(),
@@ -94,14 +92,20 @@ def solve_compiled(crf: "DenseCRF", scene: Scene) -> NDArray[np.float32]:
     labels = labels_with_mass(scene.maps, crf.prune)
     height, width, _ = scene.image.shape
     with team_for(height * width) as team:
-        rows = engine.make_rows(scene.maps, labels, team)
-        matrix = scene.of(labels)
+        left_out = crf.prune * (len(scene.maps) - len(labels))
+        rows = engine.make_rows(scene.maps, labels, team, left_out)
         if crf.iterations:
+            given = [(kernel, _lattice(kernel, scene, team)) for kernel in _kernels(crf)]
+            crew = engine.crew_for([lattice for _, lattice in given], team)
+            forms = crf.normalization, crf.exclude_self
+            kernels = [
+                engine.make_kernel(lattice, kernel.weight, len(labels), *forms, team, crew)
+                for kernel, lattice in given
+            ]
             rows = engine.infer(
                 rows,
-                _appearance_kernel(crf, scene, len(labels), team),
-                _smoothness_kernel(crf, scene, len(labels), team),
-                matrix,
+                kernels,
+                scene.of(labels),
                 iterations=crf.iterations,
                 damping=crf.damping,
                 tolerance=crf.tolerance,
@@ -113,32 +117,17 @@ def solve_compiled(crf: "DenseCRF", scene: Scene) -> NDArray[np.float32]:
     return q
 
 
-def _appearance_kernel(crf: "DenseCRF", scene: Scene, num_labels: int, team: Team) -> "Kernel":
-    from atrous.crf import engine
+def _kernels(crf: "DenseCRF") -> list[Appearance | Smoothness]:
+    """Return the kernels that send anything."""
+    return [kernel for kernel in (crf.appearance, crf.smoothness) if kernel and kernel.weight]
+
+
+def _lattice(kernel: Appearance | Smoothness, scene: Scene, team: Team) -> "Lattice":
     from atrous.crf.lattice import build_lattice
 
-    height, width, channels = scene.image.shape
-    given = crf.appearance
-    if given is None or not given.weight:
-        return engine.no_kernel(height * width, num_labels, team)
-    stds = [given.xy_std, given.xy_std, *[given.rgb_std] * channels, *given.feature_stds]
-    lattice = build_lattice(scene.image, scene.features, np.array(stds, np.float32), team)
-    return engine.make_kernel(
-        lattice, given.weight, num_labels, crf.normalization, crf.exclude_self, team
-    )
-
-
-def _smoothness_kernel(crf: "DenseCRF", scene: Scene, num_labels: int, team: Team) -> "Kernel":
-    from atrous.crf import engine
-    from atrous.crf.lattice import build_lattice
-
-    height, width, _ = scene.image.shape
-    given = crf.smoothness
-    if given is None or not given.weight:
-        return engine.no_kernel(height * width, num_labels, team)
-    stds = np.array([given.xy_std, given.xy_std], np.float32)
-    blank, nothing = scene.image[..., :0], scene.features[:0]
-    lattice = build_lattice(blank, nothing, stds, team)
-    return engine.make_kernel(
-        lattice, given.weight, num_labels, crf.normalization, crf.exclude_self, team
-    )
+    stds = [kernel.xy_std] * 2
+    if isinstance(kernel, Smoothness):
+        blank, nothing = scene.image[..., :0], scene.features[:0]
+        return build_lattice(blank, nothing, np.array(stds, np.float32), team)
+    stds += [*[kernel.rgb_std] * scene.image.shape[2], *kernel.feature_stds]
+    return build_lattice(scene.image, scene.features, np.array(stds, np.float32), team)

@@ -19,10 +19,18 @@ SMALL = 2**14
 
 
 class Team:
-    """A number of threads that take the same steps together; use it in a `with` statement."""
+    """A number of threads that take the same steps together; use it in a `with` statement.
+
+    Attributes:
+        size: How many they are.
+        meeting: Where they meet inside compiled code; see `meeting`.
+    """
 
     def __init__(self, size: int) -> None:
+        from atrous.crf.meeting import new_meeting  # numba takes a second to load
+
         self.size = size
+        self.meeting = new_meeting()
         self.helpers = ThreadPoolExecutor(size - 1) if size > 1 else None
 
     def __enter__(self) -> "Team":
@@ -35,7 +43,7 @@ class Team:
         trace: TracebackType | None,
     ) -> None:
         if self.helpers is not None:
-            self.helpers.shutdown()
+            self.helpers.shutdown(cancel_futures=True)
 
     def cuts(self, count: int, first: int = 0) -> list[tuple[int, int]]:
         """Return (begin, end) of each thread's share of the numbers from `first`."""
@@ -43,11 +51,30 @@ class Team:
         return list(pairwise(edges))
 
     def run(self, task: Callable[[int], Result]) -> list[Result]:
-        """Call `task(part)` for every part at once; return the results in order."""
+        """Call `task(part)` for every part at once; return the results in order.
+
+        If a part fails, or Ctrl-C comes, the meeting is called off, so that none waits for it.
+        """
         if self.helpers is None:
             return [task(0)]
-        others = [self.helpers.submit(task, part) for part in range(1, self.size)]
-        return [task(0), *(other.result() for other in others)]
+        try:
+            others = [self.helpers.submit(self._part, task, part) for part in range(1, self.size)]
+            return [task(0), *(other.result() for other in others)]
+        except BaseException:
+            self._call_off()
+            raise
+
+    def _part(self, task: Callable[[int], Result], part: int) -> Result:
+        try:
+            return task(part)
+        except BaseException:
+            self._call_off()
+            raise
+
+    def _call_off(self) -> None:
+        from atrous.crf.meeting import call_off
+
+        call_off(self.meeting)
 
 
 def team_for(pixels: int) -> Team:

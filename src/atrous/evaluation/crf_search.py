@@ -5,6 +5,7 @@ of 39 tries always looks good. So each half of the images is scored with the par
 best on the other half, and that gain is what the advice rests on.
 """
 
+import logging
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -22,9 +23,11 @@ from atrous.crf.search import MOST_POINTS, Point, coarse_to_fine, crf_at
 from atrous.data.spec import DataSpec
 from atrous.evaluation.bootstrap import gain_interval, mean_interval
 from atrous.evaluation.crf_cases import Case, count, make_case, mean_boundary_f1
+from atrous.evaluation.crf_search_config import FEWEST
 from atrous.evaluation.loop import Progress, pairs_of, scored_classes
 from atrous.inference.crf_settings import crf_to_json
 from atrous.inference.predictor import Predictor
+from atrous.inference.white import white_doubt
 
 __all__ = ["CRFSearch", "Gain", "search_crf"]
 
@@ -60,14 +63,17 @@ class CRFSearch:
 
     @property
     def helps(self) -> bool:
-        """Return whether the mean IoU rises for certain: the whole interval lies above 0."""
-        return self.mean_iou.interval[0] > 0
+        """Return whether the mean IoU rises for certain: the whole interval lies above 0.
+
+        Over few images the interval is much too narrow, so they are never enough.
+        """
+        return self.images >= FEWEST and self.mean_iou.interval[0] > 0
 
     def to_json(self) -> dict[str, object]:
         """Return what the model folder keeps."""
         return {
             "parameters": crf_to_json(self.crf),
-            "helps": self.helps,
+            "helps": self.helps if self.images >= FEWEST else None,
             "mean_iou": self.mean_iou.to_json(),
             "boundary_f1": self.boundary_f1.to_json(),
             "images": self.images,
@@ -100,6 +106,8 @@ def search_crf(
     Raises:
         InputError: Unknown or empty split, other classes, an image that cannot be read.
     """
+    if doubt := white_doubt(predictor.model.normalization, spec.white):
+        logging.getLogger(__name__).warning(doubt)
     pairs = pairs_of(spec, split)
     classes = len(scored_classes(spec, predictor.model.label_set))
     chosen = [pairs[i] for i in np.linspace(0, len(pairs) - 1, min(images, len(pairs))).astype(int)]

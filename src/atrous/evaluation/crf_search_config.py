@@ -7,7 +7,10 @@ from typing import ClassVar, Literal
 from atrous.errors import InputError
 from atrous.inference.config import PublishedCRF
 
-__all__ = ["CRFSearchConfig"]
+__all__ = ["FEWEST", "CRFSearchConfig"]
+
+FEWEST = 20
+"""Images that advice needs: over fewer, a bootstrap's interval is much too narrow."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,4 +50,4 @@ class CRFSearchConfig:
             InputError: Fewer than one image.
         """
         if self.images < 1:
-            raise InputError(f"--images is {self.images}; give at least 1, and 20 for an interval")
+            raise InputError(f"--images is {self.images}; give at least 1, and {FEWEST} for advice")

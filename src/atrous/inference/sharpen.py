@@ -64,6 +64,12 @@ def sharpen(config: SharpenConfig) -> Sharpened:
             f"{config.mask} is {columns}x{rows}, but {config.image} is {width}x{height}; "
             "give the mask of this image, or resize it with nearest neighbour"
         )
+    most = 0xFFFFFF if raw.coloured else np.iinfo(raw.values.dtype).max
+    if config.void is not None and config.void > most:
+        raise InputError(
+            f"--void is {config.void}, but {config.mask} holds numbers up to {most} at most; "
+            "give the number that marks void there, or leave it out"
+        )
     values, labels = classes_of(raw, config.void, config.mask)
     if config.confidence <= 1 / len(values):
         raise InputError(
@@ -75,9 +81,9 @@ def sharpen(config: SharpenConfig) -> Sharpened:
     known = labels != VOID
     if not config.fill:
         sharp[~known] = VOID
-    void = VOID if config.void is None else config.void
     table = np.zeros(256, raw.values.dtype)
-    table[VOID], table[: len(values)] = void if not raw.coloured else 0, values
+    table[: len(values)] = values
+    table[VOID] = VOID if config.void is None else config.void
     _write(out, RawMask(table[sharp], raw.coloured, raw.palette))
     changed = float((sharp != labels)[known].mean())
     filled = int((sharp[~known] != VOID).sum())

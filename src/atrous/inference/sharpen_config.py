@@ -23,7 +23,7 @@ class SharpenConfig:
     confidence: float = 0.7
     """How sure the mask is of each pixel, from 1 / classes to 1; lower trusts the image more."""
     void: int | None = None
-    """Number that marks void; 255 if left out, unless the mask holds only two numbers."""
+    """Number (or colour, as one number) of void; 255 unless the mask holds only two numbers."""
     fill: bool = False
     """Give void pixels a class, too; without it they stay void."""
 
@@ -46,7 +46,10 @@ class SharpenConfig:
         """
         if not 0 < self.confidence < 1:
             raise InputError(f"--confidence is {self.confidence}; give a number between 0 and 1")
-        if self.void is not None and not 0 <= self.void <= 65535:
-            raise InputError(f"--void is {self.void}; give a number that a mask holds, from 0")
+        if self.void is not None and not 0 <= self.void <= 0xFFFFFF:
+            raise InputError(
+                f"--void is {self.void}; give a number that a mask holds, or a colour as "
+                "65536 red + 256 green + blue"
+            )
         if self.out is not None and self.out.suffix.lower() != ".png":
             raise InputError(f"--out is {self.out}; other formats than .png would change the mask")
