@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from atrous._lazy import lazy
 
 if TYPE_CHECKING:
-    from atrous.evaluation.bootstrap import bootstrap_interval
+    from atrous.evaluation.bootstrap import Difference, bootstrap_interval, paired_bootstrap
     from atrous.evaluation.boundary import boundary_f1
     from atrous.evaluation.config import EvaluateConfig
     from atrous.evaluation.confusion import confusion_matrix
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConfusionMatrix",
+    "Difference",
     "EvaluateConfig",
     "Evaluation",
     "ImageScore",
@@ -27,6 +28,7 @@ __all__ = [
     "evaluate",
     "evaluate_config",
     "evaluate_predictions",
+    "paired_bootstrap",
     "trivial_baseline",
 ]
 
@@ -34,6 +36,7 @@ __getattr__ = lazy(
     __name__,
     {
         "ConfusionMatrix": "confusion_metric",
+        "Difference": "bootstrap",
         "EvaluateConfig": "config",
         "Evaluation": "evaluation",
         "ImageScore": "evaluation",
@@ -43,6 +46,7 @@ __getattr__ = lazy(
         "evaluate": "loop",
         "evaluate_config": "run",
         "evaluate_predictions": "predictions",
+        "paired_bootstrap": "bootstrap",
         "trivial_baseline": "scores",
     },
 )
