@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.errors import InputError
+from atrous.evaluation.scores import MEAN_FIGURES
 
 __all__ = [
     "Difference",
@@ -228,13 +229,7 @@ def _sum(statistics: NDArray[np.int64] | Floats) -> Floats:
 
 def _mean_iou(sums: Floats) -> Floats:
     """Return the mean IoU of sums (R, 3, K); NaN where no pixel is scored."""
-    hits, truth, predicted = sums[:, 0], sums[:, 1], sums[:, 2]
-    present = truth > 0
-    iou = np.divide(hits, truth + predicted - hits, out=np.zeros_like(hits), where=present)
-    number = present.sum(1).astype(np.float64)
-    number[number == 0] = np.nan
-    means: Floats = iou.sum(1) / number
-    return means
+    return MEAN_FIGURES["mean_iou"](sums, np.ones(sums.shape[-1], bool))
 
 
 def _percentiles(drawn: Floats, confidence: float) -> Floats:
@@ -258,4 +253,4 @@ def _p_value(drawn: Floats) -> float:
     if not drawn.size:
         return float("nan")
     beyond = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
-    return min(1.0, 2 * (beyond + 1) / (drawn.size + 1))
+    return float(min(1.0, 2 * (beyond + 1) / (drawn.size + 1)))
