@@ -23,6 +23,9 @@ MARGIN = 0.5
 SMALLEST = 96
 """A picture shows at least so many pixels of the image a side."""
 
+NARROWEST = 0.6
+"""Its shorter side over its longer one, where the image allows."""
+
 
 @dataclass(frozen=True)
 class Patch:
@@ -93,10 +96,7 @@ def _patch(
     taken = (labels == mistake.truth) & (predictions == mistake.predicted)
     _, _, stats, _ = cv2.connectedComponentsWithStats(taken.astype(np.uint8), connectivity=8)
     left, top, width, height, pixels = (int(x) for x in stats[1 + stats[1:, 4].argmax()])
-    window = tuple(
-        _around(start, length, limit)
-        for start, length, limit in ((top, height, labels.shape[0]), (left, width, labels.shape[1]))
-    )
+    window = _window((top, left), (height, width), labels.shape)
     shown = view(
         spec.read_image(pair)[window],
         labels[window],
@@ -106,8 +106,21 @@ def _patch(
     return Patch(mistake, path.name, pixels, shown.size, *uris(shown, spec.label_set))
 
 
-def _around(start: int, length: int, limit: int) -> slice:
-    """Return a stretch of at least `SMALLEST` pixels around another, within 0..limit."""
-    wanted = min(limit, max(SMALLEST, round(length * (1 + 2 * MARGIN))))
-    begin = min(max(0, start + length // 2 - wanted // 2), limit - wanted)
-    return slice(begin, begin + wanted)
+def _window(
+    start: tuple[int, int], size: tuple[int, int], limits: tuple[int, ...]
+) -> tuple[slice, slice]:
+    """Return rows and columns around a patch, within the image and not too far from a square."""
+    wanted = [max(SMALLEST, round(side * (1 + 2 * MARGIN))) for side in size]
+    wanted = [max(side, round(max(wanted) * NARROWEST)) for side in wanted]
+    rows, columns = (
+        _around(begin + side // 2, length, limit)
+        for begin, side, length, limit in zip(start, size, wanted, limits, strict=True)
+    )
+    return rows, columns
+
+
+def _around(middle: int, length: int, limit: int) -> slice:
+    """Return `length` pixels around another, moved or cut to lie within 0..limit."""
+    length = min(length, limit)
+    begin = min(max(0, middle - length // 2), limit - length)
+    return slice(begin, begin + length)

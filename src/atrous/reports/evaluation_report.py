@@ -1,5 +1,6 @@
 """The report of one evaluation: how good, how sure, and an atlas of what goes wrong."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def write_evaluation_report(
     rows = class_rows(evaluation.matrix, evaluation.label_set)
     content = {
         **score_content(evaluation, rows),
-        "title": str(evaluation.protocol.get("model") or evaluation.protocol.get("predictions")),
+        "title": _title(evaluation.protocol),
         "subtitle": f"{split} of {spec.root.name} · {count(len(evaluation.per_image))} images",
         "version": __version__,
         "written": datetime.now().astimezone(),
@@ -80,6 +81,10 @@ def write_evaluation_report(
     path = folder / "report.html"
     write_text(path, render("evaluation_report.html.jinja", content))
     return path
+
+
+def _title(protocol: Mapping[str, object]) -> str:
+    return str(protocol.get("model") or f"Masks in {protocol.get('predictions')}")
 
 
 def _charts(evaluation: Evaluation) -> list[Chart]:
@@ -109,6 +114,6 @@ def _trimap_chart(figures: list[Figure], whole: float) -> Chart:
         line("faint", [figure.high for figure in figures]),
         line("val", [figure.value for figure in figures]),
     ]
-    key = [("val", "near boundaries"), ("level", f"everywhere {whole:.3f}")]
-    name = "mIoU within so many pixels of a boundary"
+    key = [("level", f"everywhere {whole:.3f}")]
+    name = "mIoU, by width of the band in px"
     return line_chart(name, lines, last_step=WIDTHS[-1], top=1.0, key=key, level=whole)
