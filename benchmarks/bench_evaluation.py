@@ -50,7 +50,8 @@ def by_transforms(predictions: np.ndarray, labels: np.ndarray, classes: int) -> 
             <= reach**2
             for edge in (found, truth)
         )
-        recall, precision = near_found[truth].mean(), near_truth[judged].mean()
+        recall = near_found[truth].mean()
+        precision = near_truth[judged].mean() if judged.any() else 1.0
         total = recall + precision
         scores[index] = 2 * recall * precision / total if total else 0
     return scores
