@@ -11,7 +11,10 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["count_bands", "count_met", "count_ring", "squared_distances"]
+__all__ = ["FAR", "count_bands", "count_met", "count_ring", "squared_distances"]
+
+FAR = 1 << 15
+"""Pixels: no distance is larger; its square fits into 32 bits."""
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -79,7 +82,7 @@ def _squared_distances(labels: np.ndarray, result: np.ndarray) -> None:
 
     Args:
         labels: (H, W) uint8.
-        result: (H, W) int32, written; (H + W)^2 or more where there is no other label.
+        result: (H, W) int32, written; FAR^2 at most, and where there is no other label.
     """
     height, width = labels.shape
     along = _column_distances(labels)
@@ -98,7 +101,7 @@ def _squared_distances(labels: np.ndarray, result: np.ndarray) -> None:
 def _column_distances(labels: np.ndarray) -> np.ndarray:
     """Return the distance to the nearest other label in the same column, (H, W) int32."""
     height, width = labels.shape
-    along = np.full((height, width), height + width, np.int32)
+    along = np.full((height, width), FAR, np.int32)
     for y in range(1, height):
         for x in range(width):
             same = labels[y, x] == labels[y - 1, x]
@@ -135,7 +138,7 @@ def _row_distances(
             places[top], heights[top], begins[top] = x, rise, begin
     for x in range(last, first - 1, -1):
         if start <= x < end:
-            result[x] = (x - places[top]) ** 2 + heights[top]
+            result[x] = min((x - places[top]) ** 2 + heights[top], FAR * FAR)
         if x == begins[top]:
             top -= 1
 
