@@ -57,7 +57,7 @@ def main() -> None:
         found["seconds"] = time.perf_counter() - begin
         found["trained"] = scored(layer, val, plain)
         found["moved"] = [
-            float((now - old).abs().mean())
+            float((now.detach() - old).abs().mean())
             for now, old in zip(layer.parameters(), before, strict=True)
         ]
         rows[f"seed {seed}"] = found

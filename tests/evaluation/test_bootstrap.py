@@ -1,8 +1,16 @@
 import numpy as np
 import pytest
 
-from atrous.evaluation import bootstrap_interval
-from atrous.evaluation.bootstrap import gain_interval, mean_interval
+from atrous.errors import InputError
+from atrous.evaluation import bootstrap, bootstrap_interval
+from atrous.evaluation.bootstrap import (
+    Difference,
+    gain_interval,
+    intervals,
+    mean_interval,
+    paired_bootstrap,
+    paired_difference,
+)
 from atrous.evaluation.scores import mean_iou
 
 
@@ -98,3 +106,140 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_distribution():
     assert low == pytest.approx(values.mean() - 1.96 * error, abs=0.15 * error)
     assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.15 * error)
     assert np.isnan(mean_interval(values[:1])).all()
+
+
+def paired_models(seed, images, gain):
+    """Make counts of two models on the same images; the second finds `gain` more of each class."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(50, 1000, (images, 3))
+    hard = rng.uniform(0.3, 0.9, (images, 1))
+    models = []
+    for more in (0, gain):
+        share = np.clip(hard + more + rng.normal(0, 0.05, (images, 3)), 0, 1)
+        hits = (truth * share).astype(np.int64)
+        wrong = truth.sum(1, keepdims=True) - hits.sum(1, keepdims=True)
+        models.append((hits, truth, hits + wrong // 3))
+    return models
+
+
+def mean_iou_of(counts):
+    hits, truth, predicted = (each.sum(0) for each in counts)
+    return (hits / (truth + predicted - hits)).mean()
+
+
+def test_a_paired_difference_is_that_of_scipys_bootstrap():
+    from scipy import stats
+
+    first, second = paired_models(1, 40, 0.02)
+
+    def difference(index):
+        drawn = ([each[index] for each in model] for model in (second, first))
+        return np.subtract(*(mean_iou_of(model) for model in drawn))
+
+    expected = stats.bootstrap(
+        (np.arange(40),),
+        difference,
+        n_resamples=4000,
+        vectorized=False,
+        method="percentile",
+        rng=np.random.default_rng(5),
+    )
+    found = paired_bootstrap(first, second)
+
+    spread = expected.standard_error
+    assert found.value == pytest.approx(mean_iou_of(second) - mean_iou_of(first))
+    assert found.interval[0] == pytest.approx(expected.confidence_interval.low, abs=0.15 * spread)
+    assert found.interval[1] == pytest.approx(expected.confidence_interval.high, abs=0.15 * spread)
+    # Near normal here, so the p value is that of d / se.
+    normal = 2 * stats.norm.sf(abs(found.value) / spread)
+    assert found.p_value == pytest.approx(normal, rel=0.5, abs=0.01)
+
+
+def test_the_p_value_and_the_interval_tell_one_story():
+    for seed in range(20):
+        found = paired_bootstrap(*paired_models(seed, 15, 0.01), resamples=1000)
+        low, high = found.interval
+        if not 0.045 < found.p_value < 0.055:
+            assert (found.p_value < 0.05) == (low > 0 or high < 0)
+
+
+def test_equal_models_are_called_different_about_one_time_in_twenty():
+    p_values = [
+        paired_bootstrap(*paired_models(seed, 40, 0.0), resamples=500).p_value
+        for seed in range(100)
+    ]
+    assert 0.01 <= np.mean(np.array(p_values) < 0.05) <= 0.12
+    assert 0.35 <= np.mean(np.array(p_values) < 0.5) <= 0.65
+
+
+def test_the_order_of_two_models_turns_the_sign_and_nothing_else():
+    first, second = paired_models(2, 30, 0.01)
+    ahead, behind = paired_bootstrap(first, second), paired_bootstrap(second, first)
+    assert behind.value == pytest.approx(-ahead.value)
+    assert behind.interval == pytest.approx((-ahead.interval[1], -ahead.interval[0]))
+    assert behind.p_value == ahead.p_value
+
+
+def test_a_model_does_not_differ_from_itself():
+    first, _ = paired_models(3, 10, 0.0)
+    assert paired_bootstrap(first, first) == Difference(0.0, (0.0, 0.0), 1.0)
+
+
+def test_a_clear_win_has_the_smallest_p_value_that_the_draws_can_show():
+    first, second = paired_models(4, 30, 0.3)
+    assert paired_bootstrap(first, second, resamples=999).p_value == 2 / 1000
+
+
+def test_one_image_shows_a_difference_without_an_interval():
+    found = paired_bootstrap(*paired_models(5, 1, 0.1))
+    assert found.value > 0
+    assert np.isnan([*found.interval, found.p_value]).all()
+
+
+def test_two_models_on_other_images_are_not_compared():
+    first, _ = paired_models(6, 10, 0.0)
+    _, second = paired_models(7, 10, 0.0)
+    with pytest.raises(InputError, match=r"not scored on the same images.*evaluate both on one"):
+        paired_bootstrap(first, second)
+    shorter = tuple(each[:9] for each in first)
+    with pytest.raises(InputError, match="not scored on the same images"):
+        paired_bootstrap(first, shorter)
+
+
+def test_any_figure_of_two_models_can_be_compared():
+    rng = np.random.default_rng(0)
+    first = rng.normal(0.6, 0.1, 50)
+    second = first + rng.normal(0.05, 0.02, 50)
+    found = paired_difference(first, second, lambda sums: sums / 50)
+    error = (second - first).std() / np.sqrt(50)
+    assert found.value == pytest.approx((second - first).mean())
+    assert found.interval[0] == pytest.approx(found.value - 1.96 * error, abs=0.15 * error)
+
+
+def test_several_figures_have_each_its_own_interval(matrices):
+    """A class that few images hold is judged on the draws that hold it."""
+    rare = matrices.copy()
+    rare[6:, 2] = 0
+
+    def accuracies(sums):
+        with np.errstate(invalid="ignore"):
+            return np.diagonal(sums, axis1=1, axis2=2) / sums.sum(2)
+
+    bounds = intervals(rare, accuracies)
+
+    assert bounds.shape == (2, 3)
+    rng = np.random.default_rng(8)
+    slow = [rare[rng.integers(0, 40, 40)].sum(0) for _ in range(3000)]
+    for index in range(3):
+        values = [m[index, index] / m[index].sum() for m in slow if m[index].any()]
+        expected = np.quantile(values, [0.025, 0.975])
+        np.testing.assert_allclose(bounds[:, index], expected, atol=0.25 * np.std(values))
+    rare[:, 2] = 0
+    assert np.isnan(intervals(rare, accuracies)[:, 2]).all()
+    assert np.isnan(intervals(rare[:1], accuracies)).all()
+
+
+def test_draws_taken_in_blocks_are_the_same_draws(matrices, monkeypatch):
+    expected = interval(matrices)
+    monkeypatch.setattr(bootstrap, "BLOCK", 300)
+    assert interval(matrices) == expected

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 from atrous._lazy import lazy
 
 if TYPE_CHECKING:
-    from atrous.evaluation.bootstrap import bootstrap_interval
+    from atrous.evaluation.bootstrap import Difference, bootstrap_interval, paired_bootstrap
     from atrous.evaluation.boundary import boundary_f1
     from atrous.evaluation.config import EvaluateConfig
     from atrous.evaluation.confusion import confusion_matrix
     from atrous.evaluation.confusion_metric import ConfusionMatrix
-    from atrous.evaluation.evaluation import Evaluation, ImageScore
+    from atrous.evaluation.evaluation import Evaluation
+    from atrous.evaluation.figures import Figure
+    from atrous.evaluation.image_score import ImageScore
     from atrous.evaluation.loop import evaluate
     from atrous.evaluation.predictions import evaluate_predictions
     from atrous.evaluation.run import evaluate_config
@@ -18,8 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConfusionMatrix",
+    "Difference",
     "EvaluateConfig",
     "Evaluation",
+    "Figure",
     "ImageScore",
     "bootstrap_interval",
     "boundary_f1",
@@ -27,6 +31,7 @@ __all__ = [
     "evaluate",
     "evaluate_config",
     "evaluate_predictions",
+    "paired_bootstrap",
     "trivial_baseline",
 ]
 
@@ -34,15 +39,18 @@ __getattr__ = lazy(
     __name__,
     {
         "ConfusionMatrix": "confusion_metric",
+        "Difference": "bootstrap",
         "EvaluateConfig": "config",
         "Evaluation": "evaluation",
-        "ImageScore": "evaluation",
+        "Figure": "figures",
+        "ImageScore": "image_score",
         "bootstrap_interval": "bootstrap",
         "boundary_f1": "boundary",
         "confusion_matrix": "confusion",
         "evaluate": "loop",
         "evaluate_config": "run",
         "evaluate_predictions": "predictions",
+        "paired_bootstrap": "bootstrap",
         "trivial_baseline": "scores",
     },
 )
