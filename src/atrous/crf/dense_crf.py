@@ -216,9 +216,11 @@ class DenseCRF:
         Returns:
             (H, W) uint8, or int32 for more than 256 labels; the first of equals wins.
         """
-        q = to_numpy(self(image, probabilities, features=features).argmax(0))
-        labels: NDArray[Any] = q.astype(np.uint8 if len(probabilities) <= 256 else np.int32)
-        return labels
+        if isinstance(probabilities, Tensor) and probabilities.is_cuda:
+            best = to_numpy(self(image, probabilities.float(), features=features).argmax(0))
+        else:
+            best = self(image, to_numpy(probabilities), features=features).argmax(0)
+        return best.astype(np.uint8 if len(probabilities) <= 256 else np.int32)
 
     def from_labels(
         self,
