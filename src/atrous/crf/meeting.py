@@ -16,7 +16,7 @@ from typing import Any
 
 import llvmlite.binding  # type: ignore[import-untyped]  # it has no types
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
+from llvmlite import ir
 from numba import types
 from numpy.typing import NDArray
 
