@@ -14,8 +14,8 @@ from atrous.crf.lattice import Lattice, lattice_gain
 from atrous.crf.normalise import scales
 from atrous.crf.packing import pack, unpack
 from atrous.crf.parameters import Normalization
-from atrous.crf.rows import LANES, shape_of
 from atrous.crf.threads import Team
+from atrous.ops.rows import LANES, shape_of
 
 __all__ = ["Kernel", "infer", "make_kernel", "make_rows", "no_kernel", "write_maps"]
 

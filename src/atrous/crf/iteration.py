@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from atrous.crf.compiling import compiled
-from atrous.crf.rows import add_to, exponential, highest, load, maximum, store, total, zeros
+from atrous.ops.compiling import compiled
+from atrous.ops.rows import add_to, exponential, highest, load, maximum, store, total, zeros
 
 __all__ = ["blur", "join_and_blur", "send", "send_keeping", "start"]
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from atrous.crf.compiling import compiled
 from atrous.crf.simplices import (
     BLOCK,
     find_simplices,
@@ -20,6 +19,7 @@ from atrous.crf.simplices import (
     write_keys,
     write_weights,
 )
+from atrous.ops.compiling import compiled
 
 __all__ = ["embed", "find_neighbours", "find_slot", "join", "new_table", "renumber"]
 

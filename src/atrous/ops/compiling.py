@@ -1,4 +1,4 @@
-"""How this room compiles: at the first call, for the types that come, kept on disk."""
+"""How kernels are compiled: at the first call, for the types that come, kept on disk."""
 
 from collections.abc import Callable
 from typing import Any
