@@ -43,8 +43,8 @@ import atrous
 from atrous import DenseCRF
 from atrous.crf import Appearance, Smoothness
 from atrous.crf.lattice import build_lattice
-from atrous.crf.rows import LANES, shape_of
 from atrous.crf.threads import Team
+from atrous.ops.rows import LANES, shape_of
 
 LABELS = 21
 SIZES = {"512x512": (512, 512), "500x375": (375, 500)}

@@ -1,6 +1,9 @@
+import numpy as np
 import pytest
+import torch
+from torch.nn import functional
 
-from atrous.ops.grids import IMAGE, Grid, upsamplings
+from atrous.ops.grids import IMAGE, Grid, blocks_of, positions, upsamplings
 
 VGG = {32: Grid(12.5, 32), 16: Grid(-91.5, 16), 8: Grid(-95.5, 8)}  # image padded by 100
 
@@ -41,3 +44,20 @@ def test_an_upsampled_ramp_lies_on_the_ramp_of_the_finer_grid(
     # index of the raw map - crop = cell of the finer grid
     expected = [fine.first + fine.stride * (index + step.offset) for index in inner]
     assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize(
+    ("cells", "pixels"), [(5, 40), (65, 513), (1, 7), (9, 1), (30, 11), (6, 6)]
+)
+def test_positions_are_where_torch_interpolates(
+    cells: int, pixels: int, align_corners: bool
+) -> None:
+    ramp = torch.arange(cells, dtype=torch.float64).view(1, 1, cells)
+    expected = functional.interpolate(ramp, pixels, mode="linear", align_corners=align_corners)
+    before, weight = positions(cells, pixels, align_corners, np.float64)
+    after = np.minimum(before + 1, cells - 1)
+    np.testing.assert_allclose(before + weight * (after - before), expected[0, 0], atol=1e-12)
+    first, same = blocks_of(cells, pixels, align_corners, np.float64)
+    assert [*np.repeat(np.arange(cells), np.diff(first))] == [*before]
+    assert np.array_equal(weight, same)

@@ -13,8 +13,9 @@ How the room is laid out, in the order in which it reads:
 
 On the CPU the same algorithm is compiled by numba and shared among threads:
 
-- `compiling`, `threads`, `meeting`: how, and where threads wait for each other;
-- `packing`, `rows`: maps of labels as rows, and a row as one value in vector registers;
+- `threads`, `meeting`, and `compiling` in `atrous.ops`: how, and where threads wait for each other;
+- `packing`, and `rows` in `atrous.ops`: maps of labels as rows, and a row as one value in vector
+  registers;
 - `simplices`, `lattice_build`, `lattice_mass`, `lattice`: the lattice of an image;
 - `iteration`: slice, softmax and splat as one pass over the pixels, and the blur between;
 - `message_passing`, `engine`: all iterations as one call that every thread makes.

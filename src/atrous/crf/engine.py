@@ -13,8 +13,8 @@ from atrous.crf.message_passing import Filter, pass_messages, pass_messages_keep
 from atrous.crf.normalise import scales
 from atrous.crf.packing import pack, unpack
 from atrous.crf.parameters import Normalization
-from atrous.crf.rows import LANES, shape_of
 from atrous.crf.threads import Team
+from atrous.ops.rows import LANES, shape_of
 
 __all__ = ["MOST_VALUES", "Kernel", "crew_for", "infer", "make_kernel", "make_rows", "write_maps"]
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from atrous.crf.compiling import compiled
-from atrous.crf.rows import (
+from atrous.ops.compiling import compiled
+from atrous.ops.rows import (
     add_to,
     exponential,
     highest,

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from atrous.crf.compiling import compiled
 from atrous.crf.simplices import (
     BLOCK,
     find_keys,
@@ -21,6 +20,7 @@ from atrous.crf.simplices import (
     order_by_rank,
     read_points,
 )
+from atrous.ops.compiling import compiled
 
 __all__ = ["embed", "find_neighbours", "find_slot", "join", "new_table", "renumber"]
 

@@ -20,7 +20,8 @@ from llvmlite import ir
 from numba import types
 from numpy.typing import NDArray
 
-from atrous.crf.compiling import compiled, instruction
+from atrous.ops.chunks import operation
+from atrous.ops.compiling import compiled
 
 __all__ = ["call_off", "meet", "new_meeting"]
 
@@ -73,7 +74,7 @@ def meet(meeting: np.ndarray, size: int) -> bool:
     return True
 
 
-@instruction
+@operation
 def _look(typing: Any, meeting: Any, place: Any) -> Any:
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.load_atomic(_word(context, builder, signature, arguments), "acquire", 8)
@@ -81,7 +82,7 @@ def _look(typing: Any, meeting: Any, place: Any) -> Any:
     return types.int64(meeting, place), build
 
 
-@instruction
+@operation
 def _put(typing: Any, meeting: Any, place: Any, number: Any) -> Any:
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         word = _word(context, builder, signature, arguments)
@@ -91,7 +92,7 @@ def _put(typing: Any, meeting: Any, place: Any, number: Any) -> Any:
     return types.void(meeting, place, types.int64), build
 
 
-@instruction
+@operation
 def _add(typing: Any, meeting: Any, place: Any, number: Any) -> Any:
     """Add a number and return what stood there before."""
 
@@ -102,7 +103,7 @@ def _add(typing: Any, meeting: Any, place: Any, number: Any) -> Any:
     return types.int64(meeting, place, types.int64), build
 
 
-@instruction
+@operation
 def _pause(typing: Any) -> Any:
     """Tell an x86 processor that this loop waits, so that it saves power and leaves at once."""
 
@@ -114,7 +115,7 @@ def _pause(typing: Any) -> Any:
     return types.void(), build
 
 
-@instruction
+@operation
 def _offer_core(typing: Any) -> Any:
     """Let the system run something else on this core, if it wants to."""
 
@@ -125,7 +126,7 @@ def _offer_core(typing: Any) -> Any:
     return types.void(), build
 
 
-@instruction
+@operation
 def _nap(typing: Any) -> Any:
     """Sleep for `NAP_MICROSECONDS`, or what the system makes of it."""
 

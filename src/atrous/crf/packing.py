@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from atrous.crf.compiling import compiled
-from atrous.crf.rows import highest, load, maximum, store, total
+from atrous.ops.compiling import compiled
+from atrous.ops.rows import highest, load, maximum, store, total
 
 __all__ = ["COLUMNS", "pack", "place", "unpack"]
 

@@ -9,6 +9,7 @@ from atrous.ops.max_pool_2bit import max_pool_2bit, max_unpool_2bit
 from atrous.ops.normalise import Normalization, normalise
 from atrous.ops.resize import resize
 from atrous.ops.upsample_argmax import upsample_argmax
+from atrous.ops.upsample_cross_entropy import upsample_cross_entropy
 
 __all__ = [
     "Normalization",
@@ -19,4 +20,5 @@ __all__ = [
     "resize",
     "trim",
     "upsample_argmax",
+    "upsample_cross_entropy",
 ]

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["IMAGE", "Grid", "Upsampling", "upsamplings"]
+import numpy as np
+
+__all__ = ["IMAGE", "Grid", "Upsampling", "blocks_of", "positions", "upsamplings"]
 
 
 class Grid(NamedTuple):
@@ -63,3 +65,44 @@ def upsamplings(grids: Sequence[Grid], *, repeated: int = 0) -> list[Upsampling]
         steps.append(Upsampling(factor, kernel, int(first) // finer.stride))
         scores = Grid(finer.first + max(first, 0), finer.stride)
     return steps
+
+
+def blocks_of(
+    cells: int,
+    pixels: int,
+    align_corners: bool,
+    dtype: type[np.float32 | np.float64] = np.float32,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first pixel of every cell's block (cells + 1,) and the weights (pixels,).
+
+    A block is the pixels between a cell and the next; it may be empty where a map shrinks.
+    """
+    before, weight = positions(cells, pixels, align_corners, dtype)
+    return np.searchsorted(before, np.arange(cells + 1)).astype(np.int64), weight
+
+
+def positions(
+    cells: int,
+    pixels: int,
+    align_corners: bool,
+    dtype: type[np.float32 | np.float64] = np.float32,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cell at or before each pixel, and the weight in [0, 1] of the cell after it.
+
+    In the order of torch's own formula and, unless another `dtype` is asked for, in float32 as
+    torch, so that labels agree in near-ties too.
+
+    Example:
+        >>> before, weight = positions(2, 4, align_corners=False)
+        >>> before.tolist(), weight.tolist()
+        ([0, 0, 0, 1], [0.0, 0.25, 0.75, 0.25])
+    """
+    pixel: np.ndarray = np.arange(pixels).astype(dtype)
+    cell_count: np.ndarray = np.array(cells).astype(dtype)  # numbers would be taken for float64
+    pixel_count: np.ndarray = np.array(pixels).astype(dtype)
+    if align_corners:
+        position = pixel * ((cell_count - 1) / np.maximum(pixel_count - 1, 1))
+    else:
+        position = np.maximum(cell_count / pixel_count * (pixel + 0.5) - 0.5, 0)
+    before = np.minimum(position.astype(np.int64), cells - 1)
+    return before, np.clip(position - before.astype(dtype), 0, 1).astype(dtype)

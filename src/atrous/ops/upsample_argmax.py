@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from atrous.errors import InputError
+from atrous.ops.grids import blocks_of, positions
 
 __all__ = ["upsample_argmax"]
 
@@ -71,7 +72,7 @@ def _with_kernel(scores: Tensor, size: tuple[int, int], align_corners: bool) -> 
     height, width = scores.shape[-2:]
     coarse = scores.contiguous().numpy()
     labels = np.empty((scores.shape[0], *size), np.uint8)
-    blocks = (*_blocks(height, size[0], align_corners), *_blocks(width, size[1], align_corners))
+    blocks = (*blocks_of(height, size[0], align_corners), *blocks_of(width, size[1], align_corners))
     threads = 1 if labels.size < SMALL else min(torch.get_num_threads(), height)
     cuts = [height * part // threads for part in range(threads + 1)]
 
@@ -91,7 +92,7 @@ def _with_torch(scores: Tensor, size: tuple[int, int], align_corners: bool) -> T
     """Label one image (K, h, w): blocks as a whole, then those pixels where classes meet."""
     classes, height, width = scores.shape
     (top, lower), (left, right) = (
-        tuple(torch.from_numpy(part).to(scores.device) for part in _positions(*side, align_corners))
+        tuple(torch.from_numpy(part).to(scores.device) for part in positions(*side, align_corners))
         for side in ((height, size[0]), (width, size[1]))
     )
     winners = scores.argmax(0).to(torch.uint8)
@@ -129,24 +130,3 @@ def _shifted(winners: Tensor, down: int, right: int) -> Tensor:
     rows = torch.arange(down, height + down, device=winners.device).clamp(max=height - 1)
     columns = torch.arange(right, width + right, device=winners.device).clamp(max=width - 1)
     return winners[rows][:, columns]
-
-
-def _blocks(cells: int, pixels: int, align_corners: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first pixel of every cell's block (cells + 1,) and the weights (pixels,)."""
-    before, weight = _positions(cells, pixels, align_corners)
-    return np.searchsorted(before, np.arange(cells + 1)).astype(np.int64), weight
-
-
-def _positions(cells: int, pixels: int, align_corners: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return the cell at or before each pixel, and the weight in [0, 1] of the cell after it.
-
-    In float32 and in the order of torch's own formula, so that labels agree in near-ties too.
-    """
-    pixel = np.arange(pixels, dtype=np.float32)
-    if align_corners:
-        position = pixel * (np.float32(cells - 1) / np.float32(max(pixels - 1, 1)))
-    else:
-        scale = np.float32(cells) / np.float32(pixels)
-        position = np.maximum(scale * (pixel + np.float32(0.5)) - np.float32(0.5), 0)
-    before = np.minimum(position.astype(np.int64), cells - 1)
-    return before, np.clip(position - before.astype(np.float32), 0, 1).astype(np.float32)

@@ -24,10 +24,9 @@ from typing import Any
 import lightning
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from atrous.models import SegmentationModel
-from atrous.ops import normalise, resize
+from atrous.ops import normalise, upsample_cross_entropy
 from atrous.training.precision import keep_dilated_depthwise_exact
 
 __all__ = ["SegmentationTask", "cross_entropy_sum", "poly_decay"]
@@ -158,10 +157,8 @@ def cross_entropy_sum(
         weight: (K,) factor of each class; None: 1.
         align_corners: Corner convention of the resizing.
     """
-    height, width = labels.shape[-2:]
-    logits = resize(scores.float(), (height, width), align_corners=align_corners)
-    return functional.cross_entropy(
-        logits, labels.long(), weight, ignore_index=ignore_index, reduction="sum"
+    return upsample_cross_entropy(
+        scores, labels, weight, ignore_index, align_corners=align_corners, reduction="sum"
     )
 
 

@@ -17,12 +17,21 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
 from numba import types
 from numba.extending import models, overload, register_model
 
-from atrous.crf.compiling import instruction
+from atrous.ops.chunks import (
+    CHUNK,
+    FUSE,
+    LANES,
+    apart,
+    exponential_of,
+    joined,
+    larger,
+    operation,
+    spread,
+)
 
 __all__ = [
     "LANES",
@@ -38,22 +47,6 @@ __all__ = [
     "total",
     "zeros",
 ]
-
-LANES = 8
-"""float32 numbers in a chunk."""
-
-CHUNK = ir.VectorType(ir.FloatType(), LANES)
-INTEGERS = ir.VectorType(ir.IntType(32), LANES)
-FUSE = ("contract",)
-
-# 2^x over [-1/2, 1/2]: a Chebyshev interpolation of degree 5, off by 2e-7 of the value at most
-POWERS = np.polynomial.Chebyshev.interpolate(np.exp2, 5, [-0.5, 0.5]).convert(
-    kind=np.polynomial.Polynomial
-)
-ROUNDER = 1.5 * 2**23
-"""Adding this to a small float32 rounds it to an integer, which then stands in the lowest bits."""
-LOWEST = -87.0
-"""exp of anything lower is taken as exp of this, 1.6e-38, the least that is not denormal."""
 
 
 class RowType(types.Type):
@@ -76,7 +69,7 @@ def shape_of(num_labels: int) -> tuple[int, ...]:
     return (0,) * -(-num_labels // LANES)
 
 
-@instruction
+@operation
 def zeros(typing: Any, shape: Any) -> Any:
     """Return a row of zeros: `zeros(shape)`."""
     row = RowType(len(shape))
@@ -87,32 +80,32 @@ def zeros(typing: Any, shape: Any) -> Any:
     return row(shape), build
 
 
-@instruction
+@operation
 def load(typing: Any, values: Any, index: Any, shape: Any) -> Any:
     """Read a row: `load(values, index, shape)`."""
     row = RowType(len(shape))
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         places = _places(context, builder, signature.args, arguments, row.chunks)
-        return _row(builder, [builder.load(place, align=4) for place in places])
+        return joined(builder, [builder.load(place, align=4) for place in places])
 
     return row(values, index, shape), build
 
 
-@instruction
+@operation
 def store(typing: Any, values: Any, index: Any, row: Any) -> Any:
     """Write a row: `store(values, index, row)`."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         places = _places(context, builder, signature.args, arguments, row.chunks)
-        for place, chunk in zip(places, _chunks(builder, arguments[2], row.chunks), strict=True):
+        for place, chunk in zip(places, apart(builder, arguments[2], row.chunks), strict=True):
             builder.store(chunk, place, align=4)
         return context.get_dummy_value()
 
     return types.void(values, index, row), build
 
 
-@instruction
+@operation
 def prefetch(typing: Any, values: Any, index: Any, shape: Any) -> Any:
     """Let the processor fetch a row that is soon to be read or written: nothing waits for it."""
     chunks = len(shape)
@@ -132,14 +125,14 @@ def prefetch(typing: Any, values: Any, index: Any, shape: Any) -> Any:
     return types.void(values, index, shape), build
 
 
-@instruction
+@operation
 def add_to(typing: Any, values: Any, index: Any, weight: Any, row: Any) -> Any:
     """Add a weighted row in memory: `add_to(values, index, weight, row)`."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         places = _places(context, builder, signature.args, arguments, row.chunks)
-        factor = _spread(builder, arguments[2])
-        for place, chunk in zip(places, _chunks(builder, arguments[3], row.chunks), strict=True):
+        factor = spread(builder, arguments[2])
+        for place, chunk in zip(places, apart(builder, arguments[3], row.chunks), strict=True):
             product = builder.fmul(factor, chunk, flags=FUSE)
             builder.store(
                 builder.fadd(builder.load(place, align=4), product, flags=FUSE), place, align=4
@@ -149,58 +142,68 @@ def add_to(typing: Any, values: Any, index: Any, weight: Any, row: Any) -> Any:
     return types.void(values, index, types.float32, row), build
 
 
-@instruction
+@operation
 def exponential(typing: Any, row: Any) -> Any:
     """Return exp of every number; meant for numbers up to 0."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        chunks = _chunks(builder, arguments[0], row.chunks)
-        return _row(builder, [_exponential(builder, chunk) for chunk in chunks])
+        chunks = apart(builder, arguments[0], row.chunks)
+        return joined(builder, [exponential_of(builder, chunk) for chunk in chunks])
 
     return row(row), build
 
 
-@instruction
+@operation
 def maximum(typing: Any, left: Any, right: Any) -> Any:
     """Return the larger of two rows, number by number."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pairs = zip(*(_chunks(builder, row, left.chunks) for row in arguments), strict=True)
-        return _row(builder, [_larger(builder, a, b) for a, b in pairs])
+        pairs = zip(*(apart(builder, row, left.chunks) for row in arguments), strict=True)
+        return joined(builder, [larger(builder, a, b) for a, b in pairs])
 
     return left(left, right), build
 
 
-@instruction
+@operation
 def highest(typing: Any, row: Any) -> Any:
     """Return the largest number of a row."""
-    return types.float32(row), _reduction(row, _larger)
+    return types.float32(row), _reduction(row, larger)
 
 
-@instruction
+@operation
 def total(typing: Any, row: Any) -> Any:
     """Return the sum of a row."""
     return types.float32(row), _reduction(row, _sum)
 
 
-@instruction
+@operation
 def _add(typing: Any, left: Any, right: Any) -> Any:
     return left(left, right), _pairwise(left, "fadd")
 
 
-@instruction
+@operation
 def _multiply(typing: Any, left: Any, right: Any) -> Any:
     return left(left, right), _pairwise(left, "fmul")
 
 
-@instruction
+@operation
 def _filled(typing: Any, number: Any, like: Any) -> Any:
     """Return a row like another with one number everywhere."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _row(builder, [_spread(builder, arguments[0])] * like.chunks)
+        return joined(builder, [spread(builder, arguments[0])] * like.chunks)
 
     return like(types.float32, like), build
+
+
+@operation
+def _subtract(typing: Any, left: Any, right: Any) -> Any:
+    return left(left, right), _pairwise(left, "fsub")
+
+
+@operation
+def _divide(typing: Any, left: Any, right: Any) -> Any:
+    return left(left, right), _pairwise(left, "fdiv")
 
 
 @overload(operator.add)
@@ -229,6 +232,22 @@ def _overload_multiply(left: Any, right: Any) -> Any:
     return multiply if isinstance(left, RowType) else scale
 
 
+@overload(operator.sub)
+def _overload_subtract(left: Any, right: Any) -> Any:
+    def subtract(left: Any, right: Any) -> Any:
+        return _subtract(left, right)
+
+    return subtract if isinstance(left, RowType) and isinstance(right, RowType) else None
+
+
+@overload(operator.truediv)
+def _overload_divide(left: Any, right: Any) -> Any:
+    def divide(left: Any, right: Any) -> Any:
+        return _divide(left, right)
+
+    return divide if isinstance(left, RowType) and isinstance(right, RowType) else None
+
+
 def _places(context: Any, builder: Any, given: Any, arguments: Any, chunks: int) -> list[Any]:
     """Return pointers to the chunks of row `index` of an array."""
     array = context.make_array(given[0])(context, builder, arguments[0])
@@ -239,35 +258,13 @@ def _places(context: Any, builder: Any, given: Any, arguments: Any, chunks: int)
     return [builder.gep(chunk, [ir.Constant(ir.IntType(32), i)]) for i in range(chunks)]
 
 
-def _chunks(builder: Any, row: Any, chunks: int) -> list[Any]:
-    return [builder.extract_value(row, i) for i in range(chunks)]
-
-
-def _row(builder: Any, chunks: list[Any]) -> Any:
-    row = ir.Constant(ir.ArrayType(CHUNK, len(chunks)), ir.Undefined)
-    for i, chunk in enumerate(chunks):
-        row = builder.insert_value(row, chunk, i)
-    return row
-
-
-def _spread(builder: Any, number: Any) -> Any:
-    """Return a chunk with one number in every lane."""
-    nothing = ir.Constant(CHUNK, ir.Undefined)
-    lane = builder.insert_element(nothing, number, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(lane, nothing, ir.Constant(INTEGERS, [0] * LANES))
-
-
 def _pairwise(row: RowType, operation: str) -> Callable[..., Any]:
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        left, right = (_chunks(builder, argument, row.chunks) for argument in arguments)
+        left, right = (apart(builder, argument, row.chunks) for argument in arguments)
         apply = getattr(builder, operation)
-        return _row(builder, [apply(a, b, flags=FUSE) for a, b in zip(left, right, strict=True)])
+        return joined(builder, [apply(a, b, flags=FUSE) for a, b in zip(left, right, strict=True)])
 
     return build
-
-
-def _larger(builder: Any, left: Any, right: Any) -> Any:
-    return builder.select(builder.fcmp_ordered(">", left, right), left, right)
 
 
 def _sum(builder: Any, left: Any, right: Any) -> Any:
@@ -278,7 +275,7 @@ def _reduction(row: RowType, combine: Callable[..., Any]) -> Callable[..., Any]:
     """Combine the chunks lane by lane, then the lanes in halves."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        chunk, *others = _chunks(builder, arguments[0], row.chunks)
+        chunk, *others = apart(builder, arguments[0], row.chunks)
         for other in others:
             chunk = combine(builder, chunk, other)
         lanes = LANES
@@ -293,22 +290,3 @@ def _reduction(row: RowType, combine: Callable[..., Any]) -> Callable[..., Any]:
         return builder.extract_element(chunk, ir.Constant(ir.IntType(32), 0))
 
     return build
-
-
-def _exponential(builder: Any, chunk: Any) -> Any:
-    """Return 2^n 2^f with x / ln 2 = n + f, |f| <= 1/2: f by a polynomial, n in the exponent."""
-    chunk = _larger(builder, chunk, _constant(LOWEST))
-    exponent = builder.fmul(chunk, _constant(1 / np.log(2)), flags=FUSE)
-    rounded = builder.fadd(exponent, _constant(ROUNDER))
-    whole = builder.fsub(rounded, _constant(ROUNDER))
-    fraction = builder.fsub(exponent, whole)
-    *others, power = (_constant(float(c)) for c in POWERS.coef)
-    for coefficient in reversed(others):
-        power = builder.fadd(builder.fmul(power, fraction, flags=FUSE), coefficient, flags=FUSE)
-    shift = ir.Constant(INTEGERS, [23] * LANES)  # the exponent of a float32 begins at bit 23
-    steps = builder.shl(builder.bitcast(rounded, INTEGERS), shift)
-    return builder.bitcast(builder.add(builder.bitcast(power, INTEGERS), steps), CHUNK)
-
-
-def _constant(number: float) -> Any:
-    return ir.Constant(CHUNK, [float(np.float32(number))] * LANES)

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 
-from atrous.crf.rows import (
+from atrous.ops.rows import (
     add_to,
     exponential,
     highest,

@@ -1,4 +1,4 @@
-"""How this room compiles: at the first call, for the types that come, kept on disk."""
+"""How kernels are compiled: at the first call, for the types that come, kept on disk."""
 
 import functools
 import hashlib
@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.extending import intrinsic
 
-__all__ = ["compiled", "instruction"]
+__all__ = ["compiled"]
 
 ROOMS = ("ops", "crf")
 """Where compiled functions, and those that they contain, stand."""
@@ -33,12 +32,6 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     except RuntimeError:  # no folder is writable: compile in every process
         result = numba.njit(nogil=True, error_model="numpy")(function)
     return result
-
-
-def instruction(build: Callable[..., Any]) -> Callable[..., Any]:
-    """Make an operation of compiled code out of what writes its instructions."""
-    operation: Callable[..., Any] = intrinsic(build)
-    return operation
 
 
 @functools.cache

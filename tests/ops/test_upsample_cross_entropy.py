@@ -1,0 +1,477 @@
+import importlib
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from atrous.errors import InputError
+from atrous.ops import upsample_cross_entropy
+from atrous.ops.upsample_cross_entropy_bands import runs_of, sum_in_bands
+from atrous.ops.upsample_cross_entropy_torch import sum_in_lines
+
+MODULE = importlib.import_module(
+    "atrous.ops.upsample_cross_entropy"
+)  # the package has the function
+FORMS = {"bands": sum_in_bands, "lines": sum_in_lines}
+VOID = 255
+
+
+@pytest.fixture(params=list(FORMS))
+def form(request, monkeypatch):
+    """Send everything through one of the two forms."""
+    monkeypatch.setattr(MODULE, "_form_for", lambda scores, labels: FORMS[request.param])
+    return request.param
+
+
+def by_torch(scores, labels, weight=None, **options):
+    """Return torch's own loss and gradient, in float64."""
+    align_corners = options.pop("align_corners", False)
+    options = {"ignore_index": VOID, "reduction": "mean"} | options
+    scores = scores.detach().double().requires_grad_()
+    full = functional.interpolate(
+        scores, labels.shape[1:], mode="bilinear", align_corners=align_corners
+    )
+    weight = None if weight is None else weight.double()
+    loss = functional.cross_entropy(full, labels.long(), weight, **options)
+    (gradient,) = torch.autograd.grad(loss, scores)
+    return loss.detach(), gradient
+
+
+def by_us(scores, labels, weight=None, **options):
+    scores = scores.detach().requires_grad_()
+    loss = upsample_cross_entropy(scores, labels, weight, **options)
+    (gradient,) = torch.autograd.grad(loss, scores)
+    return loss.detach(), gradient
+
+
+def assert_same(ours, torchs, tolerance=1e-5, pixels=1):
+    """Values to `tolerance` of themselves, gradients of the largest gradient.
+
+    Beside that the rounding of a float32 at 1 for each of `pixels` that are summed.
+    """
+    (loss, gradient), (expected, slope) = ours, torchs
+    assert loss.item() == pytest.approx(expected.item(), rel=tolerance, abs=tolerance / 10 * pixels)
+    assert gradient.shape == slope.shape
+    assert (gradient.double() - slope).abs().max() <= tolerance * (slope.abs().max() + pixels / 100)
+
+
+def drawn(count, classes, shape, size, seed=0, scale=3.0):
+    """Return scores and labels in regions of any size, a fifth of them void."""
+    generator = torch.Generator().manual_seed(seed)
+    scores = scale * torch.randn(count, classes, *shape, generator=generator)
+    cells = [1 + seed % side for side in size]
+    labels = torch.randint(0, classes, (count, 1, *cells), generator=generator).float()
+    labels = functional.interpolate(labels, size)[:, 0].to(torch.uint8)
+    labels[torch.rand(labels.shape, generator=generator) < 0.2] = VOID
+    labels[0, 0, 0] = 0  # one at least
+    return scores, labels
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    form=st.sampled_from(list(FORMS)),
+    count=st.integers(1, 3),
+    classes=st.integers(1, 30),
+    shape=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    size=st.tuples(st.integers(1, 60), st.integers(1, 90)),
+    align_corners=st.booleans(),
+    smoothing=st.sampled_from([0.0, 0.1, 1.0]),
+    weighed=st.booleans(),
+    reduction=st.sampled_from(["mean", "sum"]),
+    seed=st.integers(0, 2**31),
+)
+def test_loss_and_gradient_are_those_of_resized_scores(  # noqa: PLR0913  # what hypothesis draws
+    form, count, classes, shape, size, align_corners, smoothing, weighed, reduction, seed
+):
+    scores, labels = drawn(count, classes, shape, size, seed)
+    weight = 0.2 + torch.rand(classes) if weighed else None
+    options = {
+        "align_corners": align_corners, "label_smoothing": smoothing, "reduction": reduction,
+    }  # fmt: skip
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MODULE, "_form_for", lambda *_: FORMS[form])
+        ours = by_us(scores, labels, weight, **options)
+
+    pixels = labels.numel() if reduction == "sum" else 1
+    assert_same(ours, by_torch(scores, labels, weight, **options), pixels=pixels)
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize(
+    ("classes", "shape", "size"),
+    [
+        (150, (16, 16), (128, 128)),
+        (21, (17, 17), (129, 129)),
+        (11, (10, 12), (40, 48)),
+        (2, (3, 2), (96, 64)),
+        (300, (5, 5), (33, 40)),
+        (5, (1, 9), (1, 70)),
+        (5, (9, 1), (70, 1)),
+        (5, (33, 20), (7, 6)),
+        (7, (12, 10), (12, 10)),
+        (7, (12, 10), (25, 10)),
+    ],
+)
+def test_strides_that_networks_have_and_some_that_none_has(
+    form, classes, shape, size, align_corners
+):
+    scores, labels = drawn(2, classes, shape, size, 5)
+    ours = by_us(scores, labels, align_corners=align_corners)
+    assert_same(ours, by_torch(scores, labels, align_corners=align_corners))
+
+
+@pytest.mark.parametrize("scale", [20.0, 100.0, 3000.0])
+def test_scores_that_are_far_apart(form, scale):
+    scores, labels = drawn(1, 19, (6, 7), (48, 56), 3, scale)
+    assert_same(by_us(scores, labels), by_torch(scores, labels))
+
+
+def test_a_score_that_all_classes_share_does_not_matter(form):
+    scores, labels = drawn(1, 5, (6, 7), (48, 56))
+    moved = scores + 1000 * torch.randn(1, 1, 6, 7)
+    assert_same(by_us(moved, labels), by_torch(moved, labels))
+
+
+def test_a_single_class_costs_nothing(form):
+    loss, gradient = by_us(torch.randn(1, 1, 4, 4), torch.zeros(1, 16, 16, dtype=torch.uint8))
+    assert loss.item() == pytest.approx(0, abs=1e-6)
+    assert gradient.abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_halves_are_computed_in_float32_and_get_gradients_of_their_kind(form, dtype):
+    scores, labels = drawn(2, 9, (8, 8), (64, 64))
+    halves = scores.to(dtype)
+    loss, gradient = by_us(halves, labels)
+    expected, slope = by_us(halves.float(), labels)
+    assert loss.dtype == torch.float32
+    assert gradient.dtype == dtype
+    assert torch.equal(loss, expected)
+    assert torch.equal(gradient, slope.to(dtype))
+
+
+def test_float64_stays_float64_to_its_last_digits():
+    scores, labels = drawn(2, 9, (8, 8), (60, 61))
+    loss, gradient = by_us(scores.double(), labels)
+    assert loss.dtype == gradient.dtype == torch.float64
+    assert_same((loss, gradient), by_torch(scores, labels), 1e-12)
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_gradients_are_those_of_finite_differences(align_corners, reduction):
+    scores, labels = drawn(2, 4, (3, 4), (10, 9))
+    weight = torch.tensor([1.0, 0.5, 2.0, 3.0])
+
+    def loss_of(scores):
+        return upsample_cross_entropy(
+            scores, labels, weight, VOID, 0.1, align_corners, reduction=reduction
+        )
+
+    assert torch.autograd.gradcheck(loss_of, scores.double().requires_grad_())
+
+
+def test_any_memory_layout_gives_the_same_bits(form):
+    scores, labels = drawn(2, 21, (9, 9), (65, 65))
+    plain = by_us(scores, labels)
+    strided = torch.randn(2, 42, 9, 18)
+    strided[:, ::2, :, 1::2] = scores
+    last = scores.contiguous(memory_format=torch.channels_last)
+    for other in (last, strided[:, ::2, :, 1::2], scores.transpose(2, 3).contiguous().mT):
+        loss, gradient = by_us(other, labels)
+        if form == "bands":
+            assert torch.equal(loss, plain[0])
+            assert torch.equal(gradient, plain[1])
+        assert_same((loss, gradient), [part.double() for part in plain])
+    assert by_us(last, labels)[1].is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.int16])
+def test_labels_of_any_integer_kind_give_the_same_bits(form, dtype):
+    scores, labels = drawn(2, 21, (9, 9), (65, 65))
+    expected = by_us(scores, labels)
+    for other in (labels.to(dtype), labels.to(dtype).mT.contiguous().mT):
+        assert all(map(torch.equal, by_us(scores, other), expected))
+
+
+@pytest.mark.parametrize("ignore_index", [-100, 0, 3, 1000])
+def test_void_may_be_any_label(form, ignore_index):
+    scores, labels = drawn(2, 5, (6, 6), (40, 40))
+    labels = labels.long()
+    labels[labels == VOID] = ignore_index
+    if (labels != ignore_index).any():
+        ours = by_us(scores, labels, ignore_index=ignore_index)
+        assert_same(ours, by_torch(scores, labels, ignore_index=ignore_index))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_a_batch_without_labels_costs_nothing(form, dtype, reduction):
+    if dtype == torch.float64 and form == "bands":
+        pytest.skip("float64 has no kernel")
+    scores = torch.randn(2, 5, 6, 6, dtype=dtype)
+    labels = torch.full((2, 48, 48), VOID, dtype=torch.uint8)
+    loss, gradient = by_us(scores, labels, label_smoothing=0.1, reduction=reduction)
+    assert loss.item() == 0
+    assert not gradient.any()
+
+
+def test_classes_without_weight_cost_nothing_and_do_not_count(form):
+    scores, labels = drawn(2, 3, (6, 6), (48, 48), 20)
+    weight = torch.tensor([0.0, 1.0, 2.0])
+    assert_same(by_us(scores, labels, weight), by_torch(scores, labels, weight))
+    nothing = by_us(scores, labels.where(labels == VOID, 0), weight)
+    assert nothing[0] == 0
+    assert not nothing[1].any()
+
+
+def test_void_pixels_change_neither_loss_nor_gradient(form):
+    scores, labels = drawn(1, 4, (8, 8), (64, 64))
+    labels[..., 32:] = VOID
+    moved = scores.clone()
+    moved[..., 5:] += torch.randn(1, 4, 8, 3)
+    (loss, gradient), (other, slope) = by_us(scores, labels), by_us(moved, labels)
+    assert torch.equal(loss, other)
+    assert torch.equal(gradient[..., :5], slope[..., :5])
+    assert not gradient[..., 5:].any()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_scores_that_are_not_finite_make_the_loss_nan(form, value):
+    scores, labels = drawn(2, 5, (6, 6), (48, 48))
+    scores[1, 2, 3, 3] = value
+    loss, gradient = by_us(scores, labels)
+    assert loss.isnan()
+    assert gradient[1, :, 3, 3].isnan().any()
+    assert gradient[0].isfinite().all()
+
+
+def test_the_gradient_is_multiplied_by_what_arrives(form):
+    scores, labels = drawn(2, 5, (6, 6), (48, 48))
+    scores.requires_grad_()
+    loss = upsample_cross_entropy(scores, labels)
+    (once,) = torch.autograd.grad(loss, scores, retain_graph=True)
+    (thrice,) = torch.autograd.grad(3 * loss, scores)
+    torch.testing.assert_close(thrice, 3 * once)
+
+
+def test_second_derivatives_are_refused():
+    scores, labels = drawn(1, 3, (4, 4), (16, 16))
+    scores.requires_grad_()
+    for loss, message in (
+        (upsample_cross_entropy(scores, labels), "does not require grad"),
+        (upsample_cross_entropy(scores, labels) ** 2, "once_differentiable"),
+    ):
+        (gradient,) = torch.autograd.grad(loss, scores, create_graph=True)
+        with pytest.raises(RuntimeError, match=message):
+            gradient.sum().backward()
+
+
+def test_without_gradients_the_loss_is_the_same(form):
+    scores, labels = drawn(2, 21, (9, 9), (65, 65))
+    expected, _ = by_us(scores, labels)
+    assert torch.equal(upsample_cross_entropy(scores, labels), expected)
+    with torch.no_grad():
+        assert torch.equal(upsample_cross_entropy(scores.requires_grad_(), labels), expected)
+
+
+def test_autocast_changes_nothing(form):
+    scores, labels = drawn(2, 9, (8, 8), (64, 64))
+    expected = by_us(scores, labels)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert all(map(torch.equal, by_us(scores, labels), expected))
+
+
+def test_no_bit_depends_on_the_run_or_the_number_of_threads():
+    scores, labels = drawn(3, 21, (17, 17), (129, 129))
+    threads = torch.get_num_threads()
+    results = []
+    try:
+        for number in (1, 2, 2, 3, 7, 60):
+            torch.set_num_threads(number)
+            results.append(by_us(scores, labels, label_smoothing=0.1))
+    finally:
+        torch.set_num_threads(threads)
+    for loss, gradient in results[1:]:
+        assert torch.equal(loss, results[0][0])
+        assert torch.equal(gradient, results[0][1])
+
+
+def test_the_form_does_not_depend_on_what_ran_before():
+    large, small = torch.zeros(1, 21, 17, 17), torch.zeros(1, 2, 4, 4)
+    labels = torch.zeros(1, 129, 129, dtype=torch.uint8)
+    for _ in range(2):
+        assert MODULE._form_for(large, labels) is sum_in_bands
+        assert MODULE._form_for(small, labels[:, :16, :16]) is sum_in_lines
+        assert MODULE._form_for(large.double(), labels) is sum_in_lines
+        assert MODULE._form_for(torch.zeros(1, 21, 129, 129), labels) is sum_in_lines
+
+
+def test_many_lines_in_parts_give_the_same(monkeypatch):
+    scores, labels = drawn(2, 5, (6, 6), (48, 48))
+    expected = by_torch(scores, labels)
+    monkeypatch.setattr(sys.modules[sum_in_lines.__module__], "ELEMENTS_AT_ONCE", 1)
+    assert_same(by_us(scores, labels), expected)
+    same_size = torch.randn(2, 5, 48, 48)
+    assert_same(by_us(same_size, labels), by_torch(same_size, labels))
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize(("cells", "pixels"), [(65, 513), (80, 320), (1, 9), (7, 3), (4, 128)])
+def test_runs_hold_every_pixel_once_at_equal_distances(cells, pixels, align_corners):
+    runs = runs_of(cells, pixels, align_corners)
+    seen = []
+    for cell, first, length, step, weights in zip(*runs, strict=True):
+        assert 1 <= length <= 8
+        for p in range(length):
+            x = first + p
+            scale = (cells - 1) / max(pixels - 1, 1) if align_corners else cells / pixels
+            place = x * scale if align_corners else max((x + 0.5) * scale - 0.5, 0)
+            assert cell + weights[p] == pytest.approx(place, abs=1e-5)
+            assert weights[p] == pytest.approx(weights[0] + p * step, abs=1e-6)
+            seen.append(x)
+    assert seen == list(range(pixels))
+
+
+PEAK = """
+import importlib, sys, torch
+from pathlib import Path
+form = sys.argv[1]
+module = importlib.import_module("atrous.ops.upsample_cross_entropy")
+lines = module.sum_in_lines
+if form == "lines":
+    module._form_for = lambda scores, labels: lines
+def high_water_mib():
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
+def run(count):
+    scores = torch.randn(count, 60, 64, 64, requires_grad=True)
+    labels = torch.randint(0, 60, (count, 512, 512), dtype=torch.uint8)
+    before = high_water_mib()
+    module.upsample_cross_entropy(scores, labels).backward()
+    return high_water_mib() - before
+run(1)
+print(run(4))
+"""
+
+
+@pytest.mark.parametrize("form", list(FORMS))
+def test_full_size_scores_are_never_held(form):
+    if not Path("/proc/self/status").exists():
+        pytest.skip("the peak is read from /proc, which only Linux has")
+    shown = subprocess.run(
+        [sys.executable, "-c", PEAK, form], capture_output=True, text=True, check=True
+    )
+    assert float(shown.stdout) < 240 / 8  # full-size scores are 240 MiB
+
+
+INTERPRETED = """
+import torch
+from tests.ops.test_upsample_cross_entropy import MODULE, assert_same, by_torch, by_us, drawn
+from atrous.ops.upsample_cross_entropy_triton import sum_with_triton
+MODULE._form_for = lambda scores, labels: sum_with_triton
+cases = [((5, 6), (17, 20), 3, {}), ((5, 6), (17, 20), 11, {"align_corners": True}),
+         ((1, 3), (2, 11), 3, {"label_smoothing": 0.1}), ((6, 1), (13, 1), 2, {}),
+         ((7, 40), (4, 33), 9, {"reduction": "sum"})]
+for shape, size, classes, options in cases:
+    scores, labels = drawn(2, classes, shape, size, 6)
+    weight = 0.2 + torch.rand(classes)
+    expected = by_torch(scores, labels, weight, **options)
+    assert_same(by_us(scores, labels, weight, **options), expected)
+    last = scores.contiguous(memory_format=torch.channels_last)
+    assert_same(by_us(last, labels.long(), weight, **options), expected)
+print("same")
+"""
+
+
+def test_the_triton_kernels_compute_the_same_in_tritons_interpreter():
+    pytest.importorskip("triton", reason="Triton is not installed")
+    root = Path(__file__).resolve().parents[2]
+    shown = subprocess.run(
+        [sys.executable, "-c", INTERPRETED],
+        capture_output=True,
+        text=True,
+        cwd=root,
+        env=os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": f"{root}:{root / 'src'}"},
+    )
+    assert shown.stdout.strip() == "same", shown.stderr
+
+
+def test_without_triton_the_gpu_takes_the_torch_form(monkeypatch):
+    monkeypatch.setitem(sys.modules, "atrous.ops.upsample_cross_entropy_triton", None)
+    MODULE._triton_works.cache_clear()
+    try:
+        assert not MODULE._triton_works()
+    finally:
+        MODULE._triton_works.cache_clear()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_on_a_gpu_everything_stays_there_and_is_the_same(align_corners):
+    scores, labels = drawn(2, 21, (33, 65), (257, 513))
+    options = {"align_corners": align_corners, "label_smoothing": 0.1}
+    loss, gradient = by_us(scores.cuda(), labels.cuda(), **options)
+    again = by_us(scores.cuda(), labels.cuda(), **options)
+    assert loss.is_cuda
+    assert gradient.is_cuda
+    assert torch.equal(gradient, again[1])
+    assert_same((loss.cpu(), gradient.cpu()), by_torch(scores, labels, **options))
+
+
+@pytest.mark.parametrize("label", [7, 200, -1])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])
+def test_a_label_that_no_class_has_is_named(form, label, dtype):
+    if label < 0 and dtype == torch.uint8:
+        pytest.skip("bytes are not negative")
+    scores, labels = drawn(2, 7, (6, 6), (48, 48))
+    labels = labels.to(dtype)
+    labels[1, 40, 3] = label
+    with pytest.raises(
+        InputError, match=rf"a label is {label}, but the scores have 7 classes; .* 0 to 6, or 255"
+    ):
+        upsample_cross_entropy(scores, labels)
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels"),
+    [
+        (torch.zeros(3, 4, 4), torch.zeros(3, 8, 8, dtype=torch.uint8)),
+        (torch.zeros(2, 3, 4, 4), torch.zeros(2, 1, 8, 8, dtype=torch.uint8)),
+        (torch.zeros(2, 3, 4, 4), torch.zeros(1, 8, 8, dtype=torch.uint8)),
+        (torch.zeros(2, 3, 4, 4), torch.zeros(2, 0, 8, dtype=torch.uint8)),
+        (torch.zeros(2, 3, 4, 4, dtype=torch.int64), torch.zeros(2, 8, 8, dtype=torch.uint8)),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(scores, labels):
+    with pytest.raises(InputError, match=r"do not go together; give floating \(N, K, h, w\) and"):
+        upsample_cross_entropy(scores, labels)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bool])
+def test_labels_that_are_no_integers_are_refused(dtype):
+    with pytest.raises(InputError, match=f"labels are {dtype}; give integers"):
+        upsample_cross_entropy(torch.zeros(1, 3, 4, 4), torch.zeros(1, 8, 8, dtype=dtype))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weight": torch.ones(4)}, r"weight has shape \(4,\); give one number for each of the 3"),
+        ({"label_smoothing": 1.5}, r"label_smoothing is 1.5; give a fraction in \[0, 1\]"),
+        ({"label_smoothing": math.nan}, "label_smoothing is nan"),
+        ({"reduction": "none"}, "unknown reduction 'none'; known: mean, sum"),
+    ],
+)
+def test_impossible_options_are_refused(options, message):
+    labels = torch.zeros(1, 8, 8, dtype=torch.uint8)
+    with pytest.raises(InputError, match=message):
+        upsample_cross_entropy(torch.zeros(1, 3, 4, 4), labels, **options)
