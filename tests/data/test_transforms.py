@@ -249,6 +249,44 @@ def test_drawn_matrices_follow_their_distributions():
         assert np.allclose(quantiles, np.linspace(low, high, 5), atol=0.03 * (high - low))
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    image_size=st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    crop_size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    scale=st.floats(1, 3),
+    flip=st.sampled_from([0.0, 1.0]),
+    seed=st.integers(0, 2**32),
+)
+def test_a_crop_around_a_pixel_shows_it(image_size, crop_size, scale, flip, seed):
+    rng = np.random.default_rng(seed)
+    y, x = (int(rng.integers(side)) for side in image_size)
+    labels = np.zeros(image_size, np.uint8)
+    labels[y, x] = 1
+    transform = still(crop_size, scale_range=(scale, scale), flip=flip)
+    _, seen = transform(noise(*image_size, 3), labels, rng, focus=(x, y))
+    assert (seen == 1).any()
+
+
+def test_crops_around_a_pixel_lie_anywhere_about_it():
+    columns = np.tile(np.arange(100, dtype=np.uint8), (90, 1))
+    image, places = noise(90, 100, 3), []
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        _, seen = still((10, 20))(image, columns, rng, focus=(50, 3))
+        places.append(int(seen[0, 0]))
+    assert set(places) == set(range(31, 51))
+
+
+def test_a_pixel_to_look_at_does_not_change_how_many_numbers_are_drawn():
+    image, labels = blocks(50, 60)
+    after = []
+    for focus in (None, (3, 40)):
+        rng = np.random.default_rng(5)
+        JointTransform((20, 20))(image, labels, rng, focus=focus)
+        after.append(rng.random())
+    assert after[0] == after[1]
+
+
 def test_the_crop_turns_about_its_own_centre():
     centre = np.array([31.5, 31.5, 1])
     draws = [

@@ -97,7 +97,12 @@ class JointTransform:
             raise InputError(f"ignore_index is {self.ignore_index}, but must lie in 0..255")
 
     def __call__(
-        self, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+        self,
+        image: np.ndarray,
+        labels: np.ndarray,
+        rng: np.random.Generator,
+        *,
+        focus: tuple[int, int] | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return a new image (h, w, C) and new labels (h, w), of the crop's size.
 
@@ -105,6 +110,7 @@ class JointTransform:
             image: (H, W, C) uint8 or uint16, RGB if C is 3; not changed.
             labels: (H, W) uint8; not changed.
             rng: The only source of randomness: the same state gives the same bytes.
+            focus: A pixel (x, y) that the crop shows; see `random_matrix`.
 
         Raises:
             InputError: Shapes or types that do not fit each other.
@@ -119,6 +125,7 @@ class JointTransform:
             scale_range=self.scale_range,
             rotation=self.rotation,
             flip=self.flip,
+            focus=focus,
         )
         factors = random_colours(
             rng,
@@ -156,6 +163,7 @@ def random_matrix(
     scale_range: tuple[float, float] = (0.5, 2.0),
     rotation: float = 10.0,
     flip: float = 0.5,
+    focus: tuple[int, int] | None = None,
 ) -> np.ndarray:
     """Draw scale, rotation, flip and crop as one matrix; always five numbers from `rng`.
 
@@ -169,6 +177,8 @@ def random_matrix(
         scale_range: Smallest and largest zoom, drawn uniformly.
         rotation: Largest angle either way in degrees, about the centre of the crop.
         flip: Probability of mirroring left to right.
+        focus: A pixel (x, y) of the image: the crop is drawn from those that show it, before
+            the rotation, which can turn what lies in a corner out of it.
 
     Returns:
         (2, 3) float64, from pixels of the result to pixels of the image, integers at the pixels'
@@ -178,8 +188,8 @@ def random_matrix(
     angle = math.radians(rng.uniform(-rotation, rotation))
     mirror = -1.0 if rng.random() < flip else 1.0
     centre_y, centre_x = (
-        (random_corner(rng, round(length * scale), crop) + crop / 2) / scale
-        for length, crop in zip(image_size, crop_size, strict=True)
+        (random_corner(rng, round(length * scale), crop, seen) + crop / 2) / scale
+        for length, crop, seen in zip(image_size, crop_size, _scaled(focus, scale), strict=True)
     )
     cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
     turn = np.array([[mirror * cos, sin], [-mirror * sin, cos]])
@@ -188,10 +198,28 @@ def random_matrix(
     return np.array([[*turn[0], shift_x], [*turn[1], shift_y]])
 
 
-def random_corner(rng: np.random.Generator, length: int, crop: int) -> int:
-    """Draw where the crop starts: inside the image, or around all of it if the crop is larger."""
-    slack = length - crop
-    return int(rng.integers(min(0, slack), max(0, slack), endpoint=True))
+def random_corner(rng: np.random.Generator, length: int, crop: int, seen: int | None = None) -> int:
+    """Draw where the crop starts: inside the image, or around all of it if the crop is larger.
+
+    Args:
+        rng: Gives one number.
+        length: Pixels of the image along this side.
+        crop: Pixels of the crop.
+        seen: A pixel of the image that the crop must hold.
+    """
+    low, high = min(0, length - crop), max(0, length - crop)
+    if seen is not None:
+        seen = min(seen, length - 1)
+        low, high = max(low, seen - crop + 1), min(high, seen)
+    return int(rng.integers(low, high, endpoint=True))
+
+
+def _scaled(focus: tuple[int, int] | None, scale: float) -> tuple[int | None, int | None]:
+    """Return the row and the column of the scaled image that a pixel (x, y) falls on."""
+    if focus is None:
+        return None, None
+    x, y = focus
+    return math.floor((y + 0.5) * scale), math.floor((x + 0.5) * scale)
 
 
 def seen_window(
