@@ -24,6 +24,11 @@ DATA = Path("data")
         ({"data": DATA, "jitter": 2.0}, "--jitter is 2.0, but must lie in 0..1"),
         ({"data": DATA, "elastic": -1.0}, "--elastic is -1.0, but must lie in 0..1000"),
         ({"data": DATA, "weight_decay": -1.0}, "--weight-decay is -1.0, but must lie in 0..1"),
+        (
+            {"data": DATA, "patch_sampling": 0.0},
+            "--patch-sampling is 0, but must be above 0 and at most 1",
+        ),
+        ({"data": DATA, "patch_sampling": 1.5}, "--patch-sampling is 1.5, but must be above 0"),
         ({"data": DATA, "crop": 8}, "--crop is 8, but must be at least 16 pixels"),
         ({"data": DATA, "tile": 32}, "--tile is 32, but a window needs at least 64 pixels a side"),
         (

@@ -87,6 +87,14 @@ class TrainConfig:
         default="none", metadata={"metavar": "RULE"}
     )
     """What rare classes weigh: none, median_frequency, inverse or enet."""
+    loss: str = field(default="cross_entropy", metadata={"metavar": "SUM"})
+    """A sum like 'cross_entropy + 0.5 dice'; docs/losses.md."""
+    sampling: Literal["uniform", "class_balanced"] = field(
+        default="uniform", metadata={"metavar": "RULE"}
+    )
+    """Crops uniform over images, or class_balanced over classes."""
+    patch_sampling: float = 1.0
+    """Share of the patches of 32x32 pixels that count in the loss (FCN)."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
     """sgd (momentum 0.9) or adamw; the learning rate decays by poly 0.9."""
     lr: float | None = None
@@ -162,6 +170,10 @@ class TrainConfig:
         if not 0 <= self.seed < 2**32:
             raise InputError(f"--seed is {self.seed}, but must lie in 0..4294967295")
         limits = {"rotation": 180, "flip": 1, "elastic": 1000, "jitter": 1, "weight_decay": 1}
+        if not 0 < self.patch_sampling <= 1:
+            raise InputError(
+                f"--patch-sampling is {self.patch_sampling:g}, but must be above 0 and at most 1"
+            )
         for name, limit in limits.items():
             if not 0 <= (getattr(self, name) or 0) <= limit:
                 flag, value = name.replace("_", "-"), getattr(self, name)

@@ -26,6 +26,7 @@ from atrous.training.config import TrainConfig
 from atrous.training.environment import read_environment
 from atrous.training.plan import Plan
 from atrous.training.samples import BatchOrder, TrainingSamples, collate
+from atrous.training.sampling import ClassBalanced, Uniform
 from atrous.training.task import SegmentationTask
 from atrous.training.watch import Journal, Reporter, Watch
 
@@ -87,6 +88,7 @@ def train(
         micro_batch=plan.micro_batch,
         seed=config.seed,
         class_weights=class_weights(config.class_weights, spec.statistics["train"]),
+        loss=config.loss,
     )
     model.train()
     batches = loader(config, plan, spec, model, plan.done)
@@ -152,7 +154,20 @@ def samples(
         ignore_index=spec.label_set.ignore_index,
         elastic=config.elastic,
     )
-    return TrainingSamples(spec, spec.splits["train"], transform, config.seed)
+    pairs, statistics = spec.splits["train"], spec.statistics["train"]
+    sampling = (
+        ClassBalanced(statistics.pairs_with, config.seed)
+        if config.sampling == "class_balanced"
+        else Uniform(len(pairs), config.seed)
+    )
+    return TrainingSamples(
+        spec,
+        pairs,
+        transform,
+        config.seed,
+        sampling=sampling,
+        patch_sampling=config.patch_sampling,
+    )
 
 
 def _start_worker(worker: int) -> None:

@@ -5,6 +5,7 @@ import torch
 from atrous.errors import InputError
 from atrous.models import MODELS, default_encoder
 from atrous.training.config import TrainConfig
+from atrous.training.losses import Border, parse_loss
 from atrous.training.run_folder import check_out, resumed
 from atrous.weights import check_model, check_start, find_start, gives_auxiliary_scores
 
@@ -18,7 +19,7 @@ def preflight(config: TrainConfig) -> TrainConfig:
 
     Raises:
         InputError: The run folder is taken or is no run, it was begun with other options, there
-            is no such network, encoder, option, file of weights or device, or they do not go
+            is no such network, encoder, option, loss, file of weights or device, or they do not go
             together, or an auxiliary loss is weighed that the network does not have.
     """
     if config.resume:
@@ -26,6 +27,7 @@ def preflight(config: TrainConfig) -> TrainConfig:
     elif config.out:
         check_out(config.out)
     pick_device(config.device)
+    _check_loss(config)
     has_weights = config.resume is not None and (config.resume / "last.ckpt").exists()
     is_needed = config.weights != "auto" and not has_weights  # auto may end as none
     source = weights_source(config) if is_needed else None
@@ -44,6 +46,15 @@ def preflight(config: TrainConfig) -> TrainConfig:
             "these options has no auxiliary scores; leave it out"
         )
     return config
+
+
+def _check_loss(config: TrainConfig) -> None:
+    loss = parse_loss(config.loss)
+    if config.patch_sampling < 1 and any(isinstance(term, Border) for _, term in loss.terms):
+        raise InputError(
+            f"--patch-sampling {config.patch_sampling:g} hides cells that the distances of --loss "
+            "border are measured to; leave one of the two out"
+        )
 
 
 def weights_source(config: TrainConfig) -> str | None:

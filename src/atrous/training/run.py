@@ -154,9 +154,15 @@ def plan_run(
     def loss(trial: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         assert isinstance(trial, SegmentationModel)
         task = SegmentationTask(
-            trial, optimizer="sgd", lr=1.0, weight_decay=0.0, iterations=1, micro_batch=count
-        )
-        return task.loss_sum(images, labels)
+            trial,
+            optimizer="sgd",
+            lr=1.0,
+            weight_decay=0.0,
+            iterations=1,
+            micro_batch=count,
+            loss=config.loss,
+        ).to(images.device)
+        return task.loss_share(images, labels)
 
     cost = measure_cost(
         loss,

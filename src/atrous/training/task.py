@@ -1,13 +1,13 @@
-"""The training step: scores, cross entropy without void, one optimizer step a batch.
+"""The training step: scores, their loss without void, one optimizer step a batch.
 
 One protocol for every network, so that they can be compared; it is DeepLab v3's (Sec. 4.1: SGD,
 momentum 0.9, poly decay of power 0.9, batch 16, random scale and flip).
 
 Departures from the papers:
-- Loss: the mean over the labelled pixels of a batch. FCN sums them. Classes weigh the same unless
-  `class_weights` is given (its rules: `class_weights.py`). U-Net's second factor, the distance to
-  the nearest two cells (Sec. 3), is no part of it. Auxiliary scores count as much as each network
-  says (`auxiliary_weights`), unless `auxiliary_weight` is given.
+- Loss: cross entropy, the mean over the labelled pixels of a batch, unless `loss` says otherwise
+  (`losses/`; U-Net's is `border`). FCN sums over pixels. Classes weigh the same unless
+  `class_weights` is given (its rules: `class_weights.py`). Auxiliary scores count as much as each
+  network says (`auxiliary_weights`), unless `auxiliary_weight` is given.
 - Learning rate: from `config.py`, one for all layers. DeepLab v3 starts at 0.007; FCN keeps a
   constant rate, and like U-Net momentum 0.99 with a batch of one. Nearly all give biases twice the
   rate, DeepLab v1 and v2 ten times the rate to new layers.
@@ -24,21 +24,21 @@ from typing import Any
 import lightning
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from atrous.models import SegmentationModel
-from atrous.ops import normalise, resize
+from atrous.ops import normalise
+from atrous.training.losses import Targets, parse_loss
 from atrous.training.precision import keep_dilated_depthwise_exact
 
-__all__ = ["SegmentationTask", "cross_entropy_sum", "poly_decay"]
+__all__ = ["SegmentationTask", "poly_decay"]
 
 
 class SegmentationTask(lightning.LightningModule):
     """Train a network on batches of (images, labels); a batch is one optimizer step.
 
-    A batch is cut into micro-batches whose gradients add up. The loss of a pixel is divided by
-    the number of labelled pixels of the *whole* batch, so the cut changes memory, not the result
-    (but for the batch statistics of batch norm).
+    A batch is cut into micro-batches whose gradients add up. What a loss is divided by is counted
+    over the *whole* batch, so the cut changes memory, not the result (but for the batch statistics
+    of batch norm).
 
     Args:
         model: The network; its `normalization` is applied here, on the device.
@@ -50,11 +50,12 @@ class SegmentationTask(lightning.LightningModule):
         seed: Randomness of a step (dropout) is seeded by this and the step's number.
         class_weights: What a pixel of each class counts; None: all the same. The loss is divided
             by the weights of the labelled pixels instead of their number.
+        loss: Which loss, as `--loss` takes it.
     """
 
     class_weights: Tensor
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a step is made of
         self,
         model: SegmentationModel,
         *,
@@ -65,6 +66,7 @@ class SegmentationTask(lightning.LightningModule):
         micro_batch: int,
         seed: int = 0,
         class_weights: Sequence[float] | None = None,
+        loss: str = "cross_entropy",
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -76,11 +78,12 @@ class SegmentationTask(lightning.LightningModule):
         self.iterations = iterations
         self.micro_batch = micro_batch
         self.seed = seed
+        self.loss = parse_loss(loss)
         weights = torch.ones(len(model.label_set)) if class_weights is None else class_weights
         self.register_buffer("class_weights", torch.as_tensor(weights), persistent=False)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Take one optimizer step; return the batch's mean loss over labelled pixels."""
+        """Take one optimizer step; return the batch's loss."""
         images, labels = batch
         step = self.global_step
         torch.manual_seed((self.seed << 32) + step)
@@ -90,39 +93,42 @@ class SegmentationTask(lightning.LightningModule):
             group["lr"] = self.lr * poly_decay(step, self.iterations)
         optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=images.device)
-        total_weight = self._weight_of(labels)
+        divisors = self.loss.divisors(self._targets(labels))
         for start in range(0, len(images), self.micro_batch):
             part = slice(start, start + self.micro_batch)
-            loss = self.loss_sum(images[part], labels[part]) / total_weight
+            loss = self.loss_share(images[part], labels[part], divisors)
             self.manual_backward(loss)
             total += loss.detach()
         optimizer.step()
         return total
 
-    def loss_sum(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return the summed loss of a micro-batch: the main scores' and, weighed, the auxiliary's.
+    def loss_share(self, images: Tensor, labels: Tensor, divisors: Tensor | None = None) -> Tensor:
+        """Return what a micro-batch contributes to the loss of its batch.
 
-        The weights are the model's `auxiliary_weights`.
+        Args:
+            images: (N, C, H, W), not normalised.
+            labels: (N, H, W).
+            divisors: Those of the whole batch; None: these images are all of it.
         """
+        targets = self._targets(labels)
+        if divisors is None:
+            divisors = self.loss.divisors(targets)
         x = normalise(images, self.model.normalization)
         x = x.contiguous(memory_format=torch.channels_last)
         scores = self.model.score(x)
-        corners = self.model.align_corners
-        ignore = self.model.label_set.ignore_index
-        weight = self.class_weights
-        loss = cross_entropy_sum(scores.main, labels, ignore, weight, align_corners=corners)
+        loss = self.loss.share(scores.main, targets, divisors)
         shares = self.model.auxiliary_weights(len(scores.auxiliary))
         for share, auxiliary in zip(shares, scores.auxiliary, strict=True):
-            further = cross_entropy_sum(auxiliary, labels, ignore, weight, align_corners=corners)
-            loss = loss + share * further
+            loss = loss + share * self.loss.share(auxiliary, targets, divisors)
         return loss
 
-    def _weight_of(self, labels: Tensor) -> Tensor:
-        """Return the weights of all labelled pixels together; 1 if there is none."""
-        labelled = labels[labels != self.model.label_set.ignore_index].long()
-        counts = torch.bincount(labelled, minlength=len(self.class_weights))
-        total = (counts * self.class_weights).sum()
-        return torch.where(total > 0, total, torch.ones_like(total))
+    def _targets(self, labels: Tensor) -> Targets:
+        return Targets(
+            labels,
+            self.class_weights,
+            ignore_index=self.model.label_set.ignore_index,
+            align_corners=self.model.align_corners,
+        )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the normalisation, which a trained model may have brought: no weight holds it."""
@@ -139,30 +145,6 @@ class SegmentationTask(lightning.LightningModule):
         if self.optimizer_name == "adamw":
             return torch.optim.AdamW(groups, lr=self.lr)
         return torch.optim.SGD(groups, lr=self.lr, momentum=0.9)
-
-
-def cross_entropy_sum(
-    scores: Tensor,
-    labels: Tensor,
-    ignore_index: int,
-    weight: Tensor | None = None,
-    *,
-    align_corners: bool = False,
-) -> Tensor:
-    """Sum of the pixels' cross entropy, scores resized to the labels (DeepLab v3, Sec. 4.1).
-
-    Args:
-        scores: (N, K, h, w) logits at any stride.
-        labels: (N, H, W) integers in 0..K-1, or `ignore_index`: no loss, no gradient.
-        ignore_index: Label of void.
-        weight: (K,) factor of each class; None: 1.
-        align_corners: Corner convention of the resizing.
-    """
-    height, width = labels.shape[-2:]
-    logits = resize(scores.float(), (height, width), align_corners=align_corners)
-    return functional.cross_entropy(
-        logits, labels.long(), weight, ignore_index=ignore_index, reduction="sum"
-    )
 
 
 def poly_decay(step: int, steps: int, power: float = 0.9) -> float:
