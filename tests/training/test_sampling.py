@@ -28,8 +28,8 @@ def test_each_class_is_asked_for_alike_often_and_of_an_image_that_shows_it() -> 
     assert Counter(choice.label for choice in chosen) == {0: 200, 2: 200, 3: 200}
     for choice in chosen:
         assert choice.label is not None
-        assert choice.index in PAIRS_WITH[choice.label]
-    first = Counter(choice.index for choice in chosen if choice.label == 0)
+        assert choice.pair in PAIRS_WITH[choice.label]
+    first = Counter(choice.pair for choice in chosen if choice.label == 0)
     assert set(first) == {0, 1, 2, 3, 4}
     assert max(first.values()) < 2 * min(first.values())
 

@@ -67,7 +67,7 @@ class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
         """Return image (C, h, w), uint8 or float32 in [0, 1], and labels (h, w) uint8."""
         chosen = self.sampling(number)
-        pair = self.pairs[chosen.index]
+        pair = self.pairs[chosen.pair]
         rng = np.random.default_rng((self.seed, 1, number))
         image, labels = self.spec.read_image(pair), self.spec.read_labels(pair)
         focus = pixel_of(labels, chosen.label, np.random.default_rng((self.seed, 4, number)))
@@ -79,7 +79,7 @@ class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
 
     def index(self, number: int) -> int:
         """Return which pair sample `number` shows."""
-        return self.sampling(number).index
+        return self.sampling(number).pair
 
 
 class BatchOrder(Sampler[list[int]]):

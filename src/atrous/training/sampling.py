@@ -15,11 +15,11 @@ class Choice(NamedTuple):
     """What a sample shows.
 
     Attributes:
-        index: Of the pair in its split.
+        pair: Its number in the split.
         label: The class of which the crop shows a pixel; None: whatever there is.
     """
 
-    index: int
+    pair: int
     label: int | None = None
 
 
@@ -74,7 +74,7 @@ class ClassBalanced:
         order = np.random.default_rng((self.seed, 2, turn)).permutation(self.labels)
         label = int(order[position])
         pairs = self.pairs_with[label]
-        drawn = np.random.default_rng((self.seed, 3, number)).integers(len(pairs))
+        drawn = int(np.random.default_rng((self.seed, 3, number)).integers(len(pairs)))
         return Choice(pairs[drawn], label)
 
 
