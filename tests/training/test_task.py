@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from atrous.labels import LabelSet
 from atrous.models import Scores, SegmentationModel
 from atrous.ops import Normalization
-from atrous.training.task import SegmentationTask, cross_entropy_sum, poly_decay
+from atrous.training.protocol import Protocol
+from atrous.training.schedules import poly_decay
+from atrous.training.task import SegmentationTask, cross_entropy_sum
 
 
 class Plain(SegmentationModel):
@@ -190,3 +192,42 @@ def test_the_loss_is_divided_by_the_weights_of_the_labelled_pixels() -> None:
     labels = torch.tensor([[[0, 3, 3], [255, 1, 255]]], dtype=torch.uint8)
     assert task._weight_of(labels).item() == 1 + 4 + 4 + 2
     assert task._weight_of(torch.full_like(labels, 255)).item() == 1
+
+
+@pytest.mark.parametrize(
+    ("divisor", "expected"), [("weights", 11.0), ("pixels", 4.0), ("images", 2.0)]
+)
+def test_what_the_loss_is_divided_by(divisor: str, expected: float) -> None:
+    task = SegmentationTask(
+        Plain(), optimizer="sgd", lr=0.1, weight_decay=0.0, iterations=1, micro_batch=1,
+        class_weights=(1.0, 2.0, 3.0, 4.0), protocol=Protocol(loss_divisor=divisor),  # type: ignore[arg-type]
+    )  # fmt: skip
+    labels = torch.tensor([[[0, 3, 3]], [[255, 1, 255]]], dtype=torch.uint8)
+    assert task._weight_of(labels).item() == expected
+
+
+@pytest.mark.parametrize("divisor", ["weights", "images"])
+def test_each_map_is_supervised_at_its_own_size_and_divided_by_its_own_labels(divisor: str) -> None:
+    rng = np.random.default_rng(3)
+    images = torch.from_numpy(rng.integers(0, 256, (4, 3, 16, 24)).astype(np.uint8))
+    labels = torch.from_numpy(rng.integers(0, 4, (4, 16, 24)).astype(np.uint8))
+    labels[0], labels[1, 3:] = 255, 255
+    model = Twice()
+    task = SegmentationTask(
+        model, optimizer="sgd", lr=0.1, weight_decay=0.0, iterations=1, micro_batch=2,
+        protocol=Protocol(supervision="scores", loss_divisor=divisor),  # type: ignore[arg-type]
+    )  # fmt: skip
+    task.whole_labels = labels
+    found = sum(
+        task.loss_sum(images[part], labels[part]) / task._weight_of(labels)
+        for part in (slice(0, 2), slice(2, 4))
+    )
+    scores = model.score((images / 255 - MEAN) / STD)
+    expected = 0.0
+    for scored in (scores.main, *scores.auxiliary):  # strides 4, 4 and 8
+        height, width = scored.shape[-2:]
+        rows, columns = 16 // height, 24 // width
+        picked = labels[:, rows // 2 :: rows, columns // 2 :: columns].numpy()
+        total = slow_cross_entropy(scored.detach().numpy(), picked, 255)
+        expected += total / (4 if divisor == "images" else (picked != 255).sum())
+    assert float(found) == pytest.approx(expected, rel=1e-5)

@@ -159,7 +159,7 @@ class TrainConfig:
     """Windows of large images, pixels a side; the model keeps it for later."""
     workers: int | None = None
     """Processes that read and augment; else by the number of cores."""
-    skip_bad: bool = False
+    skip_bad: bool = field(default=False, metadata=PROTOCOL)  # its error names it
     """Leave faulty pairs out instead of refusing to train."""
     seed: int = 0
     """Of initial weights, order of images and every random change."""

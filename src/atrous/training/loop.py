@@ -102,7 +102,7 @@ def train(
     request = StopRequest(ranks)
     with _quiet():
         trainer = make_trainer(plan, folder, [request, watch, KeepLast(last, ranks)], ranks)
-        with request.listening(), file_named():
+        with request.listening(trainer), file_named():
             try:
                 trainer.fit(task, batches, ckpt_path=last if last.exists() else None)
             finally:

@@ -32,6 +32,7 @@ class StopRequest(lightning.Callback):
     def __init__(self, ranks: Ranks) -> None:
         self.ranks = ranks
         self.is_made = False
+        self.trainer: lightning.Trainer | None = None
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -41,8 +42,9 @@ class StopRequest(lightning.Callback):
             trainer.should_stop = True
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
+    def listening(self, trainer: lightning.Trainer) -> Iterator[None]:
         """Take Ctrl-C for a request; in a thread there is none to take."""
+        self.trainer = trainer if self.ranks.world == 1 else None  # else all stop at one step
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -58,6 +60,8 @@ class StopRequest(lightning.Callback):
         if self.is_made:
             raise _AtOnce
         self.is_made = True
+        if self.trainer is not None:
+            self.trainer.should_stop = True
 
 
 class _AtOnce(BaseException):

@@ -133,7 +133,9 @@ class Watch(lightning.Callback):
         self.seconds = 0.0
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Start the clock."""
+        """Start the clock; a run that had stopped early and is extended has its patience again."""
+        if has_stopped(pl_module.scores, self.patience):
+            pl_module.scores = [max(pl_module.scores)]
         self.begin = time.monotonic()
 
     def on_train_batch_end(
