@@ -13,8 +13,8 @@ import torch
 from atrous.errors import InputError
 from atrous.training import TrainConfig, fit
 from atrous.training.plan import Plan
+from atrous.training.planning import plan_run
 from atrous.training.ranks import Ranks, joined
-from atrous.training.run import plan_run
 
 COMMON = [
     "--encoder", "mobilenet_v2_035", "--weights", "none", "--batch-size", "8", "--crop", "48",

@@ -11,6 +11,7 @@ from atrous.cli.headline import headline
 from atrous.cli.terminal import TerminalReporter
 from atrous.evaluation import Evaluation
 from atrous.training import TrainConfig
+from atrous.training.launch import find_launch
 
 if TYPE_CHECKING:
     from atrous.training import RunResult
@@ -25,9 +26,8 @@ def run(config: TrainConfig) -> int:
 
     Of several processes (torchrun, srun) the first one speaks; errors come from any.
     """
-    from atrous.training.ranks import rank_of_launch
-
-    if rank_of_launch() > 0:
+    launch = find_launch()
+    if launch is not None and launch.rank > 0:
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             return _run(config)
     return _run(config)

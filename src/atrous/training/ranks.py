@@ -16,14 +16,11 @@ from datetime import timedelta
 from typing import TypeVar, cast
 
 import torch
-from lightning.pytorch.plugins.environments import (
-    ClusterEnvironment,
-    SLURMEnvironment,
-    TorchElasticEnvironment,
-)
 from torch import Tensor, distributed
 
-__all__ = ["Ranks", "joined", "rank_of_launch"]
+from atrous.training.launch import find_launch
+
+__all__ = ["Ranks", "joined"]
 
 Value = TypeVar("Value")
 
@@ -93,38 +90,24 @@ def joined(device: str) -> Iterator[Ranks]:
     if distributed.is_available() and distributed.is_initialized():  # by whoever started us
         yield _ranks(distributed.get_rank(), distributed.get_world_size())
         return
-    environment = _environment()
-    if environment is None or environment.world_size() == 1:
+    launch = find_launch()
+    if launch is None or launch.world == 1:
         yield Ranks()
         return
     if device == "cuda":
-        torch.cuda.set_device(environment.local_rank())
-    os.environ.setdefault("MASTER_ADDR", environment.main_address)
-    os.environ.setdefault("MASTER_PORT", str(environment.main_port))
+        torch.cuda.set_device(launch.local_rank)
+    os.environ.setdefault("MASTER_ADDR", launch.address)
+    os.environ.setdefault("MASTER_PORT", str(launch.port))
     distributed.init_process_group(
         "nccl" if device == "cuda" else "gloo",
-        rank=environment.global_rank(),
-        world_size=environment.world_size(),
+        rank=launch.rank,
+        world_size=launch.world,
         timeout=PATIENCE,
     )
     try:
-        yield _ranks(environment.global_rank(), environment.world_size())
+        yield _ranks(launch.rank, launch.world)
     finally:
         distributed.destroy_process_group()
-
-
-def rank_of_launch() -> int:
-    """Return the number of this process as torchrun or srun gave it; 0 if neither started it."""
-    environment = _environment()
-    return 0 if environment is None else environment.global_rank()
-
-
-def _environment() -> ClusterEnvironment | None:
-    """Return what torchrun or srun has told this process, None if neither started it."""
-    for kind in (TorchElasticEnvironment, SLURMEnvironment):
-        if kind.detect():
-            return cast("ClusterEnvironment", kind())
-    return None
 
 
 def _ranks(rank: int, world: int) -> Ranks:

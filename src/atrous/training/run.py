@@ -1,11 +1,11 @@
 """A training from its configuration to its model folder: one run, or several phases of it."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
 from atrous.data import DataSpec, open_data
 from atrous.errors import InputError
@@ -16,33 +16,22 @@ from atrous.training.begin import seeded_model
 from atrous.training.best import Best, best_so_far
 from atrous.training.checkpoints import Progress, read_progress, sweep
 from atrous.training.config import TrainConfig
-from atrous.training.cost import measure_cost, time_reading, worst
 from atrous.training.environment import check_data, write_environment
 from atrous.training.extension import is_finished, refuse_reported, tell_new_length
 from atrous.training.heap import keep_freed_memory
-from atrous.training.loop import memory_named, samples, train
+from atrous.training.loop import memory_named, train
 from atrous.training.norm import pick_norm
 from atrous.training.phases import begin_phases, earlier_phases, is_done
-from atrous.training.plan import (
-    Plan,
-    default_lr,
-    derive_crop,
-    larger_than_images,
-    make_plan,
-    pick_precision,
-    pick_workers,
-    whole_crop,
-)
+from atrous.training.plan import Plan, default_lr
+from atrous.training.planning import plan_run
 from atrous.training.preflight import pick_device, preflight
 from atrous.training.ranks import Ranks, joined
 from atrous.training.recipes import runs_of
 from atrous.training.run_folder import new_run, resumable, resumed, write_config
-from atrous.training.samples import collate
-from atrous.training.task import SegmentationTask
 from atrous.training.watch import Reporter, Silent
 from atrous.weights import load, weights_origin
 
-__all__ = ["RunResult", "fit", "plan_run", "sound"]
+__all__ = ["RunResult", "fit", "sound"]
 
 
 @dataclass(frozen=True)
@@ -152,11 +141,7 @@ def _fit_one(
         )
     if config.resume and is_over:
         return _scored(config.resume, done, spec, device, reporter, ranks)
-    # the checkpoint holds the weights: nothing to fetch, wherever they came from
-    start = dataclasses.replace(config, weights="none") if earlier else config
-    model, weights = seeded_model(start, spec, reporter)
-    if earlier:
-        model.normalization = earlier.normalization
+    model, weights = _built(config, spec, earlier, reporter)
     model = model.to(device).to(memory_format=torch.channels_last)
     lr = config.lr or default_lr(config.optimizer, model, pretrained=weights is not None)
     plan = plan_run(
@@ -169,23 +154,43 @@ def _fit_one(
     assert folder is not None  # not made before everything has proved right
     if config.resume:
         tell_new_length(folder, config, plan, scores, reporter)
-    options = {k: v for k, v in model.spec.options.items() if v is not None}
-    config = dataclasses.replace(config, options=options, input_scale=model.input_scale)
-    recipe, config = config.recipe, _resolve(config, plan, folder, len(spec.splits["train"]))
+    began: dict[str, object] = {"recipe": config.recipe} if config.recipe else {}
+    if not earlier:
+        began["encoder_weights"] = weights_origin(weights, model.spec.encoder_name)
+    config = _resolve(config, plan, folder, model, len(spec.splits["train"]))
     if ranks.is_first:
-        write_config(folder, config)
-        origin = {"encoder_weights": weights_origin(weights, model.spec.encoder_name)}
-        began = {"data": spec.fingerprint, **({} if earlier else origin)}
-        began |= {"recipe": recipe} if recipe else {}
-        write_environment(
-            folder, done=done, device=plan.device, precision=plan.precision, began=began
-        )
+        _record(folder, config, plan, {"data": spec.fingerprint, **began})
     reporter.plan(plan)
     with resumable(folder), memory_named(plan):
         step, is_over = train(config, plan, spec, model, folder, reporter, best, ranks)
     if not is_over:
         return RunResult(folder, folder / "model", step, None, spec, None)
     return _scored(folder, step, spec, device, reporter, ranks)
+
+
+def _built(
+    config: TrainConfig, spec: DataSpec, earlier: Progress | None, reporter: Reporter
+) -> tuple[SegmentationModel, str | None]:
+    """Return the network and what filled it; a checkpoint will fill that of an earlier session."""
+    if not earlier:
+        return seeded_model(config, spec, reporter)
+    # nothing to fetch, wherever the weights came from
+    model, weights = seeded_model(dataclasses.replace(config, weights="none"), spec, reporter)
+    model.normalization = earlier.normalization
+    return model, weights
+
+
+def _record(folder: Path, config: TrainConfig, plan: Plan, began: Mapping[str, object]) -> None:
+    """Write down what the run does, and where."""
+    write_config(folder, config)
+    write_environment(
+        folder,
+        done=plan.done,
+        device=plan.device,
+        precision=plan.precision,
+        began=began,
+        processes=plan.processes,
+    )
 
 
 def _scored(
@@ -198,73 +203,6 @@ def _scored(
         predictor = Predictor(load(folder / "model"), device=device)
         evaluation = evaluate(predictor, spec, "val", progress=reporter.scoring)
     return RunResult(folder, folder / "model", step, evaluation, spec, predictor, is_over=True)
-
-
-def plan_run(
-    config: TrainConfig,
-    spec: DataSpec,
-    model: SegmentationModel,
-    *,
-    device: str,
-    lr: float,
-    done: int = 0,
-    reporter: Reporter,
-    ranks: Ranks | None = None,
-) -> Plan:
-    """Measure what a step costs here and plan the run; say so where the crop is too large.
-
-    Of several processes the slowest and the one with the least memory decide.
-
-    Raises:
-        InputError: More processes than images in a batch.
-    """
-    ranks = ranks or Ranks()
-    if config.batch_size < ranks.world:
-        raise InputError(
-            f"--batch-size is {config.batch_size}, but each of {ranks.world} processes needs an "
-            f"image of it; start {config.batch_size} at most, or raise it"
-        )
-    derive = whole_crop if config.crop == "whole" else derive_crop
-    crop = config.crop_size or derive(spec, model.input_scale)
-    if told := larger_than_images(crop, spec, model.input_scale):
-        reporter.note(told)
-    precision = pick_precision(config.precision, device)
-    source = samples(config, crop, spec, model)
-    count = min(2, config.batch_size, config.micro_batch or config.batch_size)
-    images, labels = (x.to(device) for x in collate([source[number] for number in range(count)]))
-    predictor = Predictor(model, device=device)
-    first = spec.splits["val"][0]
-
-    def loss(trial: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        assert isinstance(trial, SegmentationModel)
-        task = SegmentationTask(
-            trial, optimizer="sgd", lr=1.0, weight_decay=0.0, iterations=1, micro_batch=count
-        )
-        return task.loss_sum(images, labels)
-
-    cost = measure_cost(
-        loss,
-        model,
-        images,
-        labels,
-        precision=precision,
-        seconds_per_sample=time_reading(source.__getitem__, count, workers=pick_workers(config)),
-        validate_one=lambda: predictor(spec.read_image(first)),
-        num_validation=len(spec.splits["val"]),
-    )
-    if device == "cpu":
-        cost = dataclasses.replace(cost, bytes_free=cost.bytes_free // ranks.local_world)
-    plan = make_plan(
-        config,
-        crop=crop,
-        images=len(spec.splits["train"]),
-        device=device,
-        lr=lr,
-        cost=worst(ranks.all(cost)),
-        done=done,
-        processes=ranks.world,
-    )
-    return ranks.of_first(plan)
 
 
 def sound(spec: DataSpec, skip_bad: bool) -> DataSpec:
@@ -300,7 +238,9 @@ def _earlier(folder: Path, spec: DataSpec) -> Progress | None:
     return read_progress(folder / "last.ckpt")
 
 
-def _resolve(config: TrainConfig, plan: Plan, folder: Path, images: int) -> TrainConfig:
+def _resolve(
+    config: TrainConfig, plan: Plan, folder: Path, model: SegmentationModel, images: int
+) -> TrainConfig:
     """Return `config` with every choice that was left to us filled in."""
     frozen = config.freeze_encoder
     if config.freeze_epochs is not None:
@@ -311,6 +251,8 @@ def _resolve(config: TrainConfig, plan: Plan, folder: Path, images: int) -> Trai
         freeze_encoder=frozen,
         freeze_epochs=None,
         norm=plan.norm,
+        options={k: v for k, v in model.spec.options.items() if v is not None},
+        input_scale=model.input_scale,
         out=folder,
         iterations=plan.iterations,
         epochs=None,
