@@ -120,9 +120,9 @@ def make_trainer(
     is_shared = ranks.world > 1
     return lightning.Trainer(
         accelerator="gpu" if plan.device == "cuda" else "cpu",
-        devices=ranks.local_world,
+        devices=1,  # of this process; the strategy knows the others'
         num_nodes=ranks.world // ranks.local_world,
-        strategy=shared_strategy(ranks) if is_shared else "auto",
+        strategy=shared_strategy(ranks, plan.device) if is_shared else "auto",
         sync_batchnorm=is_shared and plan.device == "cuda" and plan.norm == "train",
         precision="bf16-mixed" if plan.precision == "bf16-mixed" else "32-true",
         max_steps=plan.iterations,

@@ -95,7 +95,7 @@ def joined(device: str) -> Iterator[Ranks]:
         yield Ranks()
         return
     if device == "cuda":
-        torch.cuda.set_device(launch.local_rank)
+        torch.cuda.set_device(launch.local_rank % torch.cuda.device_count())  # all seen, or one
     os.environ.setdefault("MASTER_ADDR", launch.address)
     os.environ.setdefault("MASTER_PORT", str(launch.port))
     distributed.init_process_group(

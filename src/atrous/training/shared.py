@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import lightning
+import torch
 from lightning.pytorch.plugins.environments import ClusterEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
@@ -15,12 +16,23 @@ from atrous.training.ranks import Ranks
 __all__ = ["StopRequest", "shared_strategy"]
 
 
-def shared_strategy(ranks: Ranks) -> DDPStrategy:
+def shared_strategy(ranks: Ranks, device: str) -> DDPStrategy:
     """Return DDP over the processes that have joined already; it starts none itself.
 
     Parameters without a gradient are looked for: an encoder may stay frozen for a while.
+
+    Args:
+        ranks: The processes.
+        device: "cpu", or "cuda": a GPU each, whether a process sees all of its machine or its own.
     """
-    return DDPStrategy(cluster_environment=_Joined(ranks), find_unused_parameters=True)
+    if device == "cuda":
+        seen = torch.cuda.device_count()
+        devices = [torch.device("cuda", number % seen) for number in range(ranks.local_world)]
+    else:
+        devices = [torch.device("cpu")] * ranks.local_world
+    return DDPStrategy(
+        parallel_devices=devices, cluster_environment=_Joined(ranks), find_unused_parameters=True
+    )
 
 
 class StopRequest(lightning.Callback):
