@@ -109,7 +109,7 @@ def test_a_finished_run_refuses_and_says_how_to_train_on(
     run = tmp_path / "run"
     fit(TrainConfig(**{**tiny, "data": scenes, "out": run, "iterations": 2}))
     (run / "report.html").touch()
-    with pytest.raises(InputError, match=r"finished \(2 of 2 iterations\).*--iterations 4"):
+    with pytest.raises(InputError, match=r"finished \(2 of 2 iterations\).*--extend 2"):
         fit(TrainConfig(resume=run))
     notes: list[str] = []
 

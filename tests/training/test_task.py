@@ -12,7 +12,9 @@ from atrous.labels import LabelSet
 from atrous.models import Scores, SegmentationModel
 from atrous.ops import Normalization
 from atrous.training.losses import LOSSES
-from atrous.training.task import SegmentationTask, poly_decay
+from atrous.training.protocol import Protocol
+from atrous.training.schedules import poly_decay
+from atrous.training.task import SegmentationTask
 
 
 class Plain(SegmentationModel):
@@ -42,10 +44,9 @@ def made(model: Plain, *, micro_batch: int = 2, **options: Any) -> SegmentationT
 
 def add_gradients(task: SegmentationTask, images: Tensor, labels: Tensor) -> None:
     """Do what a training step does before the optimizer's part."""
-    divisors = task.loss.divisors(task._targets(labels))
     for start in range(0, len(images), task.micro_batch):
         part = slice(start, start + task.micro_batch)
-        task.loss_share(images[part], labels[part], divisors).backward()
+        task.loss_share(images[part], labels[part], labels).backward()
 
 
 def slow_cross_entropy(logits: np.ndarray, labels: np.ndarray, ignore: int) -> float:
@@ -70,7 +71,8 @@ def test_accumulated_gradient_equals_that_of_the_whole_batch(loss: str, micro_ba
     gradients = []
     for size in (4, micro_batch):
         torch.manual_seed(0)
-        task = made(Twice(), micro_batch=size, loss=loss, class_weights=(1.0, 2.0, 0.5, 3.0))
+        protocol = Protocol(loss=loss)
+        task = made(Twice(), micro_batch=size, protocol=protocol, class_weights=(1, 2, 0.5, 3))
         add_gradients(task, images, labels)
         gradients.append([p.grad for p in task.parameters()])
 
@@ -168,3 +170,25 @@ def test_poly_decay_follows_the_papers_formula() -> None:
     assert [poly_decay(step, 4) for step in range(5)] == pytest.approx(
         [1.0, 0.75**0.9, 0.5**0.9, 0.25**0.9, 0.0]
     )
+
+
+@pytest.mark.parametrize("divisor", ["weights", "images"])
+def test_each_map_is_supervised_at_its_own_size_and_divided_by_its_own_labels(divisor: str) -> None:
+    rng = np.random.default_rng(3)
+    images = torch.from_numpy(rng.integers(0, 256, (4, 3, 16, 24)).astype(np.uint8))
+    labels = torch.from_numpy(rng.integers(0, 4, (4, 16, 24)).astype(np.uint8))
+    labels[0], labels[1, 3:] = 255, 255
+    model = Twice()
+    task = made(model, protocol=Protocol(supervision="scores", loss_divisor=divisor))  # type: ignore[arg-type]
+    found = sum(
+        task.loss_share(images[part], labels[part], labels) for part in (slice(0, 2), slice(2, 4))
+    )
+    scores = model.score((images / 255 - MEAN) / STD)
+    expected = 0.0
+    for scored in (scores.main, *scores.auxiliary):  # strides 4, 4 and 8
+        height, width = scored.shape[-2:]
+        rows, columns = 16 // height, 24 // width
+        picked = labels[:, rows // 2 :: rows, columns // 2 :: columns].numpy()
+        total = slow_cross_entropy(scored.detach().numpy(), picked, 255)
+        expected += total / (4 if divisor == "images" else (picked != 255).sum())
+    assert float(found) == pytest.approx(expected, rel=1e-5)

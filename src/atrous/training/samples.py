@@ -90,10 +90,17 @@ class BatchOrder(Sampler[list[int]]):
         start: Steps already done.
         stop: Steps in all; two more batches are on offer, because the trainer ends by its own
             count and must never find the loader empty.
+        rank: Which process this is, of ...
+        world: ... so many that share each batch: every `world`th sample of it is this one's, so
+            that the samples of a step do not depend on the number of processes.
     """
 
-    def __init__(self, batch_size: int, start: int, stop: int) -> None:
+    def __init__(
+        self, batch_size: int, start: int, stop: int, *, rank: int = 0, world: int = 1
+    ) -> None:
         self.batch_size = batch_size
+        self.rank = rank
+        self.world = world
         self.start = start
         self.stop = stop + 2
 
@@ -104,7 +111,8 @@ class BatchOrder(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         """Yield the sample numbers of one step after the other."""
         for step in range(self.start, self.stop):
-            yield list(range(step * self.batch_size, (step + 1) * self.batch_size))
+            first = step * self.batch_size
+            yield list(range(first + self.rank, first + self.batch_size, self.world))
 
 
 def collate(samples: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
