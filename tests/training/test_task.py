@@ -191,4 +191,4 @@ def test_each_map_is_supervised_at_its_own_size_and_divided_by_its_own_labels(di
         picked = labels[:, rows // 2 :: rows, columns // 2 :: columns].numpy()
         total = slow_cross_entropy(scored.detach().numpy(), picked, 255)
         expected += total / (4 if divisor == "images" else (picked != 255).sum())
-    assert float(found) == pytest.approx(expected, rel=1e-5)
+    assert float(found.detach()) == pytest.approx(expected, rel=1e-5)

@@ -117,7 +117,7 @@ class TrainConfig:
         default="uniform", metadata={"metavar": "RULE"}
     )
     """Crops uniform over images, or class_balanced over classes."""
-    patch_sampling: float = 1.0
+    patch_sampling: float = field(default=1.0, metadata=PROTOCOL)
     """Share of the patches of 32x32 pixels that count in the loss (FCN)."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
     """sgd (momentum 0.9) or adamw."""
