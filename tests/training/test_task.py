@@ -219,7 +219,7 @@ def test_each_map_is_supervised_at_its_own_size_and_divided_by_its_own_labels(di
     )  # fmt: skip
     task.whole_labels = labels
     found = sum(
-        task.loss_sum(images[part], labels[part]) / task._weight_of(labels)
+        task.loss_sum(images[part], labels[part]).item() / task._weight_of(labels).item()
         for part in (slice(0, 2), slice(2, 4))
     )
     scores = model.score((images / 255 - MEAN) / STD)
@@ -230,4 +230,4 @@ def test_each_map_is_supervised_at_its_own_size_and_divided_by_its_own_labels(di
         picked = labels[:, rows // 2 :: rows, columns // 2 :: columns].numpy()
         total = slow_cross_entropy(scored.detach().numpy(), picked, 255)
         expected += total / (4 if divisor == "images" else (picked != 255).sum())
-    assert float(found) == pytest.approx(expected, rel=1e-5)
+    assert found == pytest.approx(expected, rel=1e-5)
