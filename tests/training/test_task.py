@@ -181,7 +181,8 @@ def test_each_map_is_supervised_at_its_own_size_and_divided_by_its_own_labels(di
     model = Twice()
     task = made(model, protocol=Protocol(supervision="scores", loss_divisor=divisor))  # type: ignore[arg-type]
     found = sum(
-        task.loss_share(images[part], labels[part], labels) for part in (slice(0, 2), slice(2, 4))
+        task.loss_share(images[part], labels[part], labels).item()
+        for part in (slice(0, 2), slice(2, 4))
     )
     scores = model.score((images / 255 - MEAN) / STD)
     expected = 0.0
@@ -191,4 +192,4 @@ def test_each_map_is_supervised_at_its_own_size_and_divided_by_its_own_labels(di
         picked = labels[:, rows // 2 :: rows, columns // 2 :: columns].numpy()
         total = slow_cross_entropy(scored.detach().numpy(), picked, 255)
         expected += total / (4 if divisor == "images" else (picked != 255).sum())
-    assert float(found.detach()) == pytest.approx(expected, rel=1e-5)
+    assert found == pytest.approx(expected, rel=1e-5)

@@ -160,7 +160,7 @@ class TrainConfig:
     precision: Literal["auto", "fp32", "bf16-mixed"] = field(
         default="auto", metadata={"metavar": "TYPE"}
     )
-    """fp32 or bf16-mixed; auto takes that where the processor has it natively."""
+    """fp32 or bf16-mixed; auto takes that where it is native."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto takes the GPU if there is one."""
     tile: int | None = None

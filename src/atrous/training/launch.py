@@ -42,18 +42,18 @@ def find_launch() -> Launch | None:
     if "SLURM_STEP_NUM_TASKS" in told:  # srun
         names = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
         rank, world, local = (int(told[name]) for name in names)
-        address = told.get("MASTER_ADDR") or first_host(told["SLURM_STEP_NODELIST"])
+        address = told.get("MASTER_ADDR") or _first_host(told["SLURM_STEP_NODELIST"])
         job = int(told.get("SLURM_JOB_ID", "0"))
         port = int(told.get("MASTER_PORT") or 15_000 + job % 10_000)  # all know it, few share it
         return Launch(rank, world, local, address, port)
     return None
 
 
-def first_host(nodes: str) -> str:
+def _first_host(nodes: str) -> str:
     """Return the first machine of SLURM's list.
 
     Example:
-        >>> first_host("gpu[07-09,12],cpu1"), first_host("gpu7,gpu8"), first_host("a[3,5]-ib")
+        >>> _first_host("gpu[07-09,12],cpu1"), _first_host("gpu7,gpu8"), _first_host("a[3,5]-ib")
         ('gpu07', 'gpu7', 'a3-ib')
     """
     found = re.match(r"([^\[,]*)(?:\[([^\]]*)\]([^,]*))?", nodes)

@@ -204,7 +204,8 @@ class SegmentationTask(lightning.LightningModule):
         """Keep gradients to this process while they add up; the last backward shares them."""
         wrapper = self.trainer.model
         if is_unshared and isinstance(wrapper, DistributedDataParallel):
-            return wrapper.no_sync()
+            unshared: AbstractContextManager[None] = wrapper.no_sync()
+            return unshared
         return nullcontext()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -218,13 +219,14 @@ class SegmentationTask(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer with its groups of parameters."""
-        groups = parameter_groups(
+        found = parameter_groups(
             self.model,
             weight_decay=self.weight_decay,
             decayed=self.protocol.decayed,
             factors=self.protocol.lr_factors,
             classifier=self.classifier,
         )
+        groups: list[dict[str, object]] = [{**group} for group in found]
         if self.optimizer_name == "adamw":
             return torch.optim.AdamW(groups, lr=self.lr)
         return torch.optim.SGD(groups, lr=self.lr, momentum=self.protocol.momentum)

@@ -101,7 +101,8 @@ class Watch(lightning.Callback):
         predictor: Built on the live model.
         best: The score to beat.
         keep: Called with the evaluation and the step whenever it is the best so far.
-        journal: Gets a line per validation and for at most a thousand or so steps.
+        journal: Gets a line per validation and for at most a thousand or so steps; None in every
+            process but the first.
         reporter: Is told of everything.
         patience: Validations without a better one after which the run ends; None: never.
         ranks: The processes of the run; the first one validates and writes for all.
@@ -115,7 +116,7 @@ class Watch(lightning.Callback):
         predictor: Predictor,
         best: float,
         keep: Callable[[Evaluation, int], None],
-        journal: Journal,
+        journal: Journal | None,
         reporter: Reporter,
         patience: int | None = None,
         ranks: Ranks | None = None,
@@ -153,7 +154,7 @@ class Watch(lightning.Callback):
         self.seconds = 0.9 * self.seconds + 0.1 * took if self.seconds else took
         rate = self.ranks.world * len(batch[0]) / max(self.seconds, 1e-9)
         self.reporter.step(step, loss=loss, images_per_second=rate)
-        if step % max(1, int(trainer.max_steps) // 1000) == 0 and self.ranks.is_first:
+        if self.journal is not None and step % max(1, int(trainer.max_steps) // 1000) == 0:
             figures = {"loss": loss, "lr": pl_module.rate, "img_per_s": rate, "seconds": took}
             self.journal.write(step, "train", figures)
         if step % self.every == 0 or step == trainer.max_steps:
@@ -173,6 +174,7 @@ class Watch(lightning.Callback):
             self.keep(result, step)
         figures = {"mean_iou": result.mean_iou, "pixel_accuracy": result.pixel_accuracy}
         seconds = time.monotonic() - begin
+        assert self.journal is not None  # the first process validates
         self.journal.write(step, "val", {**figures, "iou": list(result.iou), "seconds": seconds})
         self.reporter.validation(step, mean_iou=result.mean_iou, best=better)
         return result.mean_iou
