@@ -78,7 +78,7 @@ def steps(model_name: str, encoder: str, batch: int, side: int, *, keep: bool) -
     for _ in range(2 + STEPS):
         before, begin = resource.getrusage(resource.RUSAGE_SELF).ru_minflt, time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            loss = task.loss_sum(images, labels) / labels.numel()
+            loss = task.loss_share(images, labels)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()

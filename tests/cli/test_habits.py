@@ -97,7 +97,7 @@ def test_values_of_other_tools_are_known(typed, option, choices, meant) -> None:
     assert meant_value(option, typed, choices) == meant
 
 
-@pytest.mark.parametrize("flag", ["--freeze", "--patience", "--scheduler"])
+@pytest.mark.parametrize("flag", ["--dropout", "--num-classes", "--verbose"])
 def test_what_there_is_no_option_for_is_explained(flag: str) -> None:
     message = str(unknown_option(flag, flags("train"), "train"))
     assert message.startswith(f"train has no option {flag}: ")

@@ -1,3 +1,4 @@
+import re
 from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -9,7 +10,7 @@ from atrous.cli.help import command_help, overview
 from atrous.cli.options import options_of
 from atrous.cli.parsing import parse
 
-SCREEN = 45  # lines; all options of train stand on it
+SCREEN = 48  # lines; all options of train stand on it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,17 @@ def test_help_is_one_screen_with_three_uses_on_top_and_every_option(name: str) -
     assert [line.split()[:2] for line in lines[2:5]] == [["atrous", name]] * 3
     for option in options_of(COMMANDS[name].config_class()):
         label = option.metavar if option.positional else option.flag
+        if option.is_brief:
+            assert f"{label}," in "\n".join(lines) or f"{label}\n" in "\n".join(lines), option.name
+            continue
         assert any(line.startswith(f"  {label}") for line in lines), option.name
+
+
+def test_what_the_help_of_train_only_names_is_explained_in_its_document() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    brief = [o for o in options_of(COMMANDS["train"].config_class()) if o.is_brief]
+    assert brief
+    assert [o.flag for o in brief if not re.search(rf"`{o.flag}\b(?!-)", document)] == []
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -6,6 +6,7 @@ import pytest
 
 from atrous.cli.habits import UsageError
 from atrous.cli.parsing import parse, resolved_yaml
+from atrous.training import TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,3 +261,10 @@ def test_a_flag_may_stand_alone(words: list[str], crf: str | None, inputs: tuple
 def test_the_misspelt_value_of_a_flag_that_may_stand_alone_is_no_file() -> None:
     with pytest.raises(UsageError, match=r"--crf is 'deeplap', but must be .*did you mean deeplab"):
         parse("try", Bare, ["--crf", "deeplap"])
+
+
+def test_fractions_in_mappings_are_no_habit_of_another_tool() -> None:
+    words = ["--data", "d", "--options", "dropout=0.0", "--lr-factors", "encoder=0.1,biases=2"]
+    config = parse("train", TrainConfig, words)
+    assert config.options == {"dropout": 0.0}
+    assert config.lr_factors == {"encoder": 0.1, "biases": 2.0}

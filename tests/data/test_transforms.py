@@ -1,6 +1,7 @@
 import dataclasses
 import math
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -249,6 +250,44 @@ def test_drawn_matrices_follow_their_distributions():
         assert np.allclose(quantiles, np.linspace(low, high, 5), atol=0.03 * (high - low))
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    image_size=st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    crop_size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    scale=st.floats(1, 3),
+    flip=st.sampled_from([0.0, 1.0]),
+    seed=st.integers(0, 2**32),
+)
+def test_a_crop_around_a_pixel_shows_it(image_size, crop_size, scale, flip, seed):
+    rng = np.random.default_rng(seed)
+    y, x = (int(rng.integers(side)) for side in image_size)
+    labels = np.zeros(image_size, np.uint8)
+    labels[y, x] = 1
+    transform = still(crop_size, scale_range=(scale, scale), flip=flip)
+    _, seen = transform(noise(*image_size, 3), labels, rng, focus=(x, y))
+    assert (seen == 1).any()
+
+
+def test_crops_around_a_pixel_lie_anywhere_about_it():
+    columns = np.tile(np.arange(100, dtype=np.uint8), (90, 1))
+    image, places = noise(90, 100, 3), []
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        _, seen = still((10, 20))(image, columns, rng, focus=(50, 3))
+        places.append(int(seen[0, 0]))
+    assert set(places) == set(range(31, 51))
+
+
+def test_a_pixel_to_look_at_does_not_change_how_many_numbers_are_drawn():
+    image, labels = blocks(50, 60)
+    after = []
+    for focus in (None, (3, 40)):
+        rng = np.random.default_rng(5)
+        JointTransform((20, 20))(image, labels, rng, focus=focus)
+        after.append(rng.random())
+    assert after[0] == after[1]
+
+
 def test_the_crop_turns_about_its_own_centre():
     centre = np.array([31.5, 31.5, 1])
     draws = [
@@ -346,3 +385,45 @@ def test_arrays_that_do_not_fit_are_refused(image, labels, says):
     transform = JointTransform((8, 8), fill=(1, 2, 3))
     with pytest.raises(InputError, match=says):
         transform(image, labels, np.random.default_rng(0))
+
+
+def test_stepped_zooms_are_the_releases_and_all_alike_often():
+    rng = np.random.default_rng(0)
+    drawn = [
+        random_matrix(rng, (100, 120), (64, 64), scale_range=(0.5, 2.0), scale_step=0.25)
+        for _ in range(7000)
+    ]
+    scale = np.abs(np.linalg.det(np.array(drawn)[:, :, :2])) ** -0.5
+    values, counts = np.unique(scale.round(6), return_counts=True)
+    assert values.tolist() == [0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0]  # v3's release
+    assert counts / 7000 == pytest.approx(1 / 7, abs=0.02)
+
+
+def test_refinenets_zooms_reach_both_ends():
+    rng = np.random.default_rng(0)
+    drawn = [
+        random_matrix(rng, (9, 9), (9, 9), scale_range=(0.7, 1.3), scale_step=0.1)
+        for _ in range(500)
+    ]
+    scale = np.abs(np.linalg.det(np.array(drawn)[:, :, :2])) ** -0.5
+    assert sorted(set(scale.round(4))) == [0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3]
+
+
+def test_blur_smooths_so_many_images_and_no_labels():
+    image, labels = noise(60, 70, 3), noise(60, 70, seed=1)
+    plain, blurred = still((60, 70)), still((60, 70), blur=0.5)
+    smooth = cv2.GaussianBlur(image, (5, 5), 0)
+    count = 0
+    for seed in range(200):
+        found, found_labels = blurred(image, labels, np.random.default_rng(seed))
+        assert (found_labels == plain(image, labels, np.random.default_rng(seed))[1]).all()
+        assert (found == image).all() or (found == smooth).all()
+        count += int((found == smooth).all())
+    assert count == pytest.approx(100, abs=25)
+
+
+def test_a_step_that_cannot_be_meant_is_refused():
+    with pytest.raises(InputError, match=r"scale_step is 0.0, but must be above 0"):
+        JointTransform((8, 8), scale_step=0.0)
+    with pytest.raises(InputError, match=r"blur is 2, but must lie in 0..1"):
+        JointTransform((8, 8), blur=2)

@@ -154,7 +154,7 @@ def test_the_next_steps_name_the_run_and_quote_its_paths(report: Callable) -> No
     folder = written.path.parent
     assert f"atrous predict {folder}/model FOLDER --overlay" in lines
     assert f"atrous evaluate {folder}/model --data 'my data'" in lines
-    assert f"atrous train --resume {folder} --iterations 200" in lines
+    assert f"atrous train --resume {folder} --extend 100" in lines
 
 
 def test_the_score_is_taken_again_with_the_tile_of_the_run(report: Callable) -> None:

@@ -78,6 +78,7 @@ def _assert_same_run(left: Path, right: Path) -> None:
     assert _same(first["optimizer_states"], second["optimizer_states"])
     assert _same(first["callbacks"], second["callbacks"])
     assert first["normalization"] == second["normalization"]
+    assert first["scores"] == second["scores"]
     assert _journal(left) == _journal(right)
     best = [load_file(folder / "model" / "model.safetensors") for folder in (left, right)]
     assert _same(*best)

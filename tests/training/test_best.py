@@ -78,7 +78,7 @@ def test_another_tile_scores_the_best_model_again(
     before = best_line(run)
     fields = {"resume": run, "iterations": 3, "tile": 0}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("atrous.training.run.train", lambda *_: 2)  # none of the new steps
+        patch.setattr("atrous.training.run.train", lambda *_: (2, False))  # none of the new steps
         assert fit(TrainConfig(**fields), reporter=noting).evaluation is None
     card = read_model_config(run / "model")
     again = card.metrics["mean_iou"]

@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from atrous.data import SplitStatistics, open_data
+from atrous.data import SplitStatistics, open_data, scan
+from atrous.data.file_facts import FileFacts
 from atrous.training.class_weights import ClassWeighting, class_weights
 
 # two images of 4x5: the first shows classes 0 and 1, the second 0 and 2; class 3 never occurs
@@ -62,4 +63,17 @@ def test_camvid_has_its_published_median_frequencies(shared: Path, tmp_path: Pat
     weights = class_weights("median_frequency", open_data(data).statistics["train"])
     published = (0.279298, 0.201729, 4.786517, 0.149018, 1.0, 0.421700, 3.846682, 1.973586,
                  0.788940, 6.374724, 8.858733)  # fmt: skip
-    assert weights == pytest.approx(published, rel=0.006)  # the JPEG split's README
+    assert weights == pytest.approx(published, rel=1e-5)  # the README's, to six digits
+
+
+def test_weights_are_counted_once_and_kept(
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    counted = class_weights("median_frequency", open_data(scenes).statistics["train"])
+
+    def decode(path: Path, content: bytes) -> FileFacts:
+        raise AssertionError(f"{path} has been counted before")
+
+    monkeypatch.setattr(scan, "mask_facts", decode)
+    assert class_weights("median_frequency", open_data(scenes).statistics["train"]) == counted

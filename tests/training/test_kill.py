@@ -91,9 +91,25 @@ def step_of(folder: Path) -> int:
     return int(torch.load(folder / "last.ckpt", weights_only=True)["global_step"])
 
 
-@pytest.fixture(scope="module")
-def fields(scenes: Path, tiny: dict[str, Any]) -> dict[str, Any]:
-    return {**tiny, "data": scenes, "iterations": 12, "val_every": 5, "workers": 2}
+EVERYTHING = {
+    "ema": 0.9,
+    "clip": 1.0,
+    "freeze_encoder": 4,
+    "warmup": 3,
+    "schedule": "plateau",
+    "schedule_options": {"patience": 1, "factor": 0.5},
+    "lr_factors": {"encoder": 0.1, "classifier": 10.0, "biases": 2.0},
+    "norm": "fixed_encoder",
+    "supervision": "scores",
+    "patience": 9,
+    "blur": 0.5,
+}
+
+
+@pytest.fixture(scope="module", params=[{}, EVERYTHING], ids=["plain", "everything"])
+def fields(scenes: Path, tiny: dict[str, Any], request: pytest.FixtureRequest) -> dict[str, Any]:
+    run = {"data": scenes, "iterations": 12, "val_every": 5, "workers": 2}
+    return {**tiny, **run, **request.param}
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from atrous.training import Silent, TrainConfig
 from atrous.training.begin import seeded_model
 from atrous.training.cost import Cost, measure_cost, time_reading
 from atrous.training.plan import default_lr, larger_than_images, make_plan, pick_precision
-from atrous.training.run import plan_run
+from atrous.training.planning import plan_run
 from atrous.training.samples import TrainingSamples
 
 COST = Cost(

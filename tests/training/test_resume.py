@@ -109,7 +109,7 @@ def test_a_finished_run_refuses_and_says_how_to_train_on(
     run = tmp_path / "run"
     fit(TrainConfig(**{**tiny, "data": scenes, "out": run, "iterations": 2}))
     (run / "report.html").touch()
-    with pytest.raises(InputError, match=r"finished \(2 of 2 iterations\).*--iterations 4"):
+    with pytest.raises(InputError, match=r"finished \(2 of 2 iterations\).*--extend 2"):
         fit(TrainConfig(resume=run))
     notes: list[str] = []
 
@@ -185,7 +185,17 @@ def test_an_option_that_cannot_change_is_refused_on_resume(
         fit(TrainConfig(resume=run, optimizer="adamw"))
 
 
+RARE = {
+    "class_weights": "enet",
+    "loss": "ohem(min_kept=0.2) + 0.5 lovasz",
+    "sampling": "class_balanced",
+    "patch_sampling": 0.7,
+}
+
+
+@pytest.mark.parametrize("choices", [{}, RARE], ids=["plain", "loss and sampling"])
 def test_a_full_disk_leaves_the_earlier_checkpoint_and_says_how_to_go_on(
+    choices: dict[str, Any],
     scenes: Path,
     tmp_path: Path,
     tiny: dict[str, Any],
@@ -193,7 +203,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_and_says_how_to_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run = tmp_path / "run"
-    fields = {**tiny, "data": scenes, "iterations": 6, "val_every": 6}
+    fields = {**tiny, **choices, "data": scenes, "iterations": 6, "val_every": 6}
     fit(TrainConfig(**{**fields, "out": tmp_path / "alone"}))
     writes = 0
     real = checkpoints_module.write_bytes

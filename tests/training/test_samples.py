@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -96,3 +97,11 @@ def test_in_a_batch_of_both_depths_white_is_one() -> None:
     wide = image_tensor(np.full((2, 2, 1), 65535, np.uint16))
     assert torch.equal(collate([(byte, labels), (wide, labels)])[0], torch.ones(2, 1, 2, 2))
     assert collate([(byte, labels), (byte, labels)])[0].dtype == torch.uint8
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 8])
+def test_the_samples_of_a_step_do_not_depend_on_the_number_of_processes(world: int) -> None:
+    shares = [list(BatchOrder(8, 2, 5, rank=rank, world=world)) for rank in range(world)]
+    for step, alone in enumerate(BatchOrder(8, 2, 5)):
+        assert sorted(number for share in shares for number in share[step]) == alone
+        assert all(share[step] for share in shares)

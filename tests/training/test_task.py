@@ -1,6 +1,7 @@
-"""The loss against a slow loop; accumulation against one large batch."""
+"""The training step against a slow loop; accumulation against one large batch."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,10 @@ from torch import Tensor, nn
 from atrous.labels import LabelSet
 from atrous.models import Scores, SegmentationModel
 from atrous.ops import Normalization
-from atrous.training.task import SegmentationTask, cross_entropy_sum, poly_decay
+from atrous.training.losses import LOSSES
+from atrous.training.protocol import Protocol
+from atrous.training.schedules import poly_decay
+from atrous.training.task import SegmentationTask
 
 
 class Plain(SegmentationModel):
@@ -26,6 +30,25 @@ class Plain(SegmentationModel):
         return Scores(self.conv(images))
 
 
+def made(model: Plain, *, micro_batch: int = 2, **options: Any) -> SegmentationTask:
+    return SegmentationTask(
+        model,
+        optimizer="sgd",
+        lr=0.1,
+        weight_decay=0.0,
+        iterations=1,
+        micro_batch=micro_batch,
+        **options,
+    )
+
+
+def add_gradients(task: SegmentationTask, images: Tensor, labels: Tensor) -> None:
+    """Do what a training step does before the optimizer's part."""
+    for start in range(0, len(images), task.micro_batch):
+        part = slice(start, start + task.micro_batch)
+        task.loss_share(images[part], labels[part], labels).backward()
+
+
 def slow_cross_entropy(logits: np.ndarray, labels: np.ndarray, ignore: int) -> float:
     total = 0.0
     for n, y, x in np.ndindex(*labels.shape):
@@ -37,53 +60,39 @@ def slow_cross_entropy(logits: np.ndarray, labels: np.ndarray, ignore: int) -> f
     return total
 
 
-def test_loss_equals_a_loop_over_pixels() -> None:
-    rng = np.random.default_rng(0)
-    scores = torch.from_numpy(rng.normal(size=(2, 5, 6, 7)).astype(np.float32))
-    labels = torch.from_numpy(rng.integers(0, 5, (2, 6, 7)).astype(np.uint8))
-    labels[0, :2] = 255
-    expected = slow_cross_entropy(scores.numpy(), labels.numpy(), 255)
-    assert cross_entropy_sum(scores, labels, 255).item() == pytest.approx(expected, rel=1e-5)
-
-
-def test_void_pixels_change_neither_loss_nor_gradient() -> None:
-    scores = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    labels = torch.zeros(1, 4, 4, dtype=torch.uint8)
-    labels[0, :, 2:] = 255
-    first = scores.clone().requires_grad_()
-    second = scores.clone()
-    second[:, :, :, 2:] += 3.0 * torch.arange(3).view(1, 3, 1, 1)
-    second.requires_grad_()
-    losses = [cross_entropy_sum(x, labels, 255) for x in (first, second)]
-    for loss in losses:
-        loss.backward()
-    assert losses[0].item() == losses[1].item()
-    assert first.grad is not None
-    assert second.grad is not None
-    assert torch.equal(first.grad[..., :2], second.grad[..., :2])
-    assert not first.grad[..., 2:].any()
-
-
+@pytest.mark.parametrize("loss", [*LOSSES, "cross_entropy + 0.5 dice + lovasz"])
 @pytest.mark.parametrize("micro_batch", [1, 2, 3])
-def test_accumulated_gradient_equals_that_of_the_whole_batch(micro_batch: int) -> None:
+def test_accumulated_gradient_equals_that_of_the_whole_batch(loss: str, micro_batch: int) -> None:
     rng = np.random.default_rng(1)
     images = torch.from_numpy(rng.integers(0, 256, (4, 3, 16, 20)).astype(np.uint8))
     labels = torch.from_numpy(rng.integers(0, 4, (4, 16, 20)).astype(np.uint8))
     labels[1] = 255  # an image without labels must not weigh the others
+    labels[2, :, 5:] = 255
+    gradients = []
+    for size in (4, micro_batch):
+        torch.manual_seed(0)
+        protocol = Protocol(loss=loss)
+        task = made(Twice(), micro_batch=size, protocol=protocol, class_weights=(1, 2, 0.5, 3))
+        add_gradients(task, images, labels)
+        gradients.append([p.grad for p in task.parameters()])
+
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-6)
+
+
+def test_the_gradient_of_a_step_is_that_of_pytorchs_mean_cross_entropy() -> None:
+    rng = np.random.default_rng(1)
+    images = torch.from_numpy(rng.integers(0, 256, (4, 3, 16, 20)).astype(np.uint8))
+    labels = torch.from_numpy(rng.integers(0, 4, (4, 16, 20)).astype(np.uint8))
+    labels[1] = 255
     torch.manual_seed(0)
     model = Plain()
-    task = SegmentationTask(
-        model, optimizer="sgd", lr=0.1, weight_decay=0.0, iterations=1, micro_batch=micro_batch
-    )
-    num_labelled = int((labels != 255).sum())
-    for start in range(0, 4, micro_batch):
-        part = slice(start, start + micro_batch)
-        (task.loss_sum(images[part], labels[part]) / num_labelled).backward()
+    add_gradients(made(model, micro_batch=3), images, labels)
     accumulated = model.conv.weight.grad
     assert accumulated is not None
     model.zero_grad()
     logits = model((images / 255 - MEAN) / STD)
     nn.functional.cross_entropy(logits, labels.long(), ignore_index=255).backward()
+
     torch.testing.assert_close(accumulated, model.conv.weight.grad, rtol=1e-5, atol=1e-7)
 
 
@@ -103,9 +112,7 @@ def test_auxiliary_losses_count_with_the_networks_weight(weight: float) -> None:
     labels[0, 3] = 255
     model = Twice()
     model.auxiliary_weight = weight
-    task = SegmentationTask(
-        model, optimizer="sgd", lr=0.1, weight_decay=0.0, iterations=1, micro_batch=2
-    )
+    task = made(model)
     scores = model.score((images / 255 - MEAN) / STD)
     losses = [
         slow_cross_entropy(
@@ -115,8 +122,8 @@ def test_auxiliary_losses_count_with_the_networks_weight(weight: float) -> None:
         )
         for y in (scores.main, *scores.auxiliary)
     ]
-    expected = losses[0] + weight * (losses[1] + losses[2])
-    assert task.loss_sum(images, labels).item() == pytest.approx(expected, rel=1e-5)
+    expected = (losses[0] + weight * (losses[1] + losses[2])) / (2 * 16 * 24 - 24)
+    assert task.loss_share(images, labels).item() == pytest.approx(expected, rel=1e-5)
 
 
 class Weighed(Twice):
@@ -131,9 +138,7 @@ def test_each_auxiliary_loss_can_have_a_weight_of_its_own() -> None:
     images = torch.randint(0, 256, (2, 3, 16, 24), dtype=torch.uint8)
     labels = torch.randint(0, 4, (2, 16, 24), dtype=torch.uint8)
     model = Weighed()
-    task = SegmentationTask(
-        model, optimizer="sgd", lr=0.1, weight_decay=0.0, iterations=1, micro_batch=2
-    )
+    task = made(model)
     scores = model.score((images / 255 - MEAN) / STD)
     main, first, second = (
         slow_cross_entropy(
@@ -143,8 +148,8 @@ def test_each_auxiliary_loss_can_have_a_weight_of_its_own() -> None:
         )
         for y in (scores.main, *scores.auxiliary)
     )
-    found = task.loss_sum(images, labels).item()
-    assert found == pytest.approx(main + first + 0.4 * second, rel=1e-5)
+    found = task.loss_share(images, labels).item()
+    assert found == pytest.approx((main + first + 0.4 * second) / (2 * 16 * 24), rel=1e-5)
 
 
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
@@ -167,26 +172,24 @@ def test_poly_decay_follows_the_papers_formula() -> None:
     )
 
 
-def test_a_weighted_class_counts_that_many_times() -> None:
-    rng = np.random.default_rng(2)
-    scores = torch.from_numpy(rng.normal(size=(1, 3, 5, 4)).astype(np.float32))
-    labels = torch.from_numpy(rng.integers(0, 3, (1, 5, 4)).astype(np.uint8))
-    labels[0, 0] = 255
-    weight = torch.tensor([1.0, 4.0, 0.5])
+@pytest.mark.parametrize("divisor", ["weights", "images"])
+def test_each_map_is_supervised_at_its_own_size_and_divided_by_its_own_labels(divisor: str) -> None:
+    rng = np.random.default_rng(3)
+    images = torch.from_numpy(rng.integers(0, 256, (4, 3, 16, 24)).astype(np.uint8))
+    labels = torch.from_numpy(rng.integers(0, 4, (4, 16, 24)).astype(np.uint8))
+    labels[0], labels[1, 3:] = 255, 255
+    model = Twice()
+    task = made(model, protocol=Protocol(supervision="scores", loss_divisor=divisor))  # type: ignore[arg-type]
+    found = sum(
+        task.loss_share(images[part], labels[part], labels).item()
+        for part in (slice(0, 2), slice(2, 4))
+    )
+    scores = model.score((images / 255 - MEAN) / STD)
     expected = 0.0
-    for label in range(3):
-        alone = labels.numpy().copy()
-        alone[alone != label] = 255
-        expected += float(weight[label]) * slow_cross_entropy(scores.numpy(), alone, 255)
-    assert cross_entropy_sum(scores, labels, 255, weight).item() == pytest.approx(expected)
-
-
-def test_the_loss_is_divided_by_the_weights_of_the_labelled_pixels() -> None:
-    weights = (1.0, 2.0, 3.0, 4.0)
-    task = SegmentationTask(
-        Plain(), optimizer="sgd", lr=0.1, weight_decay=0.0, iterations=1, micro_batch=1,
-        class_weights=weights,
-    )  # fmt: skip
-    labels = torch.tensor([[[0, 3, 3], [255, 1, 255]]], dtype=torch.uint8)
-    assert task._weight_of(labels).item() == 1 + 4 + 4 + 2
-    assert task._weight_of(torch.full_like(labels, 255)).item() == 1
+    for scored in (scores.main, *scores.auxiliary):  # strides 4, 4 and 8
+        height, width = scored.shape[-2:]
+        rows, columns = 16 // height, 24 // width
+        picked = labels[:, rows // 2 :: rows, columns // 2 :: columns].numpy()
+        total = slow_cross_entropy(scored.detach().numpy(), picked, 255)
+        expected += total / (4 if divisor == "images" else (picked != 255).sum())
+    assert found == pytest.approx(expected, rel=1e-5)

@@ -76,3 +76,35 @@ def test_other_channels_are_refused(tmp_path: Path) -> None:
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"has no model\.safetensors"):
         check_start(model(1, ("a", "b")).spec, tmp_path)
+
+
+def test_another_output_stride_takes_every_weight_over(tmp_path: Path) -> None:
+    trained, fresh = model(0, ("a", "b"), output_stride=16), model(1, ("a", "b"), output_stride=8)
+    save(trained, tmp_path)
+    assert start_from(fresh, tmp_path)
+    for name, tensor in trained.state_dict().items():
+        assert torch.equal(fresh.state_dict()[name], tensor), name
+
+
+def fcn(architecture: str, seed: int, names: tuple[str, ...]) -> SegmentationModel:
+    torch.manual_seed(seed)
+    made = create_model(architecture, encoder_name="resnet18", classes=len(names))
+    made.label_set = LabelSet(names=names, colours=LabelSet.numbered(len(names)).colours)
+    return made.eval()
+
+
+def test_a_finer_fcn_begins_with_a_coarser_one(tmp_path: Path) -> None:
+    trained, fresh = fcn("fcn32s", 0, ("a", "b")), fcn("fcn16s", 1, ("a", "b"))
+    torch.nn.init.normal_(trained.get_parameter("scores.0.weight"))
+    save(trained, tmp_path)
+    assert start_from(fresh, tmp_path)
+    images = torch.randn(1, 3, 64, 96)
+    torch.testing.assert_close(fresh(images), trained(images), rtol=1e-4, atol=1e-4)
+
+
+def test_a_finer_fcn_needs_the_same_classes_and_a_coarser_one(tmp_path: Path) -> None:
+    save(fcn("fcn16s", 0, ("a", "b")), tmp_path)
+    with pytest.raises(InputError, match="names other classes than the data: a finer FCN"):
+        start_from(fcn("fcn8s", 1, ("a", "c")), tmp_path)
+    with pytest.raises(InputError, match="to begin with it: --model fcn16s --encoder resnet18"):
+        check_start(fcn("fcn32s", 1, ("a", "b")).spec, tmp_path)

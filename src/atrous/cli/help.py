@@ -37,7 +37,8 @@ def command_help(name: str) -> str:
     command = COMMANDS[name]
     options = [o for o in options_of(command.config_class()) if o.name != "json"]
     positional = [option for option in options if option.positional]
-    flagged = [option for option in options if not option.positional]
+    flagged = [o for o in options if not o.positional and not o.is_brief]
+    brief = [option for option in options if option.is_brief]
     usage = [option.metavar if option.required else f"[{option.metavar}]" for option in positional]
     lines = [
         f"{style('atrous ' + name, 'bold')}: {command.purpose}",
@@ -50,7 +51,13 @@ def command_help(name: str) -> str:
         if option.opens_group and option is not (positional + flagged)[0]:
             lines.append("")
         lines += _option(option)
-    lines += ["", *_row("--config PATH", "options from a YAML file; --print-config writes one")]
+    if brief:
+        named = ", ".join(option.flag for option in brief)
+        lines += ["", *_row("in docs/training.md", named)]
+    lines += [
+        *([] if brief else [""]),
+        *_row("--config PATH", "options from a YAML file; --print-config writes one"),
+    ]
     lines += _row("--json, --debug", "one JSON object on stdout; stack traces and warnings")
     return "\n".join(lines)
 

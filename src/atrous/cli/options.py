@@ -5,7 +5,8 @@ under it the help. `field(metadata={"positional": True})` makes it an argument w
 well (in field order; the last one takes all that is left if it is a tuple). Blank lines between
 the fields separate groups in the help, unless one stands above every field;
 `metadata={"metavar": "IMAGE"}` names the value; with `metadata={"bare": "stored"}` the flag may
-stand alone and then has that value. A field `json: bool` follows `--json`. A field
+stand alone and then has that value. `metadata={"brief": True}`: the help names the flag only.
+A field `json: bool` follows `--json`. A field
 with `metadata={"typed_names": True}` is no option: it gets the names of those that were typed.
 """
 
@@ -37,6 +38,8 @@ class Option:
     metavar: str
     bare: str = ""
     """What the flag means without a value; "" where it needs one."""
+    is_brief: bool = False
+    """Whether the help only names it: seldom typed, and explained in a document."""
 
     @property
     def flag(self) -> str:
@@ -96,6 +99,7 @@ def options_of(config: type) -> tuple[Option, ...]:
             opens_group=sentences[field.name][1],
             metavar=field.metadata.get("metavar") or _metavar(field, kinds[field.name]),
             bare=field.metadata.get("bare", ""),
+            is_brief=bool(field.metadata.get("brief")),
         )
         for field in dataclasses.fields(config)
         if field.name != typed_names_field(config)

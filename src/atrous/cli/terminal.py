@@ -37,13 +37,14 @@ class TerminalReporter:
 
     def plan(self, plan: "Plan") -> None:
         """Say what will be done and what it will cost, and start the bar."""
+        self._stack.close()  # of the phase before
+        self._scoring, self._score = None, ""
         height, width = plan.crop
-        parts = -(-plan.batch_size // plan.micro_batch)
-        cut = f" = {parts} x {plan.micro_batch} accumulated" if parts > 1 else ""
         left = plan.iterations - plan.done
         say(
-            f"Plan     batch {plan.batch_size}{cut}, crops {height}x{width}, {plan.optimizer} "
-            f"lr {plan.lr:g} poly, {plan.precision} on {plan.device}; {left} iterations, "
+            f"Plan     batch {plan.batch_size}{_cut(plan)}, crops {height}x{width}, "
+            f"{plan.optimizer} lr {plan.lr:g} {plan.schedule}{_NORM[plan.norm]}, "
+            f"{plan.precision} on {plan.device}; {left} iterations, "
             f"about {duration(plan.seconds)}, {size(plan.memory_bytes)}"
         )
         bar = progress(plan.iterations, "iteration", unit="", done=plan.done)
@@ -68,3 +69,22 @@ class TerminalReporter:
     def note(self, text: str) -> None:
         """Print a line."""
         say(text)
+
+
+_NORM = {
+    "auto": "",
+    "train": "",
+    "fixed_encoder": ", encoder's norms fixed (too few images together)",
+    "fixed": ", norms fixed",
+    "frozen": ", norms frozen",
+}
+
+
+def _cut(plan: "Plan") -> str:
+    """Say how a batch is cut: " = 2 processes x 2 x 4 accumulated"."""
+    share = -(-plan.batch_size // plan.processes)
+    parts = -(-share // plan.micro_batch)
+    shared = f"{plan.processes} processes x " if plan.processes > 1 else ""
+    if parts > 1:
+        return f" = {shared}{parts} x {plan.micro_batch} accumulated"
+    return f" = {shared}{share}" if shared else ""

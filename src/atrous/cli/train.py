@@ -1,6 +1,8 @@
 """`atrous train`: a network from a folder of images and masks."""
 
 import shlex
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from typing import TYPE_CHECKING
 
 from atrous.cli.console import answer
@@ -9,6 +11,7 @@ from atrous.cli.headline import headline
 from atrous.cli.terminal import TerminalReporter
 from atrous.evaluation import Evaluation
 from atrous.training import TrainConfig
+from atrous.training.launch import find_launch
 
 if TYPE_CHECKING:
     from atrous.training import RunResult
@@ -19,7 +22,18 @@ INTERRUPTED = 130
 
 
 def run(config: TrainConfig) -> int:
-    """Train, evaluate the best model, write the report; return the exit code."""
+    """Train, evaluate the best model, write the report; return the exit code.
+
+    Of several processes (torchrun, srun) the first one speaks; errors come from any.
+    """
+    launch = find_launch()
+    if launch is not None and launch.rank > 0:
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            return _run(config)
+    return _run(config)
+
+
+def _run(config: TrainConfig) -> int:
     if config.data is not None and not config.data.exists():
         look_through(config.data, config.skip_bad)  # tells it without torch
     from atrous.training.preflight import preflight
@@ -34,6 +48,8 @@ def run(config: TrainConfig) -> int:
 
     with TerminalReporter() as reporter:
         result = fit(config, spec=spec, reporter=reporter)
+    if result.evaluation is None and result.is_over:
+        return 0  # the first process has the score
     if result.evaluation is None or result.predictor is None:
         text = f"Stopped after iteration {result.step}, nothing lost."
         answer(

@@ -1,6 +1,6 @@
 """What a split holds, counted: images, pixels of each class, sizes."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ class SplitStatistics:
         void: Pixels of no class.
         images_with: Images in which each class occurs.
         area_with: Pixels of those images together, void included.
+        pairs_with: Numbers of those pairs, in the order of the split.
         sizes: (height, width) -> number of images, the commonest first.
     """
 
@@ -33,6 +34,7 @@ class SplitStatistics:
     void: int
     images_with: tuple[int, ...]
     area_with: tuple[int, ...]
+    pairs_with: tuple[tuple[int, ...], ...] = ()
     sizes: Mapping[tuple[int, int], int] = field(default_factory=dict)
 
     @property
@@ -47,7 +49,8 @@ def count_split(pairs: Sequence[ScannedPair], coding: MaskCoding, classes: int) 
     pixels: Counter[int] = Counter()
     images_with: Counter[int] = Counter()
     area_with: Counter[int] = Counter()
-    for pair in pairs:
+    pairs_with: defaultdict[int, list[int]] = defaultdict(list)
+    for number, pair in enumerate(pairs):
         facts = pair.mask.facts
         table = coding.table(facts.coloured)
         for value, count in facts.counts.items():
@@ -56,6 +59,7 @@ def count_split(pairs: Sequence[ScannedPair], coding: MaskCoding, classes: int) 
         for label in {table[value] for value in facts.counts}:
             images_with[label] += 1
             area_with[label] += area
+            pairs_with[label].append(number)
     sizes = Counter((pair.image.facts.height, pair.image.facts.width) for pair in pairs)
     return SplitStatistics(
         images=len(pairs),
@@ -63,6 +67,7 @@ def count_split(pairs: Sequence[ScannedPair], coding: MaskCoding, classes: int) 
         void=pixels[VOID],
         images_with=tuple(images_with[label] for label in range(classes)),
         area_with=tuple(area_with[label] for label in range(classes)),
+        pairs_with=tuple(tuple(pairs_with[label]) for label in range(classes)),
         sizes=dict(sizes.most_common()),
     )
 

@@ -18,6 +18,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from atrous.data.colour_jitter import random_colours, recolour
@@ -46,6 +47,8 @@ class JointTransform:
     Attributes:
         crop_size: (height, width) of the result; None keeps each image's own size.
         scale_range: Smallest and largest zoom, drawn uniformly.
+        scale_step: Draw the zoom from the smallest on in steps of this size instead, all alike
+            often: 0.25 is the DeepLab releases'.
         rotation: Largest angle either way, in degrees, about the centre of the crop.
         flip: Share of the images that are mirrored left to right.
         brightness: Largest change of the values as a fraction; 0 leaves them.
@@ -57,6 +60,7 @@ class JointTransform:
         ignore_index: Label outside the image.
         elastic: Spread of the displacements at nine nodes of the crop, in its pixels (U-Net: 10);
             0 bends nothing.
+        blur: Share of the images that are smoothed by a 5x5 Gaussian (PSPNet, Sec. 5.1).
         normalization: What the network will take off, for `fill`; None is ImageNet's for three
             channels, 0.5 for others.
     """
@@ -73,6 +77,8 @@ class JointTransform:
     ignore_index: int = VOID
     elastic: float = 0.0
     normalization: Normalization | None = None
+    scale_step: float | None = None
+    blur: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
@@ -89,15 +95,23 @@ class JointTransform:
                 "both above 0, e.g. (0.5, 2.0)"
             )
         limits = {"rotation": 180, "hue": 0.5, "elastic": 1000}
-        for name in ("rotation", "flip", "brightness", "contrast", "saturation", "hue", "elastic"):
+        shares = ("flip", "brightness", "contrast", "saturation", "blur")
+        for name in (*shares, *limits):
             value, limit = getattr(self, name), limits.get(name, 1)
             if not 0 <= value <= limit:
                 raise InputError(f"{name} is {value}, but must lie in 0..{limit}")
+        if self.scale_step is not None and not self.scale_step > 0:
+            raise InputError(f"scale_step is {self.scale_step}, but must be above 0")
         if self.ignore_index not in range(256):
             raise InputError(f"ignore_index is {self.ignore_index}, but must lie in 0..255")
 
     def __call__(
-        self, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+        self,
+        image: np.ndarray,
+        labels: np.ndarray,
+        rng: np.random.Generator,
+        *,
+        focus: tuple[int, int] | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return a new image (h, w, C) and new labels (h, w), of the crop's size.
 
@@ -105,6 +119,7 @@ class JointTransform:
             image: (H, W, C) uint8 or uint16, RGB if C is 3; not changed.
             labels: (H, W) uint8; not changed.
             rng: The only source of randomness: the same state gives the same bytes.
+            focus: A pixel (x, y) that the crop shows; see `random_matrix`.
 
         Raises:
             InputError: Shapes or types that do not fit each other.
@@ -117,8 +132,10 @@ class JointTransform:
             (height, width),
             crop_size,
             scale_range=self.scale_range,
+            scale_step=self.scale_step,
             rotation=self.rotation,
             flip=self.flip,
+            focus=focus,
         )
         factors = random_colours(
             rng,
@@ -133,6 +150,8 @@ class JointTransform:
         rows, columns = seen_window(matrix, (height, width), crop_size, reach=reach)
         matrix[:, 2] -= columns.start, rows.start
         seen = recolour(smooth_before_warp(image[rows, columns], matrix), factors)
+        if self.blur and rng.random() < self.blur:
+            seen = cv2.GaussianBlur(seen, (5, 5), 0).reshape(seen.shape)
         where = matrix if bend is None else bent(matrix, bend)
         return (
             warp_image(seen, where, crop_size, fill=fill),
@@ -154,8 +173,10 @@ def random_matrix(
     crop_size: tuple[int, int],
     *,
     scale_range: tuple[float, float] = (0.5, 2.0),
+    scale_step: float | None = None,
     rotation: float = 10.0,
     flip: float = 0.5,
+    focus: tuple[int, int] | None = None,
 ) -> np.ndarray:
     """Draw scale, rotation, flip and crop as one matrix; always five numbers from `rng`.
 
@@ -167,19 +188,24 @@ def random_matrix(
         image_size: (height, width) of the image.
         crop_size: (height, width) of the result.
         scale_range: Smallest and largest zoom, drawn uniformly.
+        scale_step: Distance between the zooms that are drawn from; None: all in the range.
         rotation: Largest angle either way in degrees, about the centre of the crop.
         flip: Probability of mirroring left to right.
+        focus: A pixel (x, y) of the image: the crop is drawn from those that show it, before
+            the rotation, which can turn what lies in a corner out of it.
 
     Returns:
         (2, 3) float64, from pixels of the result to pixels of the image, integers at the pixels'
         centres: `(x, y) = matrix @ (column, row, 1)`.
     """
     scale = rng.uniform(*scale_range)
+    if scale_step is not None:
+        scale = _stepped(scale, scale_range, scale_step)
     angle = math.radians(rng.uniform(-rotation, rotation))
     mirror = -1.0 if rng.random() < flip else 1.0
     centre_y, centre_x = (
-        (random_corner(rng, round(length * scale), crop) + crop / 2) / scale
-        for length, crop in zip(image_size, crop_size, strict=True)
+        (random_corner(rng, round(length * scale), crop, seen) + crop / 2) / scale
+        for length, crop, seen in zip(image_size, crop_size, _scaled(focus, scale), strict=True)
     )
     cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
     turn = np.array([[mirror * cos, sin], [-mirror * sin, cos]])
@@ -188,10 +214,36 @@ def random_matrix(
     return np.array([[*turn[0], shift_x], [*turn[1], shift_y]])
 
 
-def random_corner(rng: np.random.Generator, length: int, crop: int) -> int:
-    """Draw where the crop starts: inside the image, or around all of it if the crop is larger."""
-    slack = length - crop
-    return int(rng.integers(min(0, slack), max(0, slack), endpoint=True))
+def random_corner(rng: np.random.Generator, length: int, crop: int, seen: int | None = None) -> int:
+    """Draw where the crop starts: inside the image, or around all of it if the crop is larger.
+
+    Args:
+        rng: Gives one number.
+        length: Pixels of the image along this side.
+        crop: Pixels of the crop.
+        seen: A pixel of the image that the crop must hold.
+    """
+    low, high = min(0, length - crop), max(0, length - crop)
+    if seen is not None:
+        seen = min(seen, length - 1)
+        low, high = max(low, seen - crop + 1), min(high, seen)
+    return int(rng.integers(low, high, endpoint=True))
+
+
+def _scaled(focus: tuple[int, int] | None, scale: float) -> tuple[int | None, int | None]:
+    """Return the row and the column of the scaled image that a pixel (x, y) falls on."""
+    if focus is None:
+        return None, None
+    x, y = focus
+    return math.floor((y + 0.5) * scale), math.floor((x + 0.5) * scale)
+
+
+def _stepped(scale: float, scale_range: tuple[float, float], step: float) -> float:
+    """Turn an even draw from the range into an even draw from its low, low + step, ..., high."""
+    low, high = scale_range
+    count = math.floor((high - low) / step + 1e-6) + 1
+    share = (scale - low) / (high - low) if high > low else 0.0
+    return low + step * min(math.floor(share * count), count - 1)
 
 
 def seen_window(

@@ -30,7 +30,7 @@ def next_steps(run: RunRecord, spec: DataSpec, split: str) -> list[Step]:
         Step("Score it again", f"atrous evaluate {model} --data {data}{part}"),
     ]
     if run.last_step:
-        command = f"atrous train --resume {shlex.quote(folder)} --iterations {2 * run.last_step}"
+        command = f"atrous train --resume {shlex.quote(folder)} --extend {run.last_step}"
         steps.append(Step("Train longer, from where it stopped", command))
     source = f"atrous.Predictor(atrous.load({f'{folder}/model'!r}))"
     python = f'import atrous; {source}("photo.jpg").save("mask.png")'

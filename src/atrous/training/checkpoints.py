@@ -23,6 +23,7 @@ from lightning.pytorch.plugins.io import CheckpointIO
 from atrous.errors import InputError
 from atrous.files import write_bytes
 from atrous.ops import Normalization
+from atrous.training.ranks import Ranks
 
 __all__ = ["KeepLast", "Progress", "WholeFileIO", "load_plain", "read_progress", "sweep"]
 
@@ -67,8 +68,9 @@ class KeepLast(lightning.Callback):
     Must be the last callback: what it saves includes what the others did in that step.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, ranks: Ranks | None = None) -> None:
         self.path = path
+        self.ranks = ranks or Ranks()
         self.cost_seconds = 0.0
         self.saved_at = 0.0
 
@@ -81,7 +83,8 @@ class KeepLast(lightning.Callback):
         training says that the pass is over, and there would be nothing to go on with.
         """
         is_last = trainer.should_stop or trainer.global_step >= trainer.max_steps
-        if is_last or time.monotonic() - self.saved_at >= self.cost_seconds / COST_SHARE:
+        is_due = time.monotonic() - self.saved_at >= self.cost_seconds / COST_SHARE
+        if self.ranks.any(is_last or is_due):  # all save together, by whoever's clock is first
             self.save(trainer)
 
     def save(self, trainer: lightning.Trainer) -> None:
@@ -110,10 +113,12 @@ class Progress:
     Attributes:
         step: Optimizer steps done.
         normalization: What the images are normalised with: a trained model may have brought it.
+        scores: Mean IoU of every validation.
     """
 
     step: int
     normalization: Normalization
+    scores: tuple[float, ...] = ()
 
 
 def read_progress(path: Path) -> Progress | None:
@@ -133,7 +138,9 @@ def read_progress(path: Path) -> Progress | None:
             "again with --data"
         )
     return Progress(
-        int(content["global_step"]), Normalization.from_json(dict(content["normalization"]))
+        int(content["global_step"]),
+        Normalization.from_json(dict(content["normalization"])),
+        tuple(float(score) for score in content.get("scores", ())),
     )
 
 

@@ -7,6 +7,8 @@ from typing import Literal
 
 from atrous.errors import InputError
 from atrous.inference.config import SMALLEST_TILE
+from atrous.training.config_checks import check_protocol
+from atrous.training.schedules import Schedule
 
 __all__ = [
     "DEFAULT_EPOCHS",
@@ -14,8 +16,19 @@ __all__ = [
     "DEFAULT_LR_OF_PRETRAINED_WITHOUT_NORM",
     "DEFAULT_LR_WITHOUT_NORM",
     "FEWEST_ITERATIONS",
+    "Decayed",
+    "NormPolicy",
     "TrainConfig",
 ]
+
+Decayed = Literal["weights", "dense", "scales", "all"]
+"""Which parameters decay; see parameter_groups.py."""
+
+NormPolicy = Literal["auto", "train", "fixed_encoder", "fixed", "frozen"]
+"""What batch norm does; see norm.py."""
+
+PROTOCOL = {"brief": True}
+"""Metadata of the fields that recipes set and people seldom type: the help names them only."""
 
 DEFAULT_EPOCHS = 40
 """Passes over the training split when no length is asked for ..."""
@@ -42,6 +55,8 @@ class TrainConfig:
 
     data: Path | None = None
     """Folder with <split>/images and <split>/masks, or a data.yaml."""
+    recipe: str | None = None
+    """A paper's protocol, such as deeplab_v3; options override it."""
     model: str = "deeplab_v3_plus"
     """Network, as `atrous models` lists it."""
     encoder: str | None = None
@@ -54,6 +69,8 @@ class TrainConfig:
     """Run folder; else runs/<data name>-<number>."""
     resume: Path | None = None
     """Run folder to go on with, exactly where it stopped."""
+    extend: int | None = field(default=None, metadata=PROTOCOL)
+    """With --resume: so many iterations more than were planned."""
 
     iterations: int | None = None
     """Length in optimizer steps ..."""
@@ -63,47 +80,94 @@ class TrainConfig:
     """... or in minutes on this machine, turned into steps before the first."""
     val_every: int | None = None
     """Iterations between two validations; a tenth of the run if not given."""
+    patience: int | None = field(default=None, metadata=PROTOCOL)
+    """Stop after so many validations without a better one."""
 
     batch_size: int = 16
     """Images per optimizer step."""
     micro_batch: int | None = None
     """Images in memory at once, the others accumulated; else as many as fit."""
-    crop: int | tuple[int, int] | None = None
-    """Pixels of a crop, side or height,width; else the image size, at most 512."""
-    input_scale: float | None = None
+    crop: int | tuple[int, int] | Literal["whole"] | None = field(
+        default=None, metadata={"metavar": "SIZE"}
+    )
+    """Side, height,width, or whole; else the images' size, at most 512."""
+    input_scale: float | None = field(default=None, metadata=PROTOCOL)
     """Size at which the network sees images; else the start model's, or 1."""
     scale_range: tuple[float, float] = (0.5, 2.0)
     """Random zoom of the training images, besides."""
+    scale_step: float | None = field(default=None, metadata=PROTOCOL)
+    """Draw the zoom from steps of this size instead of evenly; 0.25 is DeepLab's."""
     rotation: float = 10.0
     """Random rotation of the training images, degrees either way."""
     flip: float = 0.5
     """Share of training images that are mirrored left to right."""
-    elastic: float = 0.0
+    elastic: float = field(default=0.0, metadata=PROTOCOL)
     """Random bending of the training images in pixels; 10 is U-Net's."""
     jitter: float = 0.3
     """Random change of brightness, contrast, saturation, as a fraction."""
-
+    blur: float = field(default=0.0, metadata=PROTOCOL)
+    """Share of the training images that are blurred a little, by a 5x5 Gaussian."""
     class_weights: Literal["none", "median_frequency", "inverse", "enet"] = field(
         default="none", metadata={"metavar": "RULE"}
     )
     """What rare classes weigh: none, median_frequency, inverse or enet."""
+    loss: str = field(default="cross_entropy", metadata={"metavar": "SUM"})
+    """A sum like 'cross_entropy + 0.5 dice'; docs/losses.md."""
+    sampling: Literal["uniform", "class_balanced"] = field(
+        default="uniform", metadata={"metavar": "RULE"}
+    )
+    """Crops uniform over images, or class_balanced over classes."""
+    patch_sampling: float = field(default=1.0, metadata=PROTOCOL)
+    """Share of the patches of 32x32 pixels that count in the loss (FCN)."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    """sgd (momentum 0.9) or adamw; the learning rate decays by poly 0.9."""
+    """sgd (momentum 0.9) or adamw."""
     lr: float | None = None
     """At the start; else sgd 0.02, adamw 0.001, less without batch norm."""
-    weight_decay: float | None = None
+    schedule: Schedule = field(default="poly", metadata={"metavar": "RULE"})
+    """Of the learning rate: poly, step, plateau, cosine or constant."""
+    schedule_options: dict[str, float] = field(default_factory=dict, metadata=PROTOCOL)
+    """power of poly; parts and factor of step; patience and factor of plateau."""
+    warmup: int = field(default=0, metadata=PROTOCOL)
+    """Iterations over which the learning rate rises at first."""
+    momentum: float = field(default=0.9, metadata=PROTOCOL)
+    """Of sgd."""
+    weight_decay: float | None = field(default=None, metadata=PROTOCOL)
     """Of weights, not of biases and norms; else sgd 0.0001, adamw 0.01."""
-    auxiliary_weight: float | None = None
+    decayed: Decayed = field(default="weights", metadata=PROTOCOL)
+    """What decays: weights, dense (no depthwise kernels), scales (of norms too) or all."""
+    lr_factors: dict[str, float] = field(default_factory=dict, metadata=PROTOCOL)
+    """Of the learning rate, by part: encoder, decoder, classifier, and biases besides."""
+    clip: float | None = field(default=None, metadata=PROTOCOL)
+    """Largest norm of all gradients together; a longer one is shortened to it."""
+    ema: float | None = field(default=None, metadata=PROTOCOL)
+    """Validate and keep averaged weights, with this decay (0.999, say)."""
+    freeze_encoder: int | None = field(default=None, metadata=PROTOCOL)
+    """Iterations at first in which the encoder stays as it is ..."""
+    freeze_epochs: int | None = field(default=None, metadata=PROTOCOL)
+    """... or passes over the training split."""
+    norm: NormPolicy = field(default="auto", metadata=PROTOCOL)
+    """Batch norm: auto, train, fixed_encoder, fixed (statistics) or frozen (all of it)."""
+    norm_momentum: float | None = field(default=None, metadata=PROTOCOL)
+    """Of the running statistics; 0.0003 is DeepLab v3's decay of 0.9997."""
+    loss_divisor: Literal["weights", "pixels", "images"] = field(
+        default="weights", metadata=PROTOCOL
+    )
+    """What the sum over pixels is divided by: their class weights, their number, or images."""
+    supervision: Literal["image", "scores"] = field(default="image", metadata=PROTOCOL)
+    """Scores enlarged to the labels' size, or labels picked at the scores' size."""
+    auxiliary_weight: float | None = field(default=None, metadata=PROTOCOL)
     """Of a network's auxiliary losses; else the paper's."""
-    precision: Literal["auto", "fp32", "bf16-mixed"] = "auto"
-    """auto takes bf16-mixed where the processor computes it natively."""
+    precision: Literal["auto", "fp32", "bf16-mixed"] = field(
+        default="auto", metadata={"metavar": "TYPE"}
+    )
+    """fp32 or bf16-mixed; auto takes that where it is native."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto takes the GPU if there is one."""
     tile: int | None = None
     """Windows of large images, pixels a side; the model keeps it for later."""
     workers: int | None = None
     """Processes that read and augment; else by the number of cores."""
-    skip_bad: bool = False
+    skip_bad: bool = field(default=False, metadata=PROTOCOL)  # its error names it
     """Leave faulty pairs out instead of refusing to train."""
     seed: int = 0
     """Of initial weights, order of images and every random change."""
@@ -128,7 +192,8 @@ class TrainConfig:
         }
         if len(lengths) > 1:
             raise InputError(f"--{' and --'.join(lengths)} exclude each other; give one of them")
-        for name in ("iterations", "epochs", "minutes", "val_every", "micro_batch", "lr"):
+        positive = ("iterations", "epochs", "minutes", "val_every", "micro_batch", "lr", "extend")
+        for name in (*positive, "patience", "clip", "scale_step"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise InputError(f"--{name.replace('_', '-')} is {value}, but must be above 0")
@@ -142,9 +207,10 @@ class TrainConfig:
                 raise InputError(f"--{flag} is {value}, but must be 0 or more")
         self._check_sizes()
         self._check_spans()
+        check_protocol(self)
 
     def _check_sizes(self) -> None:
-        if self.crop is not None and min(self.crop_size or (0,)) < 16:
+        if self.crop_size is not None and min(self.crop_size) < 16:
             raise InputError(f"--crop is {self.crop}, but must be at least 16 pixels")
         if self.tile is not None and self.tile != 0 and self.tile < SMALLEST_TILE:
             raise InputError(
@@ -162,6 +228,11 @@ class TrainConfig:
         if not 0 <= self.seed < 2**32:
             raise InputError(f"--seed is {self.seed}, but must lie in 0..4294967295")
         limits = {"rotation": 180, "flip": 1, "elastic": 1000, "jitter": 1, "weight_decay": 1}
+        limits |= {"blur": 1, "norm_momentum": 1}
+        if not 0 < self.patch_sampling <= 1:
+            raise InputError(
+                f"--patch-sampling is {self.patch_sampling:g}, but must be above 0 and at most 1"
+            )
         for name, limit in limits.items():
             if not 0 <= (getattr(self, name) or 0) <= limit:
                 flag, value = name.replace("_", "-"), getattr(self, name)
@@ -170,7 +241,9 @@ class TrainConfig:
     @property
     def crop_size(self) -> tuple[int, int] | None:
         """The crop as (height, width), None if it is to be derived from the images."""
-        return (self.crop, self.crop) if isinstance(self.crop, int) else self.crop
+        if isinstance(self.crop, int):
+            return self.crop, self.crop
+        return None if self.crop == "whole" else self.crop
 
     @property
     def decay(self) -> float:

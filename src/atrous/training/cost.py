@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from atrous.training.memory import ASSUMED_PER_IMAGE, free_memory, read_peak, start_peak
 
-__all__ = ["Cost", "measure_cost", "time_reading"]
+__all__ = ["Cost", "measure_cost", "time_reading", "worst"]
 
 MOST_SAMPLES, LONGEST_READING = 8, 2.0
 """Training samples that are timed, and the seconds after which no further one is begun."""
@@ -102,6 +102,18 @@ def time_reading(read_one: Callable[[int], object], first: int, *, workers: int)
     seconds = (time.perf_counter() - begin) / done
     cv2.setNumThreads(before)
     return seconds
+
+
+def worst(costs: Sequence[Cost]) -> Cost:
+    """Return what all machines can keep to: the longest times, the least memory."""
+    return Cost(
+        seconds_per_image=max(cost.seconds_per_image for cost in costs),
+        seconds_per_sample=max(cost.seconds_per_sample for cost in costs),
+        seconds_per_validation=max(cost.seconds_per_validation for cost in costs),
+        bytes_fixed=max(cost.bytes_fixed for cost in costs),
+        bytes_per_image=max(cost.bytes_per_image for cost in costs),
+        bytes_free=min(cost.bytes_free for cost in costs),
+    )
 
 
 def _timed(work: Callable[[], object]) -> float:

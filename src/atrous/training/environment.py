@@ -25,7 +25,13 @@ PACKAGES = (
 
 
 def write_environment(
-    folder: Path, *, done: int, device: str, precision: str, began: Mapping[str, object]
+    folder: Path,
+    *,
+    done: int,
+    device: str,
+    precision: str,
+    began: Mapping[str, object],
+    processes: int = 1,
 ) -> None:
     """Write `environment.json`: versions, machine, data, and the weights that a run began with.
 
@@ -38,6 +44,7 @@ def write_environment(
         device: "cpu" or "cuda".
         precision: "fp32" or "bf16-mixed".
         began: What cannot change in the middle of a run; JSON values.
+        processes: How many share each batch.
     """
     machine = {
         "python": platform.python_version(),
@@ -47,6 +54,7 @@ def write_environment(
         "versions": _versions(),
         "precision": precision,
         "device": device,
+        "processes": processes,
     }
     path, number = folder / "environment.json", 1
     if not path.exists():

@@ -1,13 +1,12 @@
 """The optimizer's loop: Lightning's trainer, set up so that every step can be gone on from."""
 
+import dataclasses
 import logging
 import signal
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import lightning
 from torch import Tensor
@@ -25,9 +24,14 @@ from atrous.training.class_weights import class_weights
 from atrous.training.config import TrainConfig
 from atrous.training.environment import read_environment
 from atrous.training.plan import Plan
+from atrous.training.protocol import Protocol
+from atrous.training.ranks import Ranks
 from atrous.training.samples import BatchOrder, TrainingSamples, collate
+from atrous.training.sampling import ClassBalanced, Uniform
+from atrous.training.shared import StopRequest, shared_strategy
 from atrous.training.task import SegmentationTask
-from atrous.training.watch import Journal, Reporter, Watch
+from atrous.training.watch import Journal, Reporter, Watch, has_stopped
+from atrous.weights import class_tensors
 
 __all__ = ["file_named", "loader", "make_trainer", "memory_named", "samples", "train"]
 
@@ -40,7 +44,8 @@ def train(
     folder: Path,
     reporter: Reporter,
     best: Best,
-) -> int:
+    ranks: Ranks,
+) -> tuple[int, bool]:
     """Run the optimizer from the last checkpoint, if there is one, to the end or to Ctrl-C.
 
     Args:
@@ -51,13 +56,13 @@ def train(
         folder: The run folder.
         reporter: Is told of each step and each validation.
         best: The validation that the run has to beat.
+        ranks: The processes of the run.
 
     Returns:
-        Optimizer steps done in all.
+        Optimizer steps done in all, and whether the run has come to its end.
     """
     last = folder / "last.ckpt"
-    journal = Journal(folder, plan.done)
-
+    journal = Journal(folder, plan.done) if ranks.is_first else None
     began = read_environment(folder / "environment.json")
 
     def keep(evaluation: Evaluation, step: int) -> None:
@@ -67,17 +72,8 @@ def train(
             "seed": config.seed,
             "encoder_weights": began.get("encoder_weights", "unknown"),
         }
-        save_best(model, folder, evaluation, provenance)
+        save_best(task.judged, folder, evaluation, provenance)
 
-    watch = Watch(
-        spec,
-        every=plan.val_every,
-        predictor=Predictor(model, device=plan.device),
-        best=best.mean_iou,
-        keep=keep,
-        journal=journal,
-        reporter=reporter,
-    )
     task = SegmentationTask(
         model,
         optimizer=config.optimizer,
@@ -87,26 +83,48 @@ def train(
         micro_batch=plan.micro_batch,
         seed=config.seed,
         class_weights=class_weights(config.class_weights, spec.statistics["train"]),
+        protocol=dataclasses.replace(Protocol.of(config), norm=plan.norm),
+        classifier=class_tensors(model.spec) if "classifier" in config.lr_factors else (),
+        ranks=ranks,
+    )
+    watch = Watch(
+        spec,
+        every=plan.val_every,
+        predictor=Predictor(task.judged, device=plan.device),
+        best=best.mean_iou,
+        keep=keep,
+        journal=journal,
+        reporter=reporter,
+        patience=config.patience,
+        ranks=ranks,
     )
     model.train()
-    batches = loader(config, plan, spec, model, plan.done)
+    batches = loader(config, plan, spec, model, plan.done, ranks)
+    request = StopRequest(ranks)
     with _quiet():
-        trainer = make_trainer(plan, folder, [watch, KeepLast(last)])
-        with _stop_on_interrupt(trainer), file_named():
+        trainer = make_trainer(plan, folder, [request, watch, KeepLast(last, ranks)], ranks)
+        with request.listening(trainer), file_named():
             try:
                 trainer.fit(task, batches, ckpt_path=last if last.exists() else None)
             finally:
-                journal.close()
-    return int(trainer.global_step)
+                if journal is not None:
+                    journal.close()
+    step = int(trainer.global_step)
+    return step, step >= plan.iterations or has_stopped(task.scores, config.patience)
 
 
 def make_trainer(
-    plan: Plan, folder: Path, callbacks: list[lightning.Callback]
+    plan: Plan, folder: Path, callbacks: list[lightning.Callback], ranks: Ranks | None = None
 ) -> lightning.Trainer:
     """Return Lightning's trainer with all that we do ourselves switched off."""
+    ranks = ranks or Ranks()
+    is_shared = ranks.world > 1
     return lightning.Trainer(
         accelerator="gpu" if plan.device == "cuda" else "cpu",
-        devices=1,
+        devices=1,  # of this process; the strategy knows the others'
+        num_nodes=ranks.world // ranks.local_world,
+        strategy=shared_strategy(ranks, plan.device) if is_shared else "auto",
+        sync_batchnorm=is_shared and plan.device == "cuda" and plan.norm == "train",
         precision="bf16-mixed" if plan.precision == "bf16-mixed" else "32-true",
         max_steps=plan.iterations,
         max_epochs=1,
@@ -122,12 +140,19 @@ def make_trainer(
 
 
 def loader(
-    config: TrainConfig, plan: Plan, spec: DataSpec, model: SegmentationModel, start: int
+    config: TrainConfig,
+    plan: Plan,
+    spec: DataSpec,
+    model: SegmentationModel,
+    start: int,
+    ranks: Ranks | None = None,
 ) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Return the batches of the run from step `start` on."""
+    """Return this process's part of the batches of the run from step `start` on."""
+    rank, world = (ranks.rank, ranks.world) if ranks else (0, 1)
+    order = BatchOrder(plan.batch_size, start, plan.iterations, rank=rank, world=world)
     return DataLoader(
         samples(config, plan.crop, spec, model),
-        batch_sampler=BatchOrder(plan.batch_size, start, plan.iterations),
+        batch_sampler=order,
         num_workers=plan.workers,
         collate_fn=collate,
         worker_init_fn=_start_worker,
@@ -151,39 +176,29 @@ def samples(
         normalization=model.normalization,
         ignore_index=spec.label_set.ignore_index,
         elastic=config.elastic,
+        scale_step=config.scale_step and config.scale_step * model.input_scale,
+        blur=config.blur,
     )
-    return TrainingSamples(spec, spec.splits["train"], transform, config.seed)
+    pairs, statistics = spec.splits["train"], spec.statistics["train"]
+    sampling = (
+        ClassBalanced(statistics.pairs_with, config.seed)
+        if config.sampling == "class_balanced"
+        else Uniform(len(pairs), config.seed)
+    )
+    return TrainingSamples(
+        spec,
+        pairs,
+        transform,
+        config.seed,
+        sampling=sampling,
+        patch_sampling=config.patch_sampling,
+    )
 
 
 def _start_worker(worker: int) -> None:
     """Leave Ctrl-C to the main process and the cores to the network."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     prepare_worker(worker)
-
-
-@contextmanager
-def _stop_on_interrupt(trainer: lightning.Trainer) -> Iterator[None]:
-    """Let the first Ctrl-C finish the step; the second interrupts at once."""
-
-    def stop(signum: int, frame: Any) -> None:
-        if trainer.should_stop:
-            raise _AtOnce
-        trainer.should_stop = True
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    except _AtOnce:
-        raise KeyboardInterrupt from None
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-class _AtOnce(BaseException):
-    """The second Ctrl-C, in disguise: Lightning turns a KeyboardInterrupt into exit code 1."""
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from atrous.training.config import (
     DEFAULT_LR_OF_PRETRAINED_WITHOUT_NORM,
     DEFAULT_LR_WITHOUT_NORM,
     FEWEST_ITERATIONS,
+    NormPolicy,
     TrainConfig,
 )
 from atrous.training.cost import Cost
@@ -27,6 +28,7 @@ __all__ = [
     "make_plan",
     "pick_precision",
     "pick_workers",
+    "whole_crop",
 ]
 
 MEMORY_SHARE = 0.5
@@ -45,8 +47,8 @@ class Plan:
     Attributes:
         iterations: Optimizer steps.
         done: Steps done before, in the run that is gone on with.
-        batch_size: Images per step.
-        micro_batch: Images in memory at once.
+        batch_size: Images per step, in all processes together.
+        micro_batch: Images in memory at once, of one process.
         crop: (height, width) of the training images.
         val_every: Steps between two validations.
         precision: "fp32" or "bf16-mixed".
@@ -55,7 +57,10 @@ class Plan:
         optimizer: "sgd" or "adamw".
         lr: Learning rate of the first step.
         seconds: Forecast of what is left of the run, validations included.
-        memory_bytes: Forecast of the peak memory.
+        memory_bytes: Forecast of the peak memory, of one process.
+        schedule: How the learning rate changes.
+        norm: What batch norm does; never "auto".
+        processes: How many share the batch.
     """
 
     iterations: int
@@ -71,6 +76,9 @@ class Plan:
     lr: float
     seconds: float
     memory_bytes: int
+    schedule: str = "poly"
+    norm: NormPolicy = "train"
+    processes: int = 1
 
 
 def make_plan(
@@ -82,6 +90,7 @@ def make_plan(
     lr: float,
     cost: Cost,
     done: int = 0,
+    processes: int = 1,
 ) -> Plan:
     """Turn what was asked for into numbers.
 
@@ -93,8 +102,9 @@ def make_plan(
         lr: Learning rate of the first step.
         cost: What `measure_cost` found.
         done: Steps done before.
+        processes: How many share each batch.
     """
-    batch = config.batch_size
+    batch = -(-config.batch_size // processes)  # the largest share
     workers = pick_workers(config)
     step_seconds = batch * _seconds_per_image(cost, workers, device)
     micro = config.micro_batch or _fitting(batch, cost)
@@ -105,7 +115,7 @@ def make_plan(
     return Plan(
         iterations=iterations,
         done=done,
-        batch_size=batch,
+        batch_size=config.batch_size,
         micro_batch=min(micro, batch),
         crop=crop,
         val_every=val_every,
@@ -116,6 +126,9 @@ def make_plan(
         lr=lr,
         seconds=left * step_seconds + validations * cost.seconds_per_validation,
         memory_bytes=cost.bytes_fixed + min(micro, batch) * cost.bytes_per_image,
+        schedule=config.schedule,
+        norm=config.norm,
+        processes=processes,
     )
 
 
@@ -133,6 +146,12 @@ def derive_crop(spec: DataSpec, input_scale: float = 1.0) -> tuple[int, int]:
     seen = (max(1, round(side * input_scale)) for side in (height, width))
     first, second = (min(side, LARGEST_CROP) for side in seen)
     return first, second
+
+
+def whole_crop(spec: DataSpec, input_scale: float = 1.0) -> tuple[int, int]:
+    """Return the smallest crop that holds every training image as the network sees it."""
+    heights, widths = zip(*spec.statistics["train"].sizes, strict=True)
+    return round(max(heights) * input_scale), round(max(widths) * input_scale)
 
 
 def larger_than_images(

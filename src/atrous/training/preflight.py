@@ -5,6 +5,9 @@ import torch
 from atrous.errors import InputError
 from atrous.models import MODELS, default_encoder
 from atrous.training.config import TrainConfig
+from atrous.training.losses import Border, parse_loss
+from atrous.training.phases import earlier_phases
+from atrous.training.recipes import runs_of
 from atrous.training.run_folder import check_out, resumed
 from atrous.weights import check_model, check_start, find_start, gives_auxiliary_scores
 
@@ -14,20 +17,32 @@ __all__ = ["pick_device", "preflight", "weights_source"]
 def preflight(config: TrainConfig) -> TrainConfig:
     """Return the configuration of the run: as given, or as the run to go on with has it.
 
+    A recipe is filled in; of several phases all are looked at, and the last one's is returned.
     Costs milliseconds once torch is loaded; reading the data may cost minutes.
 
     Raises:
         InputError: The run folder is taken or is no run, it was begun with other options, there
-            is no such network, encoder, option, file of weights or device, or they do not go
+            is no such network, encoder, option, loss, file of weights or device, or they do not go
             together, or an auxiliary loss is weighed that the network does not have.
     """
     if config.resume:
         config = resumed(config)
-    elif config.out:
+        _check(config, is_first=config.resume is None or not earlier_phases(config.resume))
+        return config
+    if config.out:
         check_out(config.out)
+    phases = runs_of(config).phases
+    for phase in phases:
+        _check(phase, is_first=phase is phases[0])
+    return phases[-1]
+
+
+def _check(config: TrainConfig, *, is_first: bool = True) -> None:
+    """Refuse names and options that do not go together; a later phase has its own weights."""
     pick_device(config.device)
+    _check_loss(config)
     has_weights = config.resume is not None and (config.resume / "last.ckpt").exists()
-    is_needed = config.weights != "auto" and not has_weights  # auto may end as none
+    is_needed = config.weights != "auto" and not has_weights and is_first  # auto may end as none
     source = weights_source(config) if is_needed else None
     from_model = source is not None and find_start(source) is not None
     spec = check_model(
@@ -43,7 +58,15 @@ def preflight(config: TrainConfig) -> TrainConfig:
             f"--auxiliary-weight is {config.auxiliary_weight:g}, but {spec.architecture} with "
             "these options has no auxiliary scores; leave it out"
         )
-    return config
+
+
+def _check_loss(config: TrainConfig) -> None:
+    loss = parse_loss(config.loss)
+    if config.patch_sampling < 1 and any(isinstance(term, Border) for _, term in loss.terms):
+        raise InputError(
+            f"--patch-sampling {config.patch_sampling:g} hides cells that the distances of --loss "
+            "border are measured to; leave one of the two out"
+        )
 
 
 def weights_source(config: TrainConfig) -> str | None:

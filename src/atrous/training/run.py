@@ -1,11 +1,11 @@
-"""One training run from its configuration to its model folder."""
+"""A training from its configuration to its model folder: one run, or several phases of it."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
 from atrous.data import DataSpec, open_data
 from atrous.errors import InputError
@@ -16,27 +16,22 @@ from atrous.training.begin import seeded_model
 from atrous.training.best import Best, best_so_far
 from atrous.training.checkpoints import Progress, read_progress, sweep
 from atrous.training.config import TrainConfig
-from atrous.training.cost import measure_cost, time_reading
 from atrous.training.environment import check_data, write_environment
+from atrous.training.extension import is_finished, refuse_reported, tell_new_length
 from atrous.training.heap import keep_freed_memory
-from atrous.training.loop import memory_named, samples, train
-from atrous.training.plan import (
-    Plan,
-    default_lr,
-    derive_crop,
-    larger_than_images,
-    make_plan,
-    pick_precision,
-    pick_workers,
-)
+from atrous.training.loop import memory_named, train
+from atrous.training.norm import pick_norm
+from atrous.training.phases import begin_phases, earlier_phases, is_done
+from atrous.training.plan import Plan, default_lr
+from atrous.training.planning import plan_run
 from atrous.training.preflight import pick_device, preflight
-from atrous.training.run_folder import new_run, read_config, resumable, write_config
-from atrous.training.samples import collate
-from atrous.training.task import SegmentationTask, poly_decay
+from atrous.training.ranks import Ranks, joined
+from atrous.training.recipes import runs_of
+from atrous.training.run_folder import new_run, resumable, resumed, write_config
 from atrous.training.watch import Reporter, Silent
 from atrous.weights import load, weights_origin
 
-__all__ = ["RunResult", "fit", "plan_run", "sound"]
+__all__ = ["RunResult", "fit", "sound"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +45,7 @@ class RunResult:
         evaluation: The best model on the validation split; None if the run was interrupted.
         spec: The data that it was trained on.
         predictor: The best model, ready to predict; None if the run was interrupted.
+        is_over: Whether the run has come to its end, also where another process has the score.
     """
 
     folder: Path
@@ -58,6 +54,7 @@ class RunResult:
     evaluation: Evaluation | None
     spec: DataSpec
     predictor: Predictor | None
+    is_over: bool = False
 
 
 def fit(
@@ -76,107 +73,136 @@ def fit(
             to go on.
     """
     reporter = reporter or Silent()
-    config = preflight(config)
+    chosen = preflight(config)
+    with joined(pick_device(config.device)) as ranks:
+        if not ranks.is_first:
+            reporter = Silent()
+        if config.resume is None:
+            phases, notes = runs_of(config)
+            for note in notes:
+                reporter.note(note)
+            if len(phases) == 1:
+                return _fit_one(chosen, spec, reporter, ranks)
+            assert config.data is not None
+            spec = sound(spec or open_data(config.data), config.skip_bad)
+            folder = ranks.of_first(new_run(config) if ranks.is_first else None)
+            assert folder is not None
+            if ranks.is_first:
+                begin_phases(folder, phases)
+            ranks.any(False)  # wait for the files
+            config = TrainConfig(resume=folder)
+        return _fit_phases(config, spec, reporter, ranks)
+
+
+def _fit_phases(
+    config: TrainConfig, spec: DataSpec | None, reporter: Reporter, ranks: Ranks
+) -> RunResult:
+    """Go on with a run: with those of its phases that are not done, then with itself."""
+    assert config.resume is not None
+    folder = config.resume
+    earlier = earlier_phases(folder)
+    for number, place in enumerate(earlier, 1):
+        if is_done(place):
+            continue
+        inner = dataclasses.replace(config, resume=place, iterations=None, extend=None)
+        resolved = resumed(inner)
+        reporter.note(
+            f"Phase    {number} of {len(earlier) + 1}: {resolved.model}, "
+            f"{resolved.iterations or 'as long as planned'} iterations, in {place}"
+        )
+        with resumable(folder):
+            result = _fit_one(resolved, spec, reporter, ranks)
+        if not result.is_over:
+            return dataclasses.replace(result, folder=folder)
+        spec = result.spec
+    if earlier:
+        reporter.note(f"Phase    {len(earlier) + 1} of {len(earlier) + 1}, in {folder}")
+    return _fit_one(preflight(config), spec, reporter, ranks)
+
+
+def _fit_one(
+    config: TrainConfig, spec: DataSpec | None, reporter: Reporter, ranks: Ranks
+) -> RunResult:
+    """Train one run to its end, or to Ctrl-C."""
     assert config.data is not None
     spec = sound(spec or open_data(config.data), config.skip_bad)
     device = pick_device(config.device)
     if device == "cpu":
         keep_freed_memory()
     earlier = _earlier(config.resume, spec) if config.resume else None
-    done = earlier.step if earlier else 0
-    is_finished = config.iterations is not None and done >= config.iterations
-    if config.resume and config.iterations and is_finished:
-        _refuse_finished(config.resume, done, config.iterations)
+    done, scores = (earlier.step, earlier.scores) if earlier else (0, ())
+    is_over = is_finished(config, done, scores)
+    if config.resume and is_over:
+        refuse_reported(config.resume, config, done)
     best = Best()
-    if config.resume and earlier:
+    if config.resume and earlier and ranks.is_first:
         best = best_so_far(
             config.resume, spec, tile=config.tile, done=done, device=device, reporter=reporter
         )
-    if config.resume and is_finished:
-        return _scored(config.resume, done, spec, device, reporter)
-    # the checkpoint holds the weights: nothing to fetch, wherever they came from
-    start = dataclasses.replace(config, weights="none") if earlier else config
-    model, weights = seeded_model(start, spec, reporter)
-    if earlier:
-        model.normalization = earlier.normalization
+    if config.resume and is_over:
+        return _scored(config.resume, done, spec, device, reporter, ranks)
+    model, weights = _built(config, spec, earlier, reporter)
     model = model.to(device).to(memory_format=torch.channels_last)
     lr = config.lr or default_lr(config.optimizer, model, pretrained=weights is not None)
-    plan = plan_run(config, spec, model, device=device, lr=lr, done=done, reporter=reporter)
-    folder = config.resume or new_run(config)  # not before everything has proved right
-    if config.resume:
-        _tell_new_length(folder, plan, reporter)
-    options = {k: v for k, v in model.spec.options.items() if v is not None}
-    config = dataclasses.replace(config, options=options, input_scale=model.input_scale)
-    config = _resolve(config, plan, folder)
-    write_config(folder, config)
-    origin = (
-        {} if earlier else {"encoder_weights": weights_origin(weights, model.spec.encoder_name)}
+    plan = plan_run(
+        config, spec, model, device=device, lr=lr, done=done, reporter=reporter, ranks=ranks
     )
-    began = {"data": spec.fingerprint, **origin}
-    write_environment(folder, done=done, device=plan.device, precision=plan.precision, began=began)
+    together = plan.micro_batch * (ranks.world if device == "cuda" else 1)
+    norm = pick_norm(config.norm, model, together=together, is_filled=weights is not None)
+    plan = dataclasses.replace(plan, norm=norm)
+    folder = config.resume or ranks.of_first(new_run(config) if ranks.is_first else None)
+    assert folder is not None  # not made before everything has proved right
+    if config.resume:
+        tell_new_length(folder, config, plan, scores, reporter)
+    began: dict[str, object] = {"recipe": config.recipe} if config.recipe else {}
+    if not earlier:
+        began["encoder_weights"] = weights_origin(weights, model.spec.encoder_name)
+    config = _resolve(config, plan, folder, model, len(spec.splits["train"]))
+    if ranks.is_first:
+        _record(folder, config, plan, {"data": spec.fingerprint, **began})
     reporter.plan(plan)
     with resumable(folder), memory_named(plan):
-        step = train(config, plan, spec, model, folder, reporter, best)
-    if step < plan.iterations:
+        step, is_over = train(config, plan, spec, model, folder, reporter, best, ranks)
+    if not is_over:
         return RunResult(folder, folder / "model", step, None, spec, None)
-    return _scored(folder, step, spec, device, reporter)
+    return _scored(folder, step, spec, device, reporter, ranks)
 
 
-def _scored(folder: Path, step: int, spec: DataSpec, device: str, reporter: Reporter) -> RunResult:
+def _built(
+    config: TrainConfig, spec: DataSpec, earlier: Progress | None, reporter: Reporter
+) -> tuple[SegmentationModel, str | None]:
+    """Return the network and what filled it; a checkpoint will fill that of an earlier session."""
+    if not earlier:
+        return seeded_model(config, spec, reporter)
+    # nothing to fetch, wherever the weights came from
+    model, weights = seeded_model(dataclasses.replace(config, weights="none"), spec, reporter)
+    model.normalization = earlier.normalization
+    return model, weights
+
+
+def _record(folder: Path, config: TrainConfig, plan: Plan, began: Mapping[str, object]) -> None:
+    """Write down what the run does, and where."""
+    write_config(folder, config)
+    write_environment(
+        folder,
+        done=plan.done,
+        device=plan.device,
+        precision=plan.precision,
+        began=began,
+        processes=plan.processes,
+    )
+
+
+def _scored(
+    folder: Path, step: int, spec: DataSpec, device: str, reporter: Reporter, ranks: Ranks
+) -> RunResult:
     """Score the best model as it lies on the disk; that is all that a finished run may lack."""
+    if not ranks.is_first:
+        return RunResult(folder, folder / "model", step, None, spec, None, is_over=True)
     with resumable(folder):
         predictor = Predictor(load(folder / "model"), device=device)
         evaluation = evaluate(predictor, spec, "val", progress=reporter.scoring)
-    return RunResult(folder, folder / "model", step, evaluation, spec, predictor)
-
-
-def plan_run(
-    config: TrainConfig,
-    spec: DataSpec,
-    model: SegmentationModel,
-    *,
-    device: str,
-    lr: float,
-    done: int = 0,
-    reporter: Reporter,
-) -> Plan:
-    """Measure what a step costs here and plan the run; say so where the crop is too large."""
-    crop = config.crop_size or derive_crop(spec, model.input_scale)
-    if told := larger_than_images(crop, spec, model.input_scale):
-        reporter.note(told)
-    precision = pick_precision(config.precision, device)
-    source = samples(config, crop, spec, model)
-    count = min(2, config.batch_size, config.micro_batch or config.batch_size)
-    images, labels = (x.to(device) for x in collate([source[number] for number in range(count)]))
-    predictor = Predictor(model, device=device)
-    first = spec.splits["val"][0]
-
-    def loss(trial: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        assert isinstance(trial, SegmentationModel)
-        task = SegmentationTask(
-            trial, optimizer="sgd", lr=1.0, weight_decay=0.0, iterations=1, micro_batch=count
-        )
-        return task.loss_sum(images, labels)
-
-    cost = measure_cost(
-        loss,
-        model,
-        images,
-        labels,
-        precision=precision,
-        seconds_per_sample=time_reading(source.__getitem__, count, workers=pick_workers(config)),
-        validate_one=lambda: predictor(spec.read_image(first)),
-        num_validation=len(spec.splits["val"]),
-    )
-    return make_plan(
-        config,
-        crop=crop,
-        images=len(spec.splits["train"]),
-        device=device,
-        lr=lr,
-        cost=cost,
-        done=done,
-    )
+    return RunResult(folder, folder / "model", step, evaluation, spec, predictor, is_over=True)
 
 
 def sound(spec: DataSpec, skip_bad: bool) -> DataSpec:
@@ -212,32 +238,21 @@ def _earlier(folder: Path, spec: DataSpec) -> Progress | None:
     return read_progress(folder / "last.ckpt")
 
 
-def _tell_new_length(folder: Path, plan: Plan, reporter: Reporter) -> None:
-    """Say what another number of iterations does to the learning rate of a run half done."""
-    before = read_config(folder).iterations
-    if before is None or before == plan.iterations:
-        return
-    old, new = (plan.lr * poly_decay(plan.done, end) for end in (before, plan.iterations))
-    reporter.note(
-        f"Length   {plan.iterations} iterations instead of {before}: the decay is planned anew, "
-        f"so the learning rate goes from {old:.2g} to {new:.2g} at iteration {plan.done}"
-    )
-
-
-def _refuse_finished(folder: Path, done: int, iterations: int) -> None:
-    report, last = folder / "report.html", folder / "last.ckpt"
-    if not report.exists() or report.stat().st_mtime < last.stat().st_mtime:
-        return  # killed between the last step and its report: write it
-    raise InputError(
-        f"{folder} is finished ({done} of {iterations} iterations); "
-        f"to train on: atrous train --resume {folder} --iterations {2 * done}"
-    )
-
-
-def _resolve(config: TrainConfig, plan: Plan, folder: Path) -> TrainConfig:
+def _resolve(
+    config: TrainConfig, plan: Plan, folder: Path, model: SegmentationModel, images: int
+) -> TrainConfig:
     """Return `config` with every choice that was left to us filled in."""
+    frozen = config.freeze_encoder
+    if config.freeze_epochs is not None:
+        frozen = -(-config.freeze_epochs * images // config.batch_size)
     return dataclasses.replace(
         config,
+        recipe=None,  # all of it stands here; environment.json has its name
+        freeze_encoder=frozen,
+        freeze_epochs=None,
+        norm=plan.norm,
+        options={k: v for k, v in model.spec.options.items() if v is not None},
+        input_scale=model.input_scale,
         out=folder,
         iterations=plan.iterations,
         epochs=None,

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,18 @@ from atrous.errors import InputError, unknown
 from atrous.files import write_text
 from atrous.training.config import TrainConfig
 
-__all__ = ["check_out", "new_run", "read_config", "resumable", "resumed", "write_config"]
+__all__ = [
+    "check_out",
+    "from_yaml",
+    "given_fields",
+    "new_run",
+    "read_config",
+    "resumable",
+    "resumed",
+    "write_config",
+]
 
-MAY_CHANGE = {"data", "resume", "iterations", "tile", "workers", "device", "skip_bad"}
+MAY_CHANGE = {"data", "resume", "iterations", "tile", "workers", "device", "skip_bad", "patience"}
 """Fields that may differ between a run and its continuation; data may move, not change."""
 
 
@@ -66,7 +75,8 @@ def _numbered(name: str) -> Path:
 def write_config(folder: Path, config: TrainConfig) -> None:
     """Write the resolved configuration; `--config` reads it back."""
     content = {name: _plain(value) for name, value in dataclasses.asdict(config).items()}
-    del content["resume"], content["given"]  # of this session, not of the run
+    for name in ("resume", "extend", "given"):  # of this session, not of the run
+        del content[name]
     write_text(folder / "config.yaml", yaml.safe_dump(content, sort_keys=False))
 
 
@@ -83,18 +93,33 @@ def read_config(folder: Path) -> TrainConfig:
         content = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
         raise InputError(f"{path} is not valid YAML; restore it or start again") from error
-    names = {field.name for field in dataclasses.fields(TrainConfig)}
     if not isinstance(content, dict):
         raise InputError(f"{path} is damaged; restore it or start again")
-    for name in content:
+    return TrainConfig(**from_yaml(content, str(path)))
+
+
+def from_yaml(content: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return fields as `TrainConfig` takes them.
+
+    Args:
+        content: Names and plain values.
+        where: What an error says they stand in.
+
+    Raises:
+        InputError: A name that is no field.
+    """
+    fields = dict(content)
+    names = {field.name for field in dataclasses.fields(TrainConfig)}
+    for name in fields:
         if name not in names:
-            raise unknown(f"option in {path}", str(name), names)
+            raise unknown(f"option in {where}", str(name), names)
     for name in ("data", "out"):
-        content[name] = Path(content[name]) if content.get(name) is not None else None
+        if fields.get(name) is not None:
+            fields[name] = Path(fields[name])
     for name in ("crop", "scale_range"):
-        if isinstance(content.get(name), list):
-            content[name] = tuple(content[name])
-    return TrainConfig(**content)
+        if isinstance(fields.get(name), list):
+            fields[name] = tuple(fields[name])
+    return fields
 
 
 def resumed(config: TrainConfig) -> TrainConfig:
@@ -112,12 +137,14 @@ def resumed(config: TrainConfig) -> TrainConfig:
         value = getattr(config, field.name)
         if field.name in ("resume", "given") or not _is_given(config, field):
             continue
-        if field.name in MAY_CHANGE:
+        if field.name == "extend":
+            changes["iterations"] = (stored.iterations or 0) + value
+        elif field.name in MAY_CHANGE:
             changes[field.name] = value
         elif field.name in ("epochs", "minutes"):
             raise InputError(
                 f"--{field.name} sets the length of a new run; this one has {stored.iterations} "
-                "iterations: leave it out, or give --iterations"
+                "iterations: leave it out, or give --extend N"
             )
         elif _differs(field.name, value, stored, config.resume):
             flag = f"--{field.name.replace('_', '-')}"
@@ -126,6 +153,12 @@ def resumed(config: TrainConfig) -> TrainConfig:
                 f"leave it out, or start a new run"
             )
     return dataclasses.replace(stored, **changes)
+
+
+def given_fields(config: TrainConfig) -> set[str]:
+    """Return the names of the fields that were typed, or set to something else than a default."""
+    fields = dataclasses.fields(config)
+    return {f.name for f in fields if f.name != "given" and _is_given(config, f)}
 
 
 @contextmanager
@@ -153,7 +186,7 @@ def _differs(name: str, value: Any, stored: TrainConfig, folder: Path) -> bool:
         return bool(Path(value).resolve() != folder.resolve())
     if name == "crop":
         side = (value, value) if isinstance(value, int) else value
-        return bool(side != stored.crop_size)
+        return bool(side not in (stored.crop_size, stored.crop))
     if name == "options":
         return any(before.get(key) != entry for key, entry in value.items())
     return bool(value != before)

@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler, default_collate
 
 from atrous.data import DataSpec, Pair
+from atrous.training.patches import keep_patches
+from atrous.training.sampling import Sampling, Uniform, pixel_of
 
 __all__ = ["BatchOrder", "TrainingSamples", "Transform", "collate", "image_tensor"]
 
@@ -22,42 +24,62 @@ class Transform(Protocol):
     """A joint change of image and labels, all of its randomness from `rng`."""
 
     def __call__(
-        self, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+        self,
+        image: np.ndarray,
+        labels: np.ndarray,
+        rng: np.random.Generator,
+        *,
+        focus: tuple[int, int] | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the changed image (h, w, C) and labels (h, w)."""
+        """Return the changed image (h, w, C) and labels (h, w), with the pixel (x, y) in them."""
         ...
 
 
 class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
-    """Sample n of the run: pass n // len(pairs) in its own random order, randomly transformed.
+    """Sample n of the run: a pair as `sampling` chooses it, randomly transformed.
 
     Args:
         spec: Reads the pairs.
         pairs: The training split.
         transform: Joint transform to a common crop size.
         seed: The run's seed.
+        sampling: Chooses; None: every pair once a pass, in the pass's own random order.
+        patch_sampling: Share of the patches whose labels are kept.
     """
 
     def __init__(
-        self, spec: DataSpec, pairs: tuple[Pair, ...], transform: Transform, seed: int
+        self,
+        spec: DataSpec,
+        pairs: tuple[Pair, ...],
+        transform: Transform,
+        seed: int,
+        *,
+        sampling: Sampling | None = None,
+        patch_sampling: float = 1.0,
     ) -> None:
         self.spec = spec
         self.pairs = pairs
         self.transform = transform
         self.seed = seed
+        self.sampling = sampling or Uniform(len(pairs), seed)
+        self.patch_sampling = patch_sampling
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
         """Return image (C, h, w), uint8 or float32 in [0, 1], and labels (h, w) uint8."""
-        pair = self.pairs[self.index(number)]
+        chosen = self.sampling(number)
+        pair = self.pairs[chosen.pair]
         rng = np.random.default_rng((self.seed, 1, number))
-        image, labels = self.transform(self.spec.read_image(pair), self.spec.read_labels(pair), rng)
+        image, labels = self.spec.read_image(pair), self.spec.read_labels(pair)
+        focus = pixel_of(labels, chosen.label, np.random.default_rng((self.seed, 4, number)))
+        image, labels = self.transform(image, labels, rng, focus=focus)
+        if self.patch_sampling < 1:
+            draws = np.random.default_rng((self.seed, 5, number))
+            labels = keep_patches(labels, self.patch_sampling, draws)
         return image_tensor(image), torch.from_numpy(labels)
 
     def index(self, number: int) -> int:
         """Return which pair sample `number` shows."""
-        epoch, position = divmod(number, len(self.pairs))
-        order = np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.pairs))
-        return int(order[position])
+        return self.sampling(number).pair
 
 
 class BatchOrder(Sampler[list[int]]):
@@ -68,10 +90,17 @@ class BatchOrder(Sampler[list[int]]):
         start: Steps already done.
         stop: Steps in all; two more batches are on offer, because the trainer ends by its own
             count and must never find the loader empty.
+        rank: Which process this is, of ...
+        world: ... so many that share each batch: every `world`th sample of it is this one's, so
+            that the samples of a step do not depend on the number of processes.
     """
 
-    def __init__(self, batch_size: int, start: int, stop: int) -> None:
+    def __init__(
+        self, batch_size: int, start: int, stop: int, *, rank: int = 0, world: int = 1
+    ) -> None:
         self.batch_size = batch_size
+        self.rank = rank
+        self.world = world
         self.start = start
         self.stop = stop + 2
 
@@ -82,7 +111,8 @@ class BatchOrder(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         """Yield the sample numbers of one step after the other."""
         for step in range(self.start, self.stop):
-            yield list(range(step * self.batch_size, (step + 1) * self.batch_size))
+            first = step * self.batch_size
+            yield list(range(first + self.rank, first + self.batch_size, self.world))
 
 
 def collate(samples: list[tuple[Tensor, Tensor]]) -> list[Tensor]:

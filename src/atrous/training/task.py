@@ -1,59 +1,69 @@
-"""The training step: scores, cross entropy without void, one optimizer step a batch.
+"""The training step: scores, their loss without void, one optimizer step a batch.
 
-One protocol for every network, so that they can be compared; it is DeepLab v3's (Sec. 4.1: SGD,
-momentum 0.9, poly decay of power 0.9, batch 16, random scale and flip).
+What the papers do differently from each other is a `Protocol`, or an option of the augmentation
+or of the network; `recipes/` has the choices of each paper. Left to itself a run follows one
+protocol for every network, so that they can be compared: DeepLab v3's (Sec. 4.1: SGD, momentum 0.9,
+poly decay of power 0.9, batch 16, random scale and flip), with one rate for all layers, weight
+decay on every weight of two or more dimensions, the mean loss over labelled pixels at full size.
 
-Departures from the papers:
-- Loss: the mean over the labelled pixels of a batch. FCN sums them. Classes weigh the same unless
-  `class_weights` is given (its rules: `class_weights.py`). U-Net's second factor, the distance to
-  the nearest two cells (Sec. 3), is no part of it. Auxiliary scores count as much as each network
-  says (`auxiliary_weights`), unless `auxiliary_weight` is given.
-- Learning rate: from `config.py`, one for all layers. DeepLab v3 starts at 0.007; FCN keeps a
-  constant rate, and like U-Net momentum 0.99 with a batch of one. Nearly all give biases twice the
-  rate, DeepLab v1 and v2 ten times the rate to new layers.
-- Weight decay: 1e-4 with SGD (as DeepLab v3 on ResNets; its MobileNetV2 takes 4e-5, FCN 5e-4), on
-  every weight of two or more dimensions. Depthwise kernels are among them, which the v3+ release
-  spares; biases and norms are not, which PSPNet's training code decays.
-- Augmentation: `JointTransform` for all. FCN takes whole images unchanged; U-Net's elastic
-  deformation (Sec. 3.1) is off unless `elastic` is given.
+Auxiliary scores count as much as each network says (`auxiliary_weights`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import lightning
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from atrous.models import SegmentationModel
-from atrous.ops import normalise, upsample_cross_entropy
+from atrous.ops import normalise
+from atrous.training.averaging import average, averaged_copy
+from atrous.training.losses import Targets, parse_loss
+from atrous.training.norm import hold_norms
+from atrous.training.parameter_groups import parameter_groups
 from atrous.training.precision import keep_dilated_depthwise_exact
+from atrous.training.protocol import Protocol
+from atrous.training.ranks import Ranks
+from atrous.training.schedules import lr_factor
+from atrous.training.supervision import labels_at
 
-__all__ = ["SegmentationTask", "cross_entropy_sum", "poly_decay"]
+__all__ = ["SegmentationTask"]
 
 
 class SegmentationTask(lightning.LightningModule):
     """Train a network on batches of (images, labels); a batch is one optimizer step.
 
-    A batch is cut into micro-batches whose gradients add up. The loss of a pixel is divided by
-    the number of labelled pixels of the *whole* batch, so the cut changes memory, not the result
-    (but for the batch statistics of batch norm).
+    A batch is cut into micro-batches whose gradients add up. What a loss is divided by is counted
+    over the *whole* batch, that of all processes, so neither cut changes the result (but for the
+    batch statistics of batch norm).
 
     Args:
         model: The network; its `normalization` is applied here, on the device.
-        optimizer: "sgd" (momentum 0.9) or "adamw".
-        lr: Learning rate of the first step.
-        weight_decay: Applied to weights of two or more dimensions, not to biases and norms.
-        iterations: Steps in all; the learning rate reaches 0 there.
+        optimizer: "sgd" or "adamw".
+        lr: Learning rate that the schedule's factors multiply.
+        weight_decay: Of what the protocol lets decay.
+        iterations: Steps in all, over which the schedule is planned.
         micro_batch: Images whose activations are held at once.
         seed: Randomness of a step (dropout) is seeded by this and the step's number.
         class_weights: What a pixel of each class counts; None: all the same. The loss is divided
-            by the weights of the labelled pixels instead of their number.
+            by the weights of the labelled pixels instead of their number, unless the protocol's
+            `loss_divisor` says otherwise.
+        protocol: All else that papers do differently.
+        classifier: Names of the model's parameters that depend on the number of classes, for
+            `protocol.lr_factors`.
+        ranks: The processes that share each batch.
+
+    Attributes:
+        scores: Mean IoU of every validation so far.
+        rate: Learning rate of the latest step, before the factors of parts.
     """
 
     class_weights: Tensor
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a step is made of
         self,
         model: SegmentationModel,
         *,
@@ -64,11 +74,25 @@ class SegmentationTask(lightning.LightningModule):
         micro_batch: int,
         seed: int = 0,
         class_weights: Sequence[float] | None = None,
+        protocol: Protocol | None = None,
+        classifier: Collection[str] = (),
+        ranks: Ranks | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.model = model
         keep_dilated_depthwise_exact(model)
+        self.protocol = protocol or Protocol()
+        self.held = hold_norms(model, self.protocol.norm, self.protocol.norm_momentum)
+        self.averaged = averaged_copy(model) if self.protocol.ema is not None else None
+        self.classifier = classifier
+        self.ranks = ranks or Ranks()
+        self.scores: list[float] = []
+        self.encoder_parts = [p for e in model.encoders for p in e.parameters() if p.requires_grad]
+        self.rate = lr
+        self.loss = parse_loss(self.protocol.loss)
+        self._whole = torch.empty(0)  # labels of the batch that these divisors were counted on
+        self._divisors: dict[tuple[int, int], Tensor] = {}
         self.optimizer_name = optimizer
         self.lr = lr
         self.weight_decay = weight_decay
@@ -79,94 +103,130 @@ class SegmentationTask(lightning.LightningModule):
         self.register_buffer("class_weights", torch.as_tensor(weights), persistent=False)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Take one optimizer step; return the batch's mean loss over labelled pixels."""
+        """Take one optimizer step; return the batch's loss."""
         images, labels = batch
-        step = self.global_step
-        torch.manual_seed((self.seed << 32) + step)
-        optimizer = self.optimizers()
-        assert isinstance(optimizer, lightning.pytorch.core.optimizer.LightningOptimizer)
-        for group in optimizer.param_groups:
-            group["lr"] = self.lr * poly_decay(step, self.iterations)
+        step, world = self.global_step, self.ranks.world
+        torch.manual_seed((self.seed << 32) + (self.ranks.rank << 24) + step)
+        self._hold(is_encoder_frozen=step < self.protocol.freeze_encoder)
+        optimizer = self._optimizer_at(step)
         optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=images.device)
-        total_weight = self._weight_of(labels)
         for start in range(0, len(images), self.micro_batch):
             part = slice(start, start + self.micro_batch)
-            loss = self.loss_sum(images[part], labels[part]) / total_weight
-            self.manual_backward(loss)
+            loss = self.loss_share(images[part], labels[part], labels)
+            with self._unshared(start + self.micro_batch < len(images)):
+                self.manual_backward(loss * world)  # the processes' gradients are averaged
             total += loss.detach()
+        if self.protocol.clip is not None:
+            learning = [p for group in optimizer.param_groups for p in group["params"]]
+            nn.utils.clip_grad_norm_(learning, self.protocol.clip)
         optimizer.step()
-        return total
+        if self.averaged is not None:
+            average(self.averaged, self.model, self.protocol.ema or 0.0, step)
+        return self.ranks.total(total)
 
-    def loss_sum(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return the summed loss of a micro-batch: the main scores' and, weighed, the auxiliary's.
+    @property
+    def judged(self) -> SegmentationModel:
+        """The network that is validated and kept: the averaged one where there is one."""
+        return self.model if self.averaged is None else self.averaged
 
-        The weights are the model's `auxiliary_weights`.
+    def loss_share(self, images: Tensor, labels: Tensor, whole: Tensor | None = None) -> Tensor:
+        """Return what a micro-batch contributes to the loss of its batch.
+
+        That is the main scores' loss and, by the model's `auxiliary_weights`, the auxiliary ones'.
+
+        Args:
+            images: (N, C, H, W), not normalised.
+            labels: (N, H, W).
+            whole: Labels of the whole batch; None: these are all of it.
         """
+        if whole is None or whole is not self._whole:
+            self._whole, self._divisors = labels if whole is None else whole, {}
         x = normalise(images, self.model.normalization)
         x = x.contiguous(memory_format=torch.channels_last)
         scores = self.model.score(x)
-        corners = self.model.align_corners
-        ignore = self.model.label_set.ignore_index
-        weight = self.class_weights
-        loss = cross_entropy_sum(scores.main, labels, ignore, weight, align_corners=corners)
+        loss = self._map_share(scores.main, labels)
         shares = self.model.auxiliary_weights(len(scores.auxiliary))
         for share, auxiliary in zip(shares, scores.auxiliary, strict=True):
-            further = cross_entropy_sum(auxiliary, labels, ignore, weight, align_corners=corners)
-            loss = loss + share * further
+            loss = loss + share * self._map_share(auxiliary, labels)
         return loss
 
-    def _weight_of(self, labels: Tensor) -> Tensor:
-        """Return the weights of all labelled pixels together; 1 if there is none."""
-        labelled = labels[labels != self.model.label_set.ignore_index].long()
-        counts = torch.bincount(labelled, minlength=len(self.class_weights))
-        total = (counts * self.class_weights).sum()
-        return torch.where(total > 0, total, torch.ones_like(total))
+    def _map_share(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """Return the share of one score map, at the size that the protocol supervises at.
+
+        Each map is divided by what is counted on its own labels, as Caffe's layers do: at the
+        scores' size there are fewer, and not the same share of them is void.
+        """
+        at = scores if self.protocol.supervision == "scores" else labels
+        size = (at.shape[-2], at.shape[-1])
+        if size not in self._divisors:  # counted once a step: all processes must ask alike
+            divisors = self.loss.divisors(self._targets(self._whole, size))
+            self._divisors[size] = self.ranks.total(divisors)
+        return self.loss.share(scores, self._targets(labels, size), self._divisors[size])
+
+    def _targets(self, labels: Tensor, size: tuple[int, int]) -> Targets:
+        """Return labels at a size, and how they count."""
+        corners = self.model.align_corners
+        if tuple(labels.shape[-2:]) != size:
+            labels = labels_at(labels, size, align_corners=corners)
+        ignore = self.model.label_set.ignore_index
+        return Targets(labels, self.class_weights, ignore, corners, self.protocol.loss_divisor)
+
+    def _hold(self, *, is_encoder_frozen: bool) -> None:
+        """Keep the norms that do not train in eval mode, and the encoder as it is for a while."""
+        if self.protocol.freeze_encoder:
+            for parameter in self.encoder_parts:
+                parameter.requires_grad_(not is_encoder_frozen)
+            self.model.train()
+            for encoder in self.model.encoders if is_encoder_frozen else ():
+                encoder.eval()
+        for norm in self.held:
+            norm.eval()
+
+    def _optimizer_at(self, step: int) -> lightning.pytorch.core.optimizer.LightningOptimizer:
+        """Return the optimizer with the learning rates of a step."""
+        optimizer = self.optimizers()
+        assert isinstance(optimizer, lightning.pytorch.core.optimizer.LightningOptimizer)
+        factor = lr_factor(
+            self.protocol.schedule,
+            step,
+            self.iterations,
+            options=self.protocol.schedule_options,
+            warmup=self.protocol.warmup,
+            scores=self.scores,
+        )
+        self.rate = self.lr * factor
+        for group in optimizer.param_groups:
+            group["lr"] = self.rate * group["lr_factor"]
+        return optimizer
+
+    def _unshared(self, is_unshared: bool) -> AbstractContextManager[None]:
+        """Keep gradients to this process while they add up; the last backward shares them."""
+        wrapper = self.trainer.model
+        if is_unshared and isinstance(wrapper, DistributedDataParallel):
+            unshared: AbstractContextManager[None] = wrapper.no_sync()
+            return unshared
+        return nullcontext()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the normalisation, which a trained model may have brought: no weight holds it."""
+        """Keep the normalisation, which a trained model may have brought, and the scores so far."""
         checkpoint["normalization"] = self.model.normalization.to_json()
+        checkpoint["scores"] = list(self.scores)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the scores so far up again: the plateau schedule and early stopping need them."""
+        self.scores = [float(score) for score in checkpoint.get("scores", ())]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return the optimizer with its two groups: decayed weights, everything else."""
-        decayed = [p for p in self.model.parameters() if p.requires_grad and p.ndim > 1]
-        others = [p for p in self.model.parameters() if p.requires_grad and p.ndim <= 1]
-        groups = [
-            {"params": decayed, "weight_decay": self.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ]
+        """Return the optimizer with its groups of parameters."""
+        found = parameter_groups(
+            self.model,
+            weight_decay=self.weight_decay,
+            decayed=self.protocol.decayed,
+            factors=self.protocol.lr_factors,
+            classifier=self.classifier,
+        )
+        groups: list[dict[str, object]] = [{**group} for group in found]
         if self.optimizer_name == "adamw":
             return torch.optim.AdamW(groups, lr=self.lr)
-        return torch.optim.SGD(groups, lr=self.lr, momentum=0.9)
-
-
-def cross_entropy_sum(
-    scores: Tensor,
-    labels: Tensor,
-    ignore_index: int,
-    weight: Tensor | None = None,
-    *,
-    align_corners: bool = False,
-) -> Tensor:
-    """Sum of the pixels' cross entropy, scores resized to the labels (DeepLab v3, Sec. 4.1).
-
-    Args:
-        scores: (N, K, h, w) logits at any stride.
-        labels: (N, H, W) integers in 0..K-1, or `ignore_index`: no loss, no gradient.
-        ignore_index: Label of void.
-        weight: (K,) factor of each class; None: 1.
-        align_corners: Corner convention of the resizing.
-    """
-    return upsample_cross_entropy(
-        scores, labels, weight, ignore_index, align_corners=align_corners, reduction="sum"
-    )
-
-
-def poly_decay(step: int, steps: int, power: float = 0.9) -> float:
-    """Factor of the learning rate at `step` of `steps` (DeepLab v2, Sec. 4.1).
-
-    Example:
-        >>> poly_decay(0, 100), round(poly_decay(50, 100), 4), poly_decay(100, 100)
-        (1.0, 0.5359, 0.0)
-    """
-    return float(max(0.0, 1 - step / steps) ** power)
+        return torch.optim.SGD(groups, lr=self.lr, momentum=self.protocol.momentum)

@@ -4,7 +4,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,8 +17,10 @@ from atrous.evaluation import Evaluation, evaluate
 from atrous.files import write_text
 from atrous.inference import Predictor
 from atrous.training.plan import Plan
+from atrous.training.ranks import Ranks
+from atrous.training.schedules import validations_without_gain
 
-__all__ = ["Journal", "Reporter", "Silent", "Watch"]
+__all__ = ["Journal", "Reporter", "Silent", "Watch", "has_stopped"]
 
 
 class Reporter(Protocol):
@@ -99,11 +101,14 @@ class Watch(lightning.Callback):
         predictor: Built on the live model.
         best: The score to beat.
         keep: Called with the evaluation and the step whenever it is the best so far.
-        journal: Gets a line per validation and for at most a thousand or so steps.
+        journal: Gets a line per validation and for at most a thousand or so steps; None in every
+            process but the first.
         reporter: Is told of everything.
+        patience: Validations without a better one after which the run ends; None: never.
+        ranks: The processes of the run; the first one validates and writes for all.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that is looked at and told
         self,
         spec: DataSpec,
         *,
@@ -111,8 +116,10 @@ class Watch(lightning.Callback):
         predictor: Predictor,
         best: float,
         keep: Callable[[Evaluation, int], None],
-        journal: Journal,
+        journal: Journal | None,
         reporter: Reporter,
+        patience: int | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         self.spec = spec
         self.every = every
@@ -121,11 +128,15 @@ class Watch(lightning.Callback):
         self.journal = journal
         self.reporter = reporter
         self.best = best
+        self.patience = patience
+        self.ranks = ranks or Ranks()
         self.begin = time.monotonic()
         self.seconds = 0.0
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Start the clock."""
+        """Start the clock; a run that had stopped early and is extended has its patience again."""
+        if has_stopped(pl_module.scores, self.patience):
+            pl_module.scores = [max(pl_module.scores)]
         self.begin = time.monotonic()
 
     def on_train_batch_end(
@@ -141,18 +152,20 @@ class Watch(lightning.Callback):
             )
         took = time.monotonic() - self.begin
         self.seconds = 0.9 * self.seconds + 0.1 * took if self.seconds else took
-        rate = len(batch[0]) / max(self.seconds, 1e-9)
+        rate = self.ranks.world * len(batch[0]) / max(self.seconds, 1e-9)
         self.reporter.step(step, loss=loss, images_per_second=rate)
-        if step % max(1, int(trainer.max_steps) // 1000) == 0:
-            lr = float(trainer.optimizers[0].param_groups[0]["lr"])
-            figures = {"loss": loss, "lr": lr, "img_per_s": rate, "seconds": took}
+        if self.journal is not None and step % max(1, int(trainer.max_steps) // 1000) == 0:
+            figures = {"loss": loss, "lr": pl_module.rate, "img_per_s": rate, "seconds": took}
             self.journal.write(step, "train", figures)
         if step % self.every == 0 or step == trainer.max_steps:
-            self.validate(step)
+            score = self.validate(step) if self.ranks.is_first else 0.0
+            pl_module.scores.append(self.ranks.of_first(score))
+            if has_stopped(pl_module.scores, self.patience):
+                trainer.should_stop = True
         self.begin = time.monotonic()
 
-    def validate(self, step: int) -> None:
-        """Score the split; on the best figure so far keep the model."""
+    def validate(self, step: int) -> float:
+        """Score the split, on the best figure so far keep the model, and return the mean IoU."""
         begin = time.monotonic()
         result = evaluate(self.predictor, self.spec, "val")
         better = result.mean_iou > self.best
@@ -161,8 +174,15 @@ class Watch(lightning.Callback):
             self.keep(result, step)
         figures = {"mean_iou": result.mean_iou, "pixel_accuracy": result.pixel_accuracy}
         seconds = time.monotonic() - begin
+        assert self.journal is not None  # the first process validates
         self.journal.write(step, "val", {**figures, "iou": list(result.iou), "seconds": seconds})
         self.reporter.validation(step, mean_iou=result.mean_iou, best=better)
+        return result.mean_iou
+
+
+def has_stopped(scores: Sequence[float], patience: int | None) -> bool:
+    """Return whether the validations of a run have brought nothing better for long enough."""
+    return patience is not None and validations_without_gain(scores) >= patience
 
 
 def _whole_lines(path: Path, last_step: int) -> list[str]:

@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from atrous.weights.model_folder import load, read_model_config, save, store_crf
     from atrous.weights.origin import weights_origin
     from atrous.weights.sources import WeightsUnreachable
-    from atrous.weights.start import check_start, find_start, start_from
+    from atrous.weights.start import check_start, class_tensors, find_start, start_from
 
 __all__ = [
     "ModelConfig",
     "WeightsUnreachable",
     "check_model",
     "check_start",
+    "class_tensors",
     "create_model",
     "find_start",
     "gives_auxiliary_scores",
@@ -38,6 +39,7 @@ __getattr__ = lazy(
         "WeightsUnreachable": "sources",
         "check_model": "create",
         "check_start": "start",
+        "class_tensors": "start",
         "create_model": "create",
         "find_start": "start",
         "gives_auxiliary_scores": "blueprint",

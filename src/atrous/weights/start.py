@@ -5,13 +5,17 @@ from pathlib import Path
 
 from atrous.errors import InputError
 from atrous.models import MODELS, ModelSpec, SegmentationModel, build_model, model_options
+from atrous.models.fcn import FCN, stage
 from atrous.weights.blueprint import blueprint
 from atrous.weights.matching import check_match
 from atrous.weights.model_folder import load, read_model_config
 from atrous.weights.sources import SHIPPED, find_model, has_hub_form
 from atrous.weights.tensor_files import SUFFIXES
 
-__all__ = ["check_start", "find_start", "start_from"]
+__all__ = ["check_start", "class_tensors", "find_start", "start_from"]
+
+STAGES = ("fcn32s", "fcn16s", "fcn8s")
+"""Each of these can begin with one that stands before it (FCN, Sec. 4.2)."""
 
 
 def find_start(source: str) -> Path | None:
@@ -32,6 +36,9 @@ def find_start(source: str) -> Path | None:
 
 def start_from(model: SegmentationModel, source: str | Path) -> bool:
     """Fill `model` in place with a trained model of the same make, normalisation included.
+
+    An output stride is no part of the make: it changes dilations and no weight (DeepLab v3 is
+    trained at 16 first, then at 8). A finer FCN may begin with a coarser one of the same classes.
 
     The layers that score classes are filled only if both name the same classes in the same order;
     else they stay as they are. The figures of the normalisation are moved to the white of `model`:
@@ -56,11 +63,21 @@ def start_from(model: SegmentationModel, source: str | Path) -> bool:
         )
     tensors, own = trained.state_dict(), model.state_dict()
     same_classes = trained.label_set.names == model.label_set.names
+    model.normalization = trained.normalization.with_white_at(model.normalization.white)
+    if trained.spec.architecture != model.spec.architecture:
+        assert isinstance(trained, FCN)
+        assert isinstance(model, FCN)
+        if not same_classes:
+            raise InputError(
+                f"{source} names other classes than the data: a finer FCN begins with a coarser "
+                f"one of the same classes; train {trained.spec.architecture} on them first"
+            )
+        stage(trained, model)
+        return True
     if not same_classes:
-        tensors |= {name: own[name] for name in _class_tensors(model.spec)}
+        tensors |= {name: own[name] for name in class_tensors(model.spec)}
     check_match(own, tensors, model.spec.architecture)
     model.load_state_dict(tensors)
-    model.normalization = trained.normalization.with_white_at(model.normalization.white)
     return same_classes
 
 
@@ -72,8 +89,9 @@ def check_start(wanted: ModelSpec, source: str | Path) -> None:
             flags that go with it.
     """
     spec = _complete(read_model_config(source).spec)
-    same = ("architecture", "encoder_name", "options")
-    if all(getattr(spec, name) == getattr(wanted, name) for name in same):
+    if spec.encoder_name == wanted.encoder_name and (
+        _is_same_make(spec, wanted) or _is_coarser(spec, wanted)
+    ):
         return
     flags = f"--model {spec.architecture}"
     flags += f" --encoder {spec.encoder_name}" if spec.encoder_name else ""
@@ -82,15 +100,7 @@ def check_start(wanted: ModelSpec, source: str | Path) -> None:
     raise InputError(f"{source} is a model of another make; to begin with it: {flags}")
 
 
-def _complete(spec: ModelSpec) -> ModelSpec:
-    """Return a recipe with the options that came after it was saved, at their defaults."""
-    if spec.architecture not in MODELS:
-        return spec
-    defaults = model_options(spec.architecture, network=spec.options.get("network"))
-    return replace(spec, options={**defaults, **spec.options})
-
-
-def _class_tensors(spec: ModelSpec) -> set[str]:
+def class_tensors(spec: ModelSpec) -> set[str]:
     """Return the names of the tensors whose shape depends on the number of classes."""
     shapes = []
     for classes in (2, 3):
@@ -105,6 +115,28 @@ def _class_tensors(spec: ModelSpec) -> set[str]:
         shapes.append({name: tensor.shape for name, tensor in network.state_dict().items()})
     first, second = shapes
     return {name for name in first if first[name] != second[name]}
+
+
+def _is_same_make(spec: ModelSpec, wanted: ModelSpec) -> bool:
+    options = [{**each.options, "output_stride": None} for each in (spec, wanted)]
+    return spec.architecture == wanted.architecture and options[0] == options[1]
+
+
+def _is_coarser(spec: ModelSpec, wanted: ModelSpec) -> bool:
+    """Tell whether `spec` is an earlier stage of the FCN `wanted`, with the options both have."""
+    if spec.architecture not in STAGES or wanted.architecture not in STAGES:
+        return False
+    shared = spec.options.keys() & wanted.options.keys()
+    is_earlier = STAGES.index(spec.architecture) < STAGES.index(wanted.architecture)
+    return is_earlier and all(spec.options[k] == wanted.options[k] for k in shared)
+
+
+def _complete(spec: ModelSpec) -> ModelSpec:
+    """Return a recipe with the options that came after it was saved, at their defaults."""
+    if spec.architecture not in MODELS:
+        return spec
+    defaults = model_options(spec.architecture, network=spec.options.get("network"))
+    return replace(spec, options={**defaults, **spec.options})
 
 
 def _yaml(value: object) -> str:

@@ -1,0 +1,70 @@
+"""What is left of a run that is gone on with, and what another length does to its schedule."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from atrous.errors import InputError
+from atrous.training.config import TrainConfig
+from atrous.training.plan import Plan
+from atrous.training.run_folder import read_config
+from atrous.training.schedules import lr_factor
+from atrous.training.watch import Reporter, has_stopped
+
+__all__ = ["is_finished", "refuse_reported", "tell_new_length"]
+
+
+def is_finished(config: TrainConfig, done: int, scores: Sequence[float]) -> bool:
+    """Return whether a run has nothing left to train.
+
+    Args:
+        config: Of the run, with what was typed now.
+        done: Steps of its checkpoint.
+        scores: Of its validations.
+    """
+    if config.resume is None or config.iterations is None:
+        return False
+    is_extended = read_config(config.resume).iterations != config.iterations
+    stopped_early = has_stopped(scores, config.patience) and not is_extended
+    return done >= config.iterations or (done > 0 and stopped_early)
+
+
+def refuse_reported(folder: Path, config: TrainConfig, done: int) -> None:
+    """Refuse to go on with a finished run whose report is there too.
+
+    Raises:
+        InputError: All of it is done.
+    """
+    report, last = folder / "report.html", folder / "last.ckpt"
+    if not report.exists() or report.stat().st_mtime < last.stat().st_mtime:
+        return  # killed between the last step and its report: write it
+    assert config.iterations is not None
+    how = "" if done >= config.iterations else ", stopped early"
+    raise InputError(
+        f"{folder} is finished ({done} of {config.iterations} iterations{how}); "
+        f"to train on: atrous train --resume {folder} --extend {done}"
+    )
+
+
+def tell_new_length(
+    folder: Path, config: TrainConfig, plan: Plan, scores: Sequence[float], reporter: Reporter
+) -> None:
+    """Say what another number of iterations does to the learning rate of a run half done."""
+    before = read_config(folder).iterations
+    if before is None or before == plan.iterations:
+        return
+    old, new = (
+        plan.lr
+        * lr_factor(
+            config.schedule,
+            plan.done,
+            steps,
+            options=config.schedule_options,
+            warmup=config.warmup,
+            scores=scores,
+        )
+        for steps in (before, plan.iterations)
+    )
+    reporter.note(
+        f"Length   {plan.iterations} iterations instead of {before}: the decay is planned anew, "
+        f"so the learning rate goes from {old:.2g} to {new:.2g} at iteration {plan.done}"
+    )

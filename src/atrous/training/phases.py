@@ -1,0 +1,47 @@
+"""A training of several phases on the disk: the last one is the run, earlier ones lie inside it.
+
+`runs/NAME/phase-1`, `phase-2`, ... are run folders like any other, with a checkpoint, a model and a
+journal of their own; each begins with the best model of the one before. All are written down before
+the first step, so `--resume runs/NAME` needs to know nothing but the folder.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from atrous.training.checkpoints import read_progress
+from atrous.training.config import TrainConfig
+from atrous.training.run_folder import read_config, write_config
+from atrous.training.watch import has_stopped
+
+__all__ = ["begin_phases", "earlier_phases", "is_done"]
+
+
+def begin_phases(folder: Path, phases: Sequence[TrainConfig]) -> None:
+    """Write down every phase of a run.
+
+    Args:
+        folder: The run folder.
+        phases: What each of them does, in order; the first begins with its own `weights`.
+    """
+    places = [folder / f"phase-{number}" for number in range(1, len(phases))]
+    before: Path | None = None
+    for place, phase in zip([*places, folder], phases, strict=True):
+        place.mkdir(parents=True, exist_ok=True)
+        start = phase.weights if before is None else str((before / "model").resolve())
+        write_config(place, replace(phase, out=place, weights=start))
+        before = place
+
+
+def earlier_phases(folder: Path) -> list[Path]:
+    """Return the folders of the phases before the last one, in order."""
+    found = [path for path in folder.glob("phase-*") if (path / "config.yaml").is_file()]
+    return sorted(found, key=lambda path: int(path.name.removeprefix("phase-")))
+
+
+def is_done(folder: Path) -> bool:
+    """Return whether a phase has come to its end and left a model."""
+    config, progress = read_config(folder), read_progress(folder / "last.ckpt")
+    if progress is None or config.iterations is None or not (folder / "model").is_dir():
+        return False
+    return progress.step >= config.iterations or has_stopped(progress.scores, config.patience)

@@ -1,0 +1,118 @@
+"""A paper's protocol as a file of `TrainConfig` fields, and what is left of it under options.
+
+`recipes/NAME.yaml` holds one paper's choices, each with the section or table it comes from. The
+layers, later ones first: flags, the file of --config, the recipe, the defaults. A recipe may name
+`phases`, a list of fields that differ from phase to phase; each phase is a run of its own that
+begins with the model of the one before.
+
+What an option changes may not fit the rest of a recipe any more. So a length that is given replaces
+the recipe's, another network drops its encoder and options, another optimizer its rates, another
+schedule its options; and another batch size changes the learning rate in proportion (Goyal et al.,
+2017, Sec. 2.1), unless that is given too.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+import yaml
+
+from atrous.errors import unknown
+from atrous.training.config import TrainConfig
+from atrous.training.run_folder import from_yaml, given_fields
+
+__all__ = ["Runs", "recipe_names", "runs_of"]
+
+EXCLUSIVE = (("iterations", "epochs", "minutes"), ("freeze_encoder", "freeze_epochs"))
+"""Of these a recipe's is left out where another is given."""
+
+BELONGS = {
+    "model": ("encoder", "options"),
+    "optimizer": ("lr", "momentum", "weight_decay"),
+    "schedule": ("schedule_options",),
+}
+"""What of a recipe makes no sense once this is another."""
+
+MERGED = ("options", "schedule_options", "lr_factors")
+"""Of these each entry is an option of its own."""
+
+
+class Runs(NamedTuple):
+    """What a configuration asks for.
+
+    Attributes:
+        phases: The runs, one after the other; most often one.
+        notes: Lines about what follows from the recipe and the options together.
+    """
+
+    phases: tuple[TrainConfig, ...]
+    notes: tuple[str, ...] = ()
+
+
+def runs_of(config: TrainConfig) -> Runs:
+    """Return the runs that `config` asks for, its recipe filled in where nothing is given.
+
+    Raises:
+        InputError: No recipe of that name.
+    """
+    if config.recipe is None:
+        return Runs((config,))
+    recipe = dict(_content(config.recipe))
+    given = given_fields(config) - {"recipe"}
+    given -= {name for name in ("model", "encoder") if getattr(config, name) == recipe.get(name)}
+    phases: list[Mapping[str, Any]] = recipe.pop("phases", [{}])
+    notes: list[str] = []
+    runs = [_filled(config, given, {**recipe, **phase}, notes) for phase in phases]
+    return Runs(tuple(runs), tuple(dict.fromkeys(notes)))
+
+
+def recipe_names() -> list[str]:
+    """Return the names of all recipes."""
+    entries = (files("atrous.training") / "recipes").iterdir()
+    return sorted(e.name.removesuffix(".yaml") for e in entries if e.name.endswith(".yaml"))
+
+
+def _filled(
+    config: TrainConfig, given: set[str], recipe: dict[str, Any], notes: list[str]
+) -> TrainConfig:
+    """Return `config` with the recipe's fields where nothing is given."""
+    for group in EXCLUSIVE:
+        if given & set(group):
+            recipe = {name: value for name, value in recipe.items() if name not in group}
+    for name, others in BELONGS.items():
+        default = TrainConfig.__dataclass_fields__[name].default
+        if name in given and getattr(config, name) != recipe.get(name, default):
+            recipe = {key: value for key, value in recipe.items() if key not in others}
+    fields = {name: value for name, value in recipe.items() if name not in given}
+    for name in MERGED:
+        if name in given and name in recipe:
+            fields[name] = {**recipe[name], **getattr(config, name)}
+    batch = recipe.get("batch_size", config.batch_size)
+    if "lr" in fields and config.batch_size != batch and "batch_size" in given:
+        fields["lr"] = recipe["lr"] * config.batch_size / batch
+        notes.append(
+            f"Recipe   {config.recipe}: lr {fields['lr']:g} = {recipe['lr']:g} x "
+            f"{config.batch_size} / {batch}, in proportion to the batch"
+        )
+    return replace(config, **fields)
+
+
+@cache
+def _content(name: str) -> dict[str, Any]:
+    """Return a recipe's fields.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    if name not in recipe_names():
+        raise unknown("recipe", name, recipe_names(), see="docs/training.md")
+    path = files("atrous.training") / "recipes" / f"{name}.yaml"
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    phases = content.pop("phases", [{}])
+    where = f"recipe {name}"
+    return {
+        **from_yaml(content, where),
+        "phases": [from_yaml(phase, where) for phase in phases],
+    }

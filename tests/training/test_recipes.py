@@ -1,0 +1,217 @@
+"""The recipes: what the papers print, what options do to them, and that each of them trains."""
+
+import re
+import signal
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from atrous.data import write_scenes
+from atrous.errors import InputError
+from atrous.models import MODELS
+from atrous.training import Silent, TrainConfig, fit
+from atrous.training.preflight import preflight
+from atrous.training.recipes import recipe_names, runs_of
+from atrous.training.run_folder import read_config
+from atrous.weights import read_model_config
+
+DATA = Path("data")
+
+
+def recipe(name: str, **fields: Any) -> tuple[TrainConfig, ...]:
+    return runs_of(TrainConfig(data=DATA, recipe=name, **fields)).phases
+
+
+# What the papers print; read off them, not off our files.
+PRINTED = {
+    "attention_to_scale": {"batch_size": 30, "lr": 1e-3, "crop": 321, "weight_decay": 5e-4},
+    "deeplab_v1": {"batch_size": 20, "lr": 1e-3, "iterations": 6000, "momentum": 0.9},
+    "deeplab_v2": {"batch_size": 10, "lr": 2.5e-4, "iterations": 20_000, "crop": 321},
+    "deeplab_v3": {"batch_size": 16, "lr": 0.007, "iterations": 30_000, "crop": 513},
+    "deeplab_v3_plus": {"batch_size": 16, "lr": 0.007, "iterations": 30_000, "crop": 513},
+    "fcn": {"batch_size": 1, "lr": 1e-10, "iterations": 100_000, "momentum": 0.99},
+    "fcn_at_once": {"batch_size": 1, "lr": 1e-10, "iterations": 300_000, "momentum": 0.99},
+    "pspnet": {"batch_size": 16, "lr": 0.01, "iterations": 30_000, "crop": 473},
+    "refinenet": {"batch_size": 1, "lr": 5e-4, "weight_decay": 5e-4, "crop": 400},
+    "refinenet_light": {"batch_size": 6, "lr": 5e-3, "epochs": 100, "weight_decay": 1e-5},
+    "segnet": {"batch_size": 4, "lr": 1e-3, "iterations": 40_000, "momentum": 0.9},
+    "segnet_basic": {"batch_size": 12, "lr": 0.1, "momentum": 0.9},
+    "unet": {"batch_size": 1, "momentum": 0.99, "crop": 572, "elastic": 10.0},
+}
+
+
+def test_there_is_a_recipe_for_every_network() -> None:
+    assert recipe_names() == sorted(PRINTED)
+    trained = {phase.model for name in recipe_names() for phase in recipe(name)}
+    assert trained == set(MODELS)
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_a_recipe_has_the_papers_figures(name: str) -> None:
+    first = recipe(name)[0]
+    assert {field: getattr(first, field) for field in PRINTED[name]} == PRINTED[name]
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_every_value_has_its_source_and_every_name_is_a_field(name: str) -> None:
+    text = (files("atrous.training") / "recipes" / f"{name}.yaml").read_text()
+    plain = re.compile(r"^(model|optimizer|schedule|rotation|scale_range|jitter|flip)\b")
+    for line in text.splitlines():
+        if re.match(r"\s*(- )?\{?\w+:\s*\S", line) and not plain.match(line):
+            assert "#" in line, line
+    for phase in recipe(name):
+        preflight(replace(phase, recipe=None))  # the network has these options
+
+
+def test_fcn_is_trained_in_stages_and_deeplab_v3_in_two_phases() -> None:
+    assert [(p.model, p.lr) for p in recipe("fcn")] == [
+        ("fcn32s", 1e-10), ("fcn16s", 1e-12), ("fcn8s", 1e-14),
+    ]  # fmt: skip
+    first, second = recipe("deeplab_v3")
+    assert (first.options["output_stride"], first.norm, first.lr) == (16, "train", 0.007)
+    assert (second.options["output_stride"], second.norm, second.lr) == (8, "fixed", 0.001)
+
+
+def test_what_is_given_wins_over_the_recipe_in_every_phase() -> None:
+    for phase in recipe("deeplab_v3", crop=65, options={"multi_grid": "none"}):
+        assert phase.crop == 65
+        assert phase.options["multi_grid"] == "none"
+        assert "output_stride" in phase.options  # the recipe's stays
+        assert phase.batch_size == 16
+    typed = TrainConfig(data=DATA, recipe="pspnet", rotation=10.0, flip=0.5, given=frozenset())
+    assert runs_of(typed).phases[0].flip == 0.5
+    default = TrainConfig(data=DATA, recipe="fcn", flip=0.5, given=frozenset({"flip"}))
+    assert [phase.flip for phase in runs_of(default).phases] == [0.5] * 3  # typed, like the default
+
+
+def test_a_length_that_is_given_replaces_the_recipes() -> None:
+    assert recipe("segnet", minutes=5.0)[0].iterations is None
+    assert [phase.iterations for phase in recipe("fcn", iterations=20)] == [20] * 3
+    assert recipe("refinenet", iterations=20)[0].epochs is None
+
+
+def test_the_rate_follows_the_batch_and_says_so() -> None:
+    runs = runs_of(TrainConfig(data=DATA, recipe="segnet", batch_size=8))
+    assert runs.phases[0].lr == pytest.approx(2e-3)
+    assert runs.notes == ("Recipe   segnet: lr 0.002 = 0.001 x 8 / 4, in proportion to the batch",)
+    assert recipe("segnet", batch_size=8, lr=0.5)[0].lr == 0.5
+    assert not runs_of(TrainConfig(data=DATA, recipe="segnet")).notes
+
+
+def test_another_network_optimizer_or_schedule_takes_its_own_defaults() -> None:
+    other = recipe("deeplab_v3", model="unet")[0]
+    assert (other.encoder, other.options) == (None, {})
+    adam = recipe("deeplab_v2", optimizer="adamw")[0]
+    assert (adam.lr, adam.decay) == (None, 0.01)
+    assert recipe("deeplab_v1", schedule="cosine")[0].schedule_options == {}
+
+
+def test_a_recipe_that_there_is_not_is_named() -> None:
+    with pytest.raises(InputError, match=r"unknown recipe 'deeplabv3'; did you mean deeplab_v3"):
+        recipe("deeplabv3")
+
+
+# Widths at which a network of each recipe trains in a second; legal sizes only.
+SMALL: dict[str, dict[str, Any]] = {
+    "attention_to_scale": {"options": {"fc_channels": 8, "attention_channels": 8}, "crop": 33},
+    "deeplab_v1": {"options": {"fc_channels": 8}, "crop": 33},
+    "deeplab_v2": {"encoder": "resnet18", "crop": 33},
+    "deeplab_v3": {"encoder": "resnet18", "options": {"aspp_channels": 8}, "crop": 33},
+    "deeplab_v3_plus": {
+        "encoder": "mobilenet_v2_035", "options": {"aspp_channels": 8}, "crop": 33,
+    },
+    "fcn": {"encoder": "resnet18"},
+    "fcn_at_once": {"encoder": "resnet18"},
+    "pspnet": {"encoder": "resnet18", "options": {"channels": 8}, "crop": 33},
+    "refinenet": {"encoder": "resnet18", "options": {"channels": 8}, "crop": 32},
+    "refinenet_light": {"encoder": "resnet18", "options": {"channels": 8}, "crop": 32},
+    "segnet": {"options": {"base_channels": 4}},
+    "segnet_basic": {"options": {"channels": 4}},
+    "unet": {"options": {"base_channels": 4}, "crop": 188},
+}  # fmt: skip
+
+
+class Losses(Silent):
+    """Remembers what is told."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.notes: list[str] = []
+
+    def step(self, step: int, *, loss: float, images_per_second: float) -> None:
+        self.losses.append(loss)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.fixture(scope="module")
+def small_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "small"
+    write_scenes(folder, {"train": 6, "val": 2}, size=(32, 48), seed=7)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PRINTED)
+def test_every_recipe_trains_twenty_iterations(
+    name: str, small_scenes: Path, tmp_path: Path
+) -> None:
+    reporter = Losses()
+    phases = len(recipe(name))
+    config = TrainConfig(
+        data=small_scenes,
+        out=tmp_path / "run",
+        recipe=name,
+        weights="none",
+        iterations=-(-20 // phases),
+        batch_size=2,
+        val_every=10,
+        precision="fp32",
+        device="cpu",
+        workers=0,
+        **SMALL[name],
+    )
+    result = fit(config, reporter=reporter)
+    assert result.evaluation is not None
+    assert len(reporter.losses) == phases * -(-20 // phases) >= 20
+    assert all(0 < loss < 1e7 for loss in reporter.losses)
+    resolved = read_config(result.folder)
+    assert resolved.recipe is None  # all of it stands in the file
+    assert (resolved.optimizer, resolved.momentum) == ("sgd", recipe(name)[0].momentum)
+    assert yaml.safe_load((result.folder / "config.yaml").read_text())["lr"] is not None
+
+
+@pytest.mark.slow
+def test_phases_begin_where_the_one_before_ended_and_go_on_after_an_interrupt(
+    small_scenes: Path, tmp_path: Path
+) -> None:
+    run, reporter = tmp_path / "run", Losses()
+    config = TrainConfig(
+        data=small_scenes, out=run, recipe="fcn", encoder="resnet18", weights="none",
+        iterations=2, precision="fp32", device="cpu", workers=0,
+    )  # fmt: skip
+
+    class Interrupted(Losses):
+        def step(self, step: int, *, loss: float, images_per_second: float) -> None:
+            super().step(step, loss=loss, images_per_second=images_per_second)
+            if len(self.losses) == 3:  # the first step of the second phase
+                signal.raise_signal(signal.SIGINT)
+
+    stopped = fit(config, reporter=Interrupted())
+    assert (stopped.folder, stopped.evaluation, stopped.is_over) == (run, None, False)
+    assert (run / "phase-1" / "model").is_dir()
+    assert not (run / "model").exists()
+    result = fit(TrainConfig(resume=run), reporter=reporter)
+    assert result.evaluation is not None
+    assert result.model == run / "model"
+    assert [n for n in reporter.notes if n.startswith("Phase")] == [
+        f"Phase    2 of 3: fcn16s, 2 iterations, in {run / 'phase-2'}",
+        f"Phase    3 of 3, in {run}",
+    ]
+    made = [read_model_config(path / "model") for path in (run / "phase-1", run / "phase-2", run)]
+    assert [card.spec.architecture for card in made] == ["fcn32s", "fcn16s", "fcn8s"]
