@@ -102,7 +102,9 @@ def train(
     batches = loader(config, plan, spec, model, plan.done, ranks)
     request = StopRequest(ranks)
     with _quiet():
-        trainer = make_trainer(plan, folder, [request, watch, KeepLast(last, ranks)], ranks)
+        callbacks = [request, watch, KeepLast(last, ranks)]
+        may_freeze = bool(config.freeze_encoder)
+        trainer = make_trainer(plan, folder, callbacks, ranks, may_freeze=may_freeze)
         with request.listening(trainer), file_named():
             try:
                 trainer.fit(task, batches, ckpt_path=last if last.exists() else None)
@@ -114,16 +116,22 @@ def train(
 
 
 def make_trainer(
-    plan: Plan, folder: Path, callbacks: list[lightning.Callback], ranks: Ranks | None = None
+    plan: Plan,
+    folder: Path,
+    callbacks: list[lightning.Callback],
+    ranks: Ranks | None = None,
+    *,
+    may_freeze: bool = False,
 ) -> lightning.Trainer:
     """Return Lightning's trainer with all that we do ourselves switched off."""
     ranks = ranks or Ranks()
     is_shared = ranks.world > 1
+    strategy = shared_strategy(ranks, plan.device, may_freeze=may_freeze) if is_shared else None
     return lightning.Trainer(
         accelerator="gpu" if plan.device == "cuda" else "cpu",
         devices=1,  # of this process; the strategy knows the others'
         num_nodes=ranks.world // ranks.local_world,
-        strategy=shared_strategy(ranks, plan.device) if is_shared else "auto",
+        strategy=strategy or "auto",
         sync_batchnorm=is_shared and plan.device == "cuda" and plan.norm == "train",
         precision="bf16-mixed" if plan.precision == "bf16-mixed" else "32-true",
         max_steps=plan.iterations,

@@ -16,14 +16,13 @@ from atrous.training.ranks import Ranks
 __all__ = ["StopRequest", "shared_strategy"]
 
 
-def shared_strategy(ranks: Ranks, device: str) -> DDPStrategy:
+def shared_strategy(ranks: Ranks, device: str, *, may_freeze: bool) -> DDPStrategy:
     """Return DDP over the processes that have joined already; it starts none itself.
-
-    Parameters without a gradient are looked for: an encoder may stay frozen for a while.
 
     Args:
         ranks: The processes.
         device: "cpu", or "cuda": a GPU each, whether a process sees all of its machine or its own.
+        may_freeze: Look for parameters without a gradient: an encoder is frozen for a while.
     """
     if device == "cuda":
         seen = torch.cuda.device_count()
@@ -31,7 +30,9 @@ def shared_strategy(ranks: Ranks, device: str) -> DDPStrategy:
     else:
         devices = [torch.device("cpu")] * ranks.local_world
     return DDPStrategy(
-        parallel_devices=devices, cluster_environment=_Joined(ranks), find_unused_parameters=True
+        parallel_devices=devices,
+        cluster_environment=_Joined(ranks),
+        find_unused_parameters=may_freeze,
     )
 
 
