@@ -91,7 +91,7 @@ def test_what_is_given_again_may_be_written_in_another_way(tmp_path: Path) -> No
     assert resumed(again).crop_size == (64, 64)
     with pytest.raises(InputError, match=r"--out .*other differs from the run's"):
         resumed(TrainConfig(resume=tmp_path, out=tmp_path / "other"))
-    with pytest.raises(InputError, match=r"--minutes sets the length of a new run; .*--iterations"):
+    with pytest.raises(InputError, match=r"--minutes sets the length of a new run; .*--extend N"):
         resumed(TrainConfig(resume=tmp_path, minutes=3.0))
 
 
