@@ -12,9 +12,11 @@ from torch.utils.data import DataLoader, Dataset
 from atrous.data.findings import FileError
 from atrous.errors import InputError
 from atrous.training import TrainConfig, fit
-from atrous.training.loop import _AtOnce, _stop_on_interrupt, file_named, memory_named
+from atrous.training.loop import file_named, memory_named
 from atrous.training.plan import Plan
+from atrous.training.ranks import Ranks
 from atrous.training.run_folder import resumable
+from atrous.training.shared import StopRequest, _AtOnce
 from atrous.training.watch import Journal
 
 
@@ -78,7 +80,7 @@ def test_the_first_ctrl_c_asks_to_stop_and_the_second_interrupts() -> None:
     trainer = SimpleNamespace(should_stop=False)
 
     def press_twice() -> None:
-        with _stop_on_interrupt(trainer):  # type: ignore[arg-type] - all that it looks at
+        with StopRequest(Ranks()).listening(trainer):  # type: ignore[arg-type] - all that it looks at
             signal.raise_signal(signal.SIGINT)
             assert trainer.should_stop
             with pytest.raises(_AtOnce):  # no KeyboardInterrupt inside Lightning
