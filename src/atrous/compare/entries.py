@@ -15,6 +15,12 @@ from atrous.weights.sources import SHIPPED, find_model
 
 __all__ = ["Entry", "check_finished", "entries_of", "training_config"]
 
+SAME_FOR_ALL = (
+    *("data", "batch_size", "crop", "input_scale", "class_weights", "optimizer"),
+    *("precision", "device", "workers", "skip_bad"),
+)
+"""Options that every training is told alike."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -65,9 +71,7 @@ def training_config(config: CompareConfig, entry: Entry, seed: int) -> TrainConf
     if not isinstance(weights, str):
         encoder = entry.encoder or default_encoder(entry.network, {}) or ""
         weights = weights.get(encoder, "auto")
-    same = ("data", "batch_size", "crop", "input_scale", "class_weights", "optimizer")
-    same += ("precision", "device", "workers", "skip_bad")
-    shared = {name: getattr(config, name) for name in same}
+    shared = {name: getattr(config, name) for name in SAME_FOR_ALL}
     if weights == "imagenet" and not (entry.encoder or default_encoder(entry.network, {})):
         weights = "auto"  # a network without an encoder has nothing to fill
     return TrainConfig(

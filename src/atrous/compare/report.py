@@ -18,7 +18,7 @@ from atrous.reports.class_rows import css_colour
 from atrous.reports.page import count, render
 from atrous.reports.pictures import WRONG
 from atrous.reports.run_record import flatten, read_run
-from atrous.reports.scatter import Mark, scatter
+from atrous.reports.scatter import Mark, Scatter, scatter
 
 __all__ = ["write_report"]
 
@@ -100,7 +100,7 @@ def _equals(table: Table) -> Mapping[str, float]:
     return {row.name: table.between(best.name, row.name).corrected_p for row in twins}
 
 
-def _pareto(table: Table) -> Chart | None:
+def _pareto(table: Table) -> Scatter | None:
     marks = [
         Mark(row.name, f"c{index % COLOURS}", row.latency.median, row.mean_iou, row.interval)
         for index, row in enumerate(table.rows)

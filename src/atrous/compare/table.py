@@ -201,7 +201,10 @@ def _mean_of_known(values: np.ndarray) -> np.ndarray:
     known = ~np.isnan(values)
     count = known.sum(0)
     total = np.where(known, values, 0.0).sum(0)
-    return np.divide(total, count, out=np.full(values.shape[1], np.nan), where=count > 0)
+    mean: np.ndarray = np.divide(
+        total, count, out=np.full(values.shape[1], np.nan), where=count > 0
+    )
+    return mean
 
 
 def _calibration_error(sums: np.ndarray) -> np.ndarray:

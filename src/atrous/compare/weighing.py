@@ -46,8 +46,10 @@ class Weight:
     @classmethod
     def from_json(cls, content: Mapping[str, object]) -> "Weight":
         """Rebuild what `to_json` gave; raises TypeError where a field is missing or unknown."""
-        height, width = content["size"]  # type: ignore[misc]  # our own file, written whole
-        return cls(**{**content, "size": (height, width)})  # type: ignore[arg-type]
+        size = content["size"]
+        if not isinstance(size, list):
+            raise TypeError("size is no list")
+        return cls(**{**content, "size": (size[0], size[1])})  # type: ignore[arg-type]  # our own file, written whole
 
 
 def weigh(config: CompareConfig, model: Path, tell: Tell) -> Weight:
