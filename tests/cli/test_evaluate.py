@@ -47,6 +47,58 @@ def test_every_class_and_the_trivial_baseline_stand_beside_the_mean(data, capsys
     assert "learnt nothing" not in out
 
 
+def test_boundary_scores_and_what_the_means_leave_out_are_told(data, capsys):
+    words = ["evaluate", "--predictions", "found", "--data", data, "--exclude", "wall"]
+    assert main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["excluded"] == ["wall"]
+    assert told["mean_iou"] == told["iou"][1] == 0.5
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "over 1 of 2 classes" in out
+    assert "not in the means: wall (excluded)" in out
+    assert "boundary F1 0." in out
+    assert "boundary IoU 0." in out
+    assert "calibration" not in out  # finished masks say nothing of their confidence
+
+
+def test_a_report_holds_the_page_the_table_and_the_result(data, capsys):
+    words = ["evaluate", "--predictions", "found", "--data", data, "--report", "deep/report"]
+    assert main(words) == 0
+    assert "Report: deep/report/report.html" in capsys.readouterr().out
+    folder = Path("deep/report")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "images.csv",
+        "report.html",
+        "result.json",
+    ]
+    assert json.loads((folder / "result.json").read_text())["iou"][1] == 0.5
+    assert len((folder / "images.csv").read_text().splitlines()) == 5
+
+
+def test_a_model_is_scored_as_a_paper_did(data, capsys):
+    words = ["evaluate", "street-scenes", "--data", data, "--protocol", "psp", "--tile", "64"]
+    Path(data, "data.yaml").unlink()
+    assert main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    stamp = told["protocol"]
+    assert (stamp["protocol"], stamp["flip"], stamp["tile"]) == ("psp", True, [64, 64])
+    assert "Zhao" in stamp["protocol_source"]
+    assert stamp["model"] == "street-scenes"
+    assert told["figures"]["expected_calibration_error"]["value"] > 0
+    assert told["reliability"]
+
+
+def test_labels_of_nothing_but_void_are_said_to_be_so(data, capsys):
+    Path(data, "data.yaml").write_text("path: .\ntrain: train\nval: val\nnames: [wall, crack]\n")
+    for path in Path(data, "val", "masks").iterdir():
+        Image.fromarray(np.full((40, 60), 255, np.uint8)).save(path)
+    assert main(["evaluate", "--predictions", "found", "--data", data]) == 0
+    out = capsys.readouterr().out
+    assert "Nothing could be scored: all is void in the labels of this split." in out
+    assert "nan" not in out
+
+
 def test_masks_of_one_class_have_learnt_nothing(data, capsys):
     assert main(["evaluate", "--predictions", "nothing", "--data", data]) == 0
     assert "has learnt nothing yet" in capsys.readouterr().out
@@ -100,6 +152,9 @@ def test_where_every_pair_is_bad_there_is_nothing_to_go_on_with(data, capsys):
         (["--predictions", "lost"], "no folder lost"),
         (["--predictions", "found", "--split", "vall"], "did you mean val"),
         (["steet-scenes"], "did you mean street-scenes"),
+        (["--predictions", "found", "--exclude", "crakc"], "unknown class 'crakc'; did you mean"),
+        (["street-scenes", "--protocol", "pspp"], "did you mean psp"),
+        (["--predictions", "found", "--protocol", "psp"], "finished masks came"),
     ],
 )
 def test_mistakes_get_one_line(data, capsys, words, told):

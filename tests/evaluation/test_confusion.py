@@ -48,6 +48,18 @@ def test_more_pixels_than_a_float_can_count_are_counted_exactly(monkeypatch):
     np.testing.assert_array_equal(confusion_matrix(labels, labels, 3), expected)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_that_share_the_work_lose_no_pixel(monkeypatch, threads):
+    monkeypatch.setattr(confusion, "SHARED", 100)
+    monkeypatch.setattr(confusion.cv2, "getNumThreads", lambda: threads)
+    rng = np.random.default_rng(0)
+    labels, predictions = rng.integers(0, 5, (2, 12347)).astype(np.uint8)
+    expected = sklearn_metrics.confusion_matrix(labels, predictions)
+    np.testing.assert_array_equal(confusion_matrix(predictions, labels, 5), expected)
+    monkeypatch.setattr(confusion, "CHUNK", 1000)
+    np.testing.assert_array_equal(confusion_matrix(predictions, labels, 5), expected)
+
+
 def test_one_class_over_many_pixels_loses_no_count():
     labels = np.zeros((4100, 4100), np.uint8)  # 16.8 million pixels, above 2**24
     assert confusion_matrix(labels, labels, 2)[0, 0] == 4100 * 4100

@@ -4,10 +4,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from atrous.evaluation import Evaluation, ImageScore
-from atrous.labels import LabelSet
+from atrous.errors import InputError
+from atrous.evaluation import Evaluation, ImageScore, confusion_matrix, scores
+from atrous.evaluation.details import ImageDetails
+from atrous.evaluation.subject import Prediction
+from atrous.labels import VOID, LabelSet
 
 LABELS = LabelSet(("road", "car", "dog"))
+
+
+@pytest.fixture
+def scored():
+    """Twenty images of three classes in blocks, a good part of them wrong, and their matrices."""
+    rng = np.random.default_rng(0)
+    images, matrices = [], []
+    for index in range(20):
+        labels = np.kron(rng.choice([0, 1, 2, VOID], (6, 6)), np.ones((8, 8))).astype(np.uint8)
+        predictions = np.roll(np.where(labels == VOID, 0, labels), index % 4, 0)
+        matrix = confusion_matrix(predictions, labels, 3)
+        details = ImageDetails.of(Prediction(predictions), labels, matrix)
+        images.append(ImageScore.of(Path(f"{index}.png"), matrix, details))
+        matrices.append(matrix)
+    return Evaluation(sum(matrices), LABELS, tuple(images)), np.array(matrices)
 
 
 def evaluation(matrix):
@@ -59,3 +77,87 @@ def test_the_baseline_names_its_class():
     content = evaluation([[10, 0, 0], [0, 70, 0], [0, 0, 20]]).to_json()
     assert content["baseline_class"] == "car"
     assert content["baseline_mean_iou"] == pytest.approx(0.7 / 3)
+
+
+def test_classes_that_never_occur_are_named_and_excluded_ones_too():
+    counts = np.array([[50, 10, 0], [5, 35, 0], [0, 0, 0]])
+    result = Evaluation(counts, LABELS, excluded=("road",))
+    assert result.absent == ("dog",)
+    assert result.num_present == 1
+    assert result.mean_iou == 35 / 50
+    content = result.to_json()
+    assert content["never_occur"] == ["dog"]
+    assert content["excluded"] == ["road"]
+    assert content["iou"][0] == 50 / 65  # still told
+
+
+def test_a_class_that_nobody_named_cannot_be_excluded():
+    with pytest.raises(InputError, match="unknown class 'rode'; did you mean road"):
+        Evaluation(np.zeros((3, 3), int), LABELS, excluded=("rode",))
+
+
+def test_every_figure_has_the_interval_of_a_slow_bootstrap(scored):
+    """Draws of images, one figure at a time from their summed matrices."""
+    result, matrices = scored
+    rng = np.random.default_rng(5)
+    drawn = [matrices[rng.integers(0, len(matrices), len(matrices))].sum(0) for _ in range(3000)]
+    for name, read in (
+        ("mean_iou", scores.mean_iou),
+        ("pixel_accuracy", scores.pixel_accuracy),
+        ("frequency_weighted_iou", scores.frequency_weighted_iou),
+        ("mean_dice", scores.mean_dice),
+    ):
+        slow = [read(matrix) for matrix in drawn]
+        figure = result.figures[name]
+        assert figure.value == pytest.approx(read(matrices.sum(0)))
+        bounds = np.quantile(slow, [0.025, 0.975])
+        assert (figure.low, figure.high) == pytest.approx(bounds, abs=0.2 * np.std(slow))
+    slow = [scores.dice(matrix)[1] for matrix in drawn]
+    figure = result.class_figures["dice"][1]
+    assert figure.low == pytest.approx(np.quantile(slow, 0.025), abs=0.2 * np.std(slow))
+    assert result.interval == (result.figures["mean_iou"].low, result.figures["mean_iou"].high)
+
+
+def test_boundary_figures_are_taken_from_all_images(scored):
+    result, _ = scored
+    details = [image.details for image in result.per_image]
+    images = [np.nanmean(each.boundary_f1) for each in details]
+    assert result.figures["boundary_f1"].value == pytest.approx(np.mean(images))
+    both, truth, found = sum(each.ring for each in details)
+    assert result.figures["boundary_iou"].value == pytest.approx(
+        np.mean(both / (truth + found - both))
+    )
+    hits, truth, found = sum(each.bands[:7].sum(0) for each in details)
+    assert result.curves["trimap_iou"][6].value == pytest.approx(
+        np.mean(hits / (truth + found - hits))
+    )
+    assert len(result.curves["trimap_iou"]) == 40
+    assert "expected_calibration_error" not in result.figures  # of labels nobody knows it
+
+
+def test_rows_of_object_sizes_add_up(scored):
+    result, _ = scored
+    rows = result.object_sizes
+    assert [row["size"] for row in rows] == ["small", "medium", "large"]
+    objects = sum(image.details.objects.sum(0) for image in result.per_image)
+    for row, (number, found, pixels, right) in zip(rows, objects, strict=True):
+        assert row["objects"] == number
+        assert row["found"]["value"] == (pytest.approx(found / number) if number else None)
+        assert row["pixel_recall"]["value"] == (pytest.approx(right / pixels) if pixels else None)
+
+
+def test_json_with_details_holds_no_nan(scored):
+    content = json.loads(json.dumps(scored[0].to_json(), allow_nan=False))
+    assert [row["width"] for row in content["trimap"]] == list(range(1, 41))
+    assert content["figures"]["boundary_f1"]["interval_95"][0] is not None
+    assert len(content["class_figures"]["iou"]) == 3
+
+
+def test_all_void_with_details_has_figures_of_nothing():
+    labels = np.full((9, 9), VOID, np.uint8)
+    matrix = np.zeros((3, 3), np.int64)
+    details = ImageDetails.of(Prediction(labels * 0, np.ones((9, 9), np.float32)), labels, matrix)
+    result = Evaluation(matrix, LABELS, (ImageScore.of(Path("x.png"), matrix, details),) * 2)
+    content = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert {figure["value"] for figure in content["figures"].values()} == {None}
+    assert content["reliability"] == []

@@ -133,6 +133,12 @@ def test_progress_and_protocol_are_told(predictor, spec):
     assert result.protocol["split"] == "val"
     assert result.protocol["scales"] == [1.0]
     assert result.protocol["resolution"] == "labels"
+    assert result.protocol["data_hash"] == spec.fingerprint
+    assert result.protocol["sizes"] == "37x45 to 56x40"
+    assert result.protocol["align_corners"] is False
+    assert set(result.protocol["versions"]) >= {"atrous", "torch", "numpy"}
+    for name in ("flip", "tile", "crf", "engine", "precision", "input_scale"):
+        assert name in result.protocol
 
 
 def test_an_unknown_split_is_told_with_the_known_ones(predictor, spec):
@@ -174,3 +180,65 @@ def test_fewer_numbers_than_the_model_has_classes_are_warned_of(one_pair, caplog
 
     assert evaluate(model, spec).num_present == 2
     assert "taken for the first 2 of the model's 3 classes (road, car)" in caplog.text
+
+
+def test_details_change_no_count_and_add_calibration(predictor, spec):
+    torch.manual_seed(0)
+    nn.init.normal_(predictor.model.head.weight)
+    plain, full = evaluate(predictor, spec), evaluate(predictor, spec, details=True)
+    np.testing.assert_array_equal(plain.matrix, full.matrix)
+    assert plain.curves == {}
+    assert plain.reliability == []
+    sure, right = [], []
+    for pair in spec.splits["val"]:
+        labels = spec.read_labels(pair)
+        found = predictor(pair.image, probabilities=True)
+        sure.append(found.probabilities.max(0)[labels != 255])
+        right.append((found.labels == labels)[labels != 255])
+    sure, right = np.concatenate(sure), np.concatenate(right)
+    error = 0.0
+    for index in range(15):
+        inside = (sure > index / 15) & (sure <= (index + 1) / 15)
+        error += abs((right[inside] - sure[inside]).sum()) / len(sure)
+    assert full.figures["expected_calibration_error"].value == pytest.approx(error, abs=1e-5)
+    assert sum(row["share"] for row in full.reliability) == pytest.approx(1)
+
+
+def test_an_excluded_class_leaves_every_mean(predictor, spec):
+    result = evaluate(predictor, spec, details=True, excluded=("class_0",))
+    assert result.num_present == 2
+    assert result.figures["mean_iou"].value == result.mean_iou
+    with pytest.raises(InputError, match="unknown class 'sky'"):
+        evaluate(predictor, spec, excluded=("sky",))
+
+
+def test_a_split_of_one_image_has_figures_without_intervals(predictor, one_pair):
+    result = evaluate(predictor, one_pair([0, 1, 2, 2]), details=True)
+    for figure in result.figures.values():
+        assert not np.isnan(figure.value)
+        assert np.isnan([figure.low, figure.high]).all()
+    assert result.to_json()["figures"]["mean_iou"]["interval_95"] == [None, None]
+
+
+def test_networks_of_other_libraries_are_scored_through_the_adapter(spec):
+    """segmentation_models_pytorch's Unet: the matrix is that of its own logits, by hand."""
+    smp = pytest.importorskip("segmentation_models_pytorch")
+    from atrous.inference import adapt
+
+    torch.manual_seed(0)
+    network = smp.Unet("resnet18", encoder_weights=None, classes=3).eval()
+    normalization = Normalization((0.5,) * 3, (0.25,) * 3)
+    model = adapt(network, spec.label_set, normalization, size_divisor=32)
+    result = evaluate(Predictor(model, device="cpu"), spec, details=True)
+    expected = np.zeros((3, 3), int)
+    for pair in spec.splits["val"]:
+        pixels, labels = spec.read_image(pair), spec.read_labels(pair)
+        height, width = labels.shape
+        images = (torch.from_numpy(pixels / 255.0).float().permute(2, 0, 1)[None] - 0.5) / 0.25
+        images = nn.functional.pad(images, (0, -width % 32, 0, -height % 32), mode="replicate")
+        with torch.no_grad():
+            predictions = network(images)[0, :, :height, :width].argmax(0).numpy()
+        expected += confusion_matrix(predictions, labels, 3)
+    assert abs(result.matrix - expected).sum() <= 2 * 0.001 * expected.sum()  # ties aside
+    assert result.matrix.sum() == expected.sum()
+    assert result.figures["expected_calibration_error"].value > 0

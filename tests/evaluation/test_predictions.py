@@ -96,6 +96,36 @@ def test_a_value_that_is_no_class_is_told_with_its_count(spec, masks):
         evaluate_predictions(masks, spec)
 
 
+def test_a_mask_of_nothing_but_void_is_told(spec, masks):
+    with Image.open(masks / "v2.png") as mask:
+        Image.fromarray(np.full(np.asarray(mask).shape, 255, np.uint8)).save(masks / "v2.png")
+    with pytest.raises(
+        InputError, match=r"v2\.png holds 255 \(\d+ pixels\).*predict a class there"
+    ):
+        evaluate_predictions(masks, spec)
+
+
+def test_one_image_and_a_class_without_pixels_are_scored(one_pair, tmp_path):
+    (tmp_path / "found").mkdir()
+    Image.fromarray(np.ones((32, 64), np.uint8)).save(tmp_path / "found" / "a.png")
+    result = evaluate_predictions(tmp_path / "found", one_pair([1, 1, 2, 255]), details=True)
+    assert result.absent == ("class_0",)
+    assert result.mean_iou == pytest.approx((2 / 3 + 0) / 2)
+    assert np.isnan(result.interval).all()
+    assert result.figures["boundary_f1"].value >= 0
+
+
+def test_labels_of_nothing_but_void_give_no_score(one_pair, tmp_path):
+    (tmp_path / "found").mkdir()
+    Image.fromarray(np.zeros((32, 64), np.uint8)).save(tmp_path / "found" / "a.png")
+    spec = one_pair([0, 1])
+    Image.fromarray(np.full((32, 64), 255, np.uint8)).save(spec.splits["val"][0].mask)
+    result = evaluate_predictions(tmp_path / "found", spec, details=True)
+    assert result.num_present == 0
+    assert result.to_json()["mean_iou"] is None
+    assert not result.has_learnt
+
+
 def test_a_coloured_mask_is_refused(spec, masks):
     Image.new("RGB", (48, 32)).save(masks / "v2.png")
     with pytest.raises(InputError, match=r"v2\.png is a picture in colour"):
@@ -127,3 +157,4 @@ def test_the_published_figures_of_espnet_on_camvid_come_out_exactly(shared):
     assert result.frequency_weighted_iou == published["frequency_weighted_iou"]
     assert list(result.iou) == published["iou"]
     assert list(result.class_accuracy) == published["class_accuracy"]
+    assert result.absent == ()

@@ -29,6 +29,13 @@ def test_scores_equal_scikit_learns_on_every_class_that_occurs():
     np.testing.assert_allclose(scores.intersection_over_union(matrix), iou)
     assert scores.mean_iou(matrix) == pytest.approx(iou.mean())
     assert scores.frequency_weighted_iou(matrix) == pytest.approx((truth * iou).sum() / 5000)
+    for name, theirs in (("precision", "precision"), ("dice", "f1"), ("class_accuracy", "recall")):
+        score = getattr(sklearn_metrics, f"{theirs}_score")
+        expected = score(labels, predictions, average=None)
+        np.testing.assert_allclose(getattr(scores, name)(matrix), expected)
+    assert scores.mean_dice(matrix) == pytest.approx(
+        sklearn_metrics.f1_score(labels, predictions, average="macro")
+    )
     assert scores.pixel_accuracy(matrix) == sklearn_metrics.accuracy_score(labels, predictions)
     assert scores.mean_accuracy(matrix) == pytest.approx(
         sklearn_metrics.balanced_accuracy_score(labels, predictions)
@@ -94,3 +101,65 @@ def test_a_stack_of_matrices_is_scored_as_each_of_them(stack):
 def test_counts_beyond_32_bits_keep_their_share():
     matrix = np.array([[3 * 2**40, 2**40], [0, 2**42]])
     assert scores.pixel_accuracy(matrix) == 0.875
+
+
+def test_figures_equal_torchmetrics():
+    import torch
+    from torchmetrics.functional import classification as peer
+
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, 6, (4000,), generator=generator)
+    other = torch.randint(0, 6, (4000,), generator=generator)
+    predictions = torch.where(torch.rand(4000, generator=generator) < 0.3, other, labels)
+    labels[:100] = 255
+    matrix = confusion_matrix(predictions.numpy(), labels.numpy(), 6)
+    options = {"num_classes": 6, "average": None, "ignore_index": 255}
+    for name, theirs in (
+        ("intersection_over_union", peer.multiclass_jaccard_index),
+        ("class_accuracy", peer.multiclass_recall),
+        ("precision", peer.multiclass_precision),
+        ("dice", peer.multiclass_f1_score),
+    ):
+        expected = theirs(predictions, labels, **options).numpy()
+        np.testing.assert_allclose(getattr(scores, name)(matrix), expected, rtol=1e-5)
+
+
+def test_a_class_that_is_never_predicted_has_no_precision_to_boast_of():
+    matrix = np.array([[5, 0, 0], [5, 0, 0], [0, 0, 0]])
+    for figure in (scores.precision, scores.dice):
+        assert figure(matrix)[1] == 0
+        assert np.isnan(figure(matrix)[2])
+
+
+def test_an_excluded_class_is_not_void():
+    """By hand: the second class leaves the means, but its 5 pixels stay mistakes of the first."""
+    matrix = np.array([[50, 10], [5, 35]])
+    kept = np.array([True, False])
+    assert scores.mean_iou(matrix, kept) == 50 / 65
+    assert scores.mean_accuracy(matrix, kept) == 50 / 60
+    assert scores.mean_dice(matrix, kept) == 100 / 115
+    assert scores.frequency_weighted_iou(matrix, kept) == pytest.approx(50 / 65)
+    assert scores.pixel_accuracy(matrix) == 0.85
+    assert scores.trivial_baseline(matrix, kept) == (0.6, 0)
+    as_void = matrix * [[1], [0]]
+    assert scores.mean_iou(as_void, kept) == 50 / 60
+
+
+@settings(deadline=None)
+@given(arrays(np.int64, (4, 4), elements=st.integers(0, 50)), arrays(np.bool_, 4))
+def test_the_table_of_figures_is_what_the_functions_say(matrix, kept):
+    counts = scores.three_counts(matrix)
+    table = {name: float(read(counts, kept)) for name, read in scores.MEAN_FIGURES.items()}
+    expected = {
+        "mean_iou": scores.mean_iou(matrix, kept),
+        "mean_accuracy": scores.mean_accuracy(matrix, kept),
+        "mean_dice": scores.mean_dice(matrix, kept),
+        "frequency_weighted_iou": scores.frequency_weighted_iou(matrix, kept),
+        "pixel_accuracy": scores.pixel_accuracy(matrix),
+    }
+    for name, value in expected.items():
+        assert table[name] == pytest.approx(value, nan_ok=True)
+    known = scores.precision(matrix)[kept]
+    known = known[~np.isnan(known)]
+    mean = known.mean() if known.size else np.nan
+    assert table["mean_precision"] == pytest.approx(mean, nan_ok=True)

@@ -217,3 +217,22 @@ def test_wrong_settings_are_told_in_one_line(model, settings, words):
     with pytest.raises(InputError, match=words) as caught:
         Predictor(model, **({"device": "cpu"} | settings))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("options", [{}, {"flip": True}, {"tile": 64}, {"scales": (0.5, 1.0)}])
+def test_confidence_is_the_probability_of_the_label(model, photo, options):
+    predictor = Predictor(model, device="cpu", **options)
+    plain, sure = predictor(photo), predictor(photo, confidence=True)
+    both = predictor(photo, probabilities=True, confidence=True)
+    assert plain.confidence is None
+    np.testing.assert_array_equal(sure.labels, plain.labels)
+    np.testing.assert_allclose(sure.confidence, both.probabilities.max(0), atol=2e-6)
+    np.testing.assert_array_equal(both.confidence, both.probabilities.max(0))
+
+
+def test_confidence_after_a_crf_is_that_of_the_sharpened_probabilities(model, photo):
+    def crf(image, probabilities):
+        return probabilities**2 / (probabilities**2).sum(0)
+
+    result = Predictor(model, device="cpu", crf=crf)(photo, probabilities=True, confidence=True)
+    np.testing.assert_array_equal(result.confidence, result.probabilities.max(0))

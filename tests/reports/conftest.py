@@ -39,6 +39,7 @@ class FakeSpec:
         self.label_set = label_set
         self.splits = {"train": (), "val": pairs}
         self.findings = findings
+        self.fingerprint = "0123456789abcdef"
         self.channels = images[0].shape[2]
         self.images = dict(zip(pairs, images, strict=True))
         self.labels = dict(zip(pairs, labels, strict=True))
@@ -63,6 +64,7 @@ class FakePredictor:
         self.channels = spec.channels
         self.model = SimpleNamespace(
             label_set=spec.label_set,
+            align_corners=False,
             spec=SimpleNamespace(architecture="unet", encoder_name="resnet18"),
             parameters=lambda: [SimpleNamespace(numel=lambda: 1_400_000)],
         )
@@ -248,4 +250,11 @@ def report(tmp_path: Path) -> Callable[..., Written]:
 @pytest.fixture
 def data() -> SimpleNamespace:
     """The makers of small data, for tests that need more than the usual."""
-    return SimpleNamespace(FakeSpec=FakeSpec, blobs=blobs, spoil=spoil, write_run=write_run)
+    return SimpleNamespace(
+        FakeSpec=FakeSpec,
+        PageParser=PageParser,
+        blobs=blobs,
+        decode=decode,
+        spoil=spoil,
+        write_run=write_run,
+    )

@@ -80,7 +80,7 @@ COMMANDS: dict[str, Command] = {
         purpose="score a model, or masks of any tool, against true labels",
         examples=(
             ("evaluate runs/NAME/model --data FOLDER", "mean IoU and every class"),
-            ("evaluate runs/NAME/model --data FOLDER --json", "the same for a script"),
+            ("evaluate runs/NAME/model --data FOLDER --report OUT", "and where it goes wrong"),
             ("evaluate --predictions MASKS --data FOLDER", "masks that another tool made"),
         ),
         out_of_memory="lower --tile (512, say)",

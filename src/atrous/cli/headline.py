@@ -9,6 +9,9 @@ __all__ = ["headline"]
 
 def headline(evaluation: Evaluation) -> str:
     """Return the mean IoU and what gives it its meaning; a second line if nothing was learnt."""
+    if not evaluation.num_present:
+        why = "every class that occurs is excluded" if evaluation.matrix.any() else "all is void"
+        return f"Nothing could be scored: {why} in the labels of this split."
     low, high = evaluation.interval
     interval = "" if math.isnan(low) else f" (95 % {low:.3f}-{high:.3f})"  # one image has none
     baseline, label = evaluation.baseline

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from atrous.evaluation.config import EvaluateConfig
     from atrous.evaluation.confusion import confusion_matrix
     from atrous.evaluation.confusion_metric import ConfusionMatrix
-    from atrous.evaluation.evaluation import Evaluation, ImageScore
+    from atrous.evaluation.evaluation import Evaluation
+    from atrous.evaluation.figures import Figure
+    from atrous.evaluation.image_score import ImageScore
     from atrous.evaluation.loop import evaluate
     from atrous.evaluation.predictions import evaluate_predictions
     from atrous.evaluation.run import evaluate_config
@@ -21,6 +23,7 @@ __all__ = [
     "Difference",
     "EvaluateConfig",
     "Evaluation",
+    "Figure",
     "ImageScore",
     "bootstrap_interval",
     "boundary_f1",
@@ -39,7 +42,8 @@ __getattr__ = lazy(
         "Difference": "bootstrap",
         "EvaluateConfig": "config",
         "Evaluation": "evaluation",
-        "ImageScore": "evaluation",
+        "Figure": "figures",
+        "ImageScore": "image_score",
         "bootstrap_interval": "bootstrap",
         "boundary_f1": "boundary",
         "confusion_matrix": "confusion",

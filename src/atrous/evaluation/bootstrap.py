@@ -77,7 +77,7 @@ def paired_bootstrap(
 
     Example:
         >>> truth = np.array([[90, 10], [80, 20], [70, 30]])
-        >>> worse, better = (truth // 2, truth, truth), (truth, truth, truth)
+        >>> worse, better = (truth // 2, truth, truth // 2), (truth, truth, truth)
         >>> paired_bootstrap(worse, better).value
         0.5
     """

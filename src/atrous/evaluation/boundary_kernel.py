@@ -1,7 +1,7 @@
 """The compiled loops of the boundary scores; numba is imported with this module.
 
 All of them look at label maps, never at one mask per class: a pixel has one label, so one pass
-serves every class (`benchmarks/bench_boundary.py`). The result of the compilation is kept beside
+serves every class (`benchmarks/bench_evaluation.py`). The result of the compilation is kept beside
 this file, or in the user's cache where that is read-only.
 """
 

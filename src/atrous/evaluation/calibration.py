@@ -43,7 +43,7 @@ def confidence_bins(
 
     Example:
         >>> sums = confidence_bins(np.array([0.9, 0.9]), np.array([1, 1]), np.array([1, 0]))
-        >>> round(expected_calibration_error(sums), 2)  # right half the time, sure at 0.9
+        >>> round(float(expected_calibration_error(sums)), 2)  # right half the time, sure at 0.9
         0.4
     """
     if not confidence.shape == predictions.shape == labels.shape:

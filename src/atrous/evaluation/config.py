@@ -7,7 +7,10 @@ from typing import Literal
 from atrous.errors import InputError
 from atrous.inference.config import CRF_OPTION, CRFChoice
 
-__all__ = ["EvaluateConfig"]
+__all__ = ["EvaluateConfig", "ProtocolName"]
+
+ProtocolName = Literal["psp", "deeplab", "fcn", "segnet", "unet", "refinenet"]
+"""The names of `atrous.evaluation.protocols.PROTOCOLS`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +27,15 @@ class EvaluateConfig:
     """Part of the data to score."""
     skip_bad: bool = False
     """Leave pairs with faults out instead of stopping; the score is then that of the rest."""
+    exclude: tuple[str, ...] = ()
+    """Classes that the means leave out, with commas between; their pixels count, unlike void."""
+    report: Path | None = None
+    """Folder for report.html, images.csv and result.json."""
     out: Path | None = None
     """JSON file to write the whole result to."""
 
+    protocol: ProtocolName | None = None
+    """Look at images as this paper did: sets scales, flip and tile where they are not given."""
     scales: tuple[float, ...] = (1.0,)
     """Factors on the image size whose probabilities are averaged."""
     flip: bool = False
@@ -41,11 +50,17 @@ class EvaluateConfig:
     precision: Literal["fp32", "bf16"] = "fp32"
     """fp32, or bf16 for speed."""
 
+    given: frozenset[str] = field(
+        default=frozenset(), compare=False, repr=False, metadata={"typed_names": True}
+    )
+    """Names of the fields that were typed: they win over those of the protocol."""
+
     def __post_init__(self) -> None:
         """Require something to score.
 
         Raises:
-            InputError: Neither or both of model and predictions, or a CRF for finished masks.
+            InputError: Neither or both of model and predictions, or a way to look at images, or
+                a CRF, for finished masks.
         """
         if (self.model is None) == (self.predictions is None):
             came = "both came" if self.model is not None else "neither came"
@@ -56,4 +71,9 @@ class EvaluateConfig:
             raise InputError(
                 "--crf needs a model's probabilities, but finished masks came; "
                 "sharpen them one by one with: atrous crf IMAGE MASK"
+            )
+        if self.protocol is not None and self.predictions is not None:
+            raise InputError(
+                "--protocol sets how a model looks at images, but finished masks came; "
+                "leave it out, or give the model"
             )

@@ -1,5 +1,7 @@
 """Counting: how many pixels of each true class were given each label."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,12 @@ __all__ = ["confusion_matrix"]
 
 CHUNK = 1 << 23
 """Pixels per histogram: OpenCV's counts are float32, exact up to 2**24."""
+
+SHARED = 1 << 20
+"""From so many pixels on threads share the work; below, starting them costs more."""
+
+MOST_THREADS = 4
+"""Each fills a table of its own, so many threads gain nothing."""
 
 
 def confusion_matrix(
@@ -51,11 +59,23 @@ def confusion_matrix(
 
 def _joint_histogram(rows: NDArray[np.uint8], columns: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Return (256, 256) counts of pairs of bytes."""
-    joint = np.zeros((256, 256), np.int64)  # int64: 2975 images of 1024 x 2048 overflow int32
-    for start in range(0, rows.size, CHUNK):
-        pair = [rows[start : start + CHUNK], columns[start : start + CHUNK]]
+    threads = min(MOST_THREADS, cv2.getNumThreads()) if rows.size >= SHARED else 1
+    step = max(1, min(CHUNK, -(-rows.size // threads)))
+    starts = range(0, rows.size, step)
+
+    def count(start: int) -> NDArray[np.int64]:
+        pair = [rows[start : start + step], columns[start : start + step]]
         counts = cv2.calcHist(pair, [0, 1], None, [256, 256], [0, 256, 0, 256])
-        joint += counts.astype(np.int64)
+        return counts.astype(np.int64)
+
+    joint = np.zeros((256, 256), np.int64)  # int64: 2975 images of 1024 x 2048 overflow int32
+    if threads == 1:
+        for start in starts:
+            joint += count(start)
+        return joint
+    with ThreadPoolExecutor(threads) as pool:  # OpenCV counts without the GIL
+        for counts in pool.map(count, starts):
+            joint += counts
     return joint
 
 

@@ -2,54 +2,23 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from atrous.errors import unknown
 from atrous.evaluation import scores
-from atrous.evaluation.bootstrap import bootstrap_interval
+from atrous.evaluation.calibration import reliability
+from atrous.evaluation.figures import Figure, class_figures, detail_figures, mean_figures
+from atrous.evaluation.image_score import ImageScore
+from atrous.evaluation.object_sizes import SIZES
+from atrous.evaluation.trimap import WIDTHS
 from atrous.labels import LabelSet
 
-__all__ = ["Evaluation", "ImageScore"]
+__all__ = ["Evaluation"]
 
 LEARNT_MARGIN = 0.01
 """A mean IoU within this of the best constant prediction has learnt nothing yet."""
-
-
-@dataclass(frozen=True, eq=False)
-class ImageScore:
-    """One image's share of an evaluation.
-
-    Counts per class, not the matrix: with 150 classes, 10 000 matrices would take 1.8 GB.
-
-    Attributes:
-        path: The image.
-        mean_iou: Over the classes that occur in this image; NaN if all its pixels are void.
-        pixel_accuracy: NaN if all its pixels are void.
-        hits: (K,) int64, pixels of each class with the right label (n_ii).
-        truth: (K,) int64, pixels of each class (t_i).
-        predicted: (K,) int64, pixels labelled as each class, void aside.
-    """
-
-    path: Path
-    mean_iou: float
-    pixel_accuracy: float
-    hits: NDArray[np.int64]
-    truth: NDArray[np.int64]
-    predicted: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, path: Path, matrix: NDArray[np.int64]) -> "ImageScore":
-        """Score one image by its own matrix."""
-        return cls(
-            path,
-            scores.mean_iou(matrix),
-            scores.pixel_accuracy(matrix),
-            hits=np.diagonal(matrix).copy(),  # a view would keep the matrix
-            truth=matrix.sum(1),
-            predicted=matrix.sum(0),
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,22 +30,45 @@ class Evaluation:
         label_set: Names of the classes.
         per_image: One score per image, in the order of the split.
         protocol: What decides the numbers: split, size, scales, precision, ...
+        excluded: Names of classes that the means leave out. They are not void: their pixels are
+            counted, and are mistakes of whatever else they are predicted as.
+
+    Raises:
+        InputError: No class has the name of an excluded one.
     """
 
     matrix: NDArray[np.int64]
     label_set: LabelSet
     per_image: tuple[ImageScore, ...] = ()
     protocol: dict[str, object] = field(default_factory=dict)
+    excluded: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the names of the excluded classes."""
+        for name in self.excluded:
+            if name not in self.label_set.names:
+                raise unknown("class", name, self.label_set.names)
+
+    @property
+    def kept(self) -> NDArray[np.bool_]:
+        """Return (K,): the classes that the means run over if they occur."""
+        return np.array([name not in self.excluded for name in self.label_set.names])
 
     @property
     def num_present(self) -> int:
-        """Return over how many classes the means run: those with true pixels."""
-        return int(np.count_nonzero(self.matrix.sum(1)))
+        """Return over how many classes the means run: those with true pixels, not excluded."""
+        return int(np.count_nonzero((self.matrix.sum(1) > 0) & self.kept))
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Return the names of the classes without a true pixel, which no mean holds."""
+        truth = self.matrix.sum(1)
+        return tuple(n for n, t in zip(self.label_set.names, truth, strict=True) if not t)
 
     @property
     def mean_iou(self) -> float:
         """Return the mean IoU over the classes that occur."""
-        return scores.mean_iou(self.matrix)
+        return scores.mean_iou(self.matrix, self.kept)
 
     @property
     def iou(self) -> tuple[float | None, ...]:
@@ -89,40 +81,106 @@ class Evaluation:
         return _optional(scores.class_accuracy(self.matrix))
 
     @property
+    def precision(self) -> tuple[float | None, ...]:
+        """Return each class's precision, None where it has no true pixel."""
+        return _optional(scores.precision(self.matrix))
+
+    @property
+    def dice(self) -> tuple[float | None, ...]:
+        """Return each class's Dice, which is F1, None where it has no true pixel."""
+        return _optional(scores.dice(self.matrix))
+
+    @property
     def pixel_accuracy(self) -> float:
-        """Return the share of pixels with the right label."""
+        """Return the share of pixels with the right label, excluded classes and all."""
         return scores.pixel_accuracy(self.matrix)
 
     @property
     def mean_accuracy(self) -> float:
         """Return the mean of the classes' accuracies."""
-        return scores.mean_accuracy(self.matrix)
+        return scores.mean_accuracy(self.matrix, self.kept)
+
+    @property
+    def mean_dice(self) -> float:
+        """Return the mean of the classes' Dice."""
+        return scores.mean_dice(self.matrix, self.kept)
 
     @property
     def frequency_weighted_iou(self) -> float:
         """Return the IoU weighted with the classes' shares of the true pixels."""
-        return scores.frequency_weighted_iou(self.matrix)
+        return scores.frequency_weighted_iou(self.matrix, self.kept)
 
     @property
     def baseline(self) -> tuple[float, int]:
         """Return the mean IoU of the best constant prediction, and its class."""
-        return scores.trivial_baseline(self.matrix)
+        return scores.trivial_baseline(self.matrix, self.kept)
 
     @property
     def has_learnt(self) -> bool:
         """Return whether the mean IoU is more than 0.01 above the best constant prediction."""
         return self.mean_iou > self.baseline[0] + LEARNT_MARGIN
 
-    @cached_property
+    @property
     def interval(self) -> tuple[float, float]:
         """Return the 95 % interval of the mean IoU, over images (percentile bootstrap)."""
         if not self.per_image:
             return float("nan"), float("nan")
-        return bootstrap_interval(
-            np.stack([image.hits for image in self.per_image]),
-            np.stack([image.truth for image in self.per_image]),
-            np.stack([image.predicted for image in self.per_image]),
+        figure = self.figures["mean_iou"]
+        return figure.low, figure.high
+
+    @cached_property
+    def figures(self) -> dict[str, Figure]:
+        """Return every single figure with its interval; {} without scores of the images."""
+        if not self.per_image:
+            return {}
+        found = mean_figures(self.per_image, self.kept)
+        return found | {
+            name: figures[0] for name, figures in self.curves.items() if not figures[1:]
+        }
+
+    @cached_property
+    def curves(self) -> dict[str, list[Figure]]:
+        """Return the figures of boundaries, calibration and object sizes; {} without details."""
+        details = [image.details for image in self.per_image if image.details is not None]
+        if not details or len(details) < len(self.per_image):
+            return {}
+        return detail_figures(details, self.kept)
+
+    @cached_property
+    def class_figures(self) -> dict[str, list[Figure]]:
+        """Return IoU, accuracy, precision and Dice of every class with their intervals."""
+        return class_figures(self.per_image) if self.per_image else {}
+
+    @property
+    def reliability(self) -> list[dict[str, float]]:
+        """Return the reliability diagram, a row for each bin; [] for finished masks."""
+        if "expected_calibration_error" not in self.curves:
+            return []
+        bins = [x.details.calibration for x in self.per_image if x.details is not None]
+        return reliability(np.sum([each for each in bins if each is not None], axis=0))
+
+    @property
+    def object_sizes(self) -> list[dict[str, object]]:
+        """Return a row for each size of object; [] without details."""
+        details = [image.details for image in self.per_image if image.details is not None]
+        if not self.curves:
+            return []
+        true, predicted = (
+            np.sum([getattr(image, name)[self.kept].sum(0) for image in details], axis=0)
+            for name in ("objects", "made_up")
         )
+        return [
+            {
+                "size": name,
+                "from_pixels": smallest,
+                "objects": int(true[index, 0]),
+                "found": self.curves["object_recall"][index].to_json(),
+                "pixel_recall": self.curves["object_pixel_recall"][index].to_json(),
+                "predicted_objects": int(predicted[index, 0]),
+                "made_up": int(predicted[index, 0] - predicted[index, 1]),
+            }
+            for index, (name, smallest) in enumerate(SIZES)
+        ]
 
     def to_json(self) -> dict[str, object]:
         """Return plain values; a number that does not exist is None, never NaN."""
@@ -132,8 +190,11 @@ class Evaluation:
             "interval_95": [_number(bound) for bound in self.interval],
             "classes_scored": self.num_present,
             "classes": len(self.label_set),
+            "never_occur": list(self.absent),
+            "excluded": list(self.excluded),
             "pixel_accuracy": _number(self.pixel_accuracy),
             "mean_accuracy": _number(self.mean_accuracy),
+            "mean_dice": _number(self.mean_dice),
             "frequency_weighted_iou": _number(self.frequency_weighted_iou),
             "baseline_mean_iou": _number(baseline),
             "baseline_class": self.label_set.names[constant],
@@ -141,6 +202,14 @@ class Evaluation:
             "names": list(self.label_set.names),
             "iou": list(self.iou),
             "class_accuracy": list(self.class_accuracy),
+            "precision": list(self.precision),
+            "dice": list(self.dice),
+            "figures": {name: figure.to_json() for name, figure in self.figures.items()},
+            "class_figures": {
+                name: [figure.to_json() for figure in figures]
+                for name, figures in self.class_figures.items()
+            },
+            **self._details_to_json(),
             "confusion_rows_are_ground_truth": self.matrix.tolist(),
             "valid_pixels": int(self.matrix.sum()),
             "images": len(self.per_image),
@@ -153,6 +222,16 @@ class Evaluation:
                 for image in self.per_image
             ],
             "protocol": self.protocol,
+        }
+
+    def _details_to_json(self) -> dict[str, object]:
+        if not self.curves:
+            return {}
+        trimap = zip(WIDTHS, self.curves["trimap_iou"], strict=True)
+        return {
+            "trimap": [{"width": width, **figure.to_json()} for width, figure in trimap],
+            "reliability": self.reliability,
+            "object_sizes": self.object_sizes,
         }
 
 

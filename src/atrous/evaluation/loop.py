@@ -1,16 +1,18 @@
 """Prediction plus a confusion matrix: every image of a split through the predictor that ships."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from atrous.data.spec import DataSpec, Pair
 from atrous.errors import InputError, unknown
 from atrous.evaluation.confusion import confusion_matrix
-from atrous.evaluation.evaluation import Evaluation, ImageScore
+from atrous.evaluation.details import ImageDetails
+from atrous.evaluation.evaluation import Evaluation
+from atrous.evaluation.image_score import ImageScore
+from atrous.evaluation.subject import Prediction, Subject, data_stamp
 from atrous.labels import VOID, LabelSet
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ __all__ = [
     "pairs_of",
     "pixels_of",
     "scored_classes",
+    "subject_of",
 ]
 
 Progress = Callable[[int, int], None]
@@ -35,6 +38,8 @@ def evaluate(
     spec: DataSpec,
     split: str = "val",
     *,
+    details: bool = False,
+    excluded: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Evaluation:
     """Score `predictor` on one split, at the resolution of the labels.
@@ -46,53 +51,75 @@ def evaluate(
         predictor: Model and settings to measure.
         spec: Data set; its classes must be the model's, in the same order.
         split: Which part of it.
+        details: Also take boundary scores, calibration and object sizes.
+        excluded: Names of classes that the means leave out.
         progress: Told at the start and after each image.
 
     Raises:
         InputError: Unknown or empty split, other classes, an image that cannot be read.
     """
-    pairs = pairs_of(spec, split)
-    label_set = scored_classes(spec, predictor.model.label_set)
+    pairs_of(spec, split)
+    subject = subject_of(predictor, spec, split, confidence=details)
+    return accumulate(subject, spec, split, details=details, excluded=excluded, progress=progress)
 
-    def predict(pair: Pair) -> NDArray[np.uint8]:
+
+def subject_of(
+    predictor: "Predictor", spec: DataSpec, split: str, *, confidence: bool = False
+) -> Subject:
+    """Return a predictor as something to score; with `confidence`, its calibration too.
+
+    Raises:
+        InputError: Other classes than those of the data.
+    """
+    label_set = scored_classes(spec, predictor.model.label_set)
+    keep = {"confidence": True} if confidence else {}
+
+    def predict(pair: Pair, _: np.ndarray) -> Prediction:
         pixels = pixels_of(predictor, spec, pair)
         try:
-            return predictor(pixels).labels
+            found = predictor(pixels, **keep)
         except InputError as error:
             raise InputError(f"{pair.image}: {error}") from error
+        return Prediction(found.labels, found.confidence if confidence else None)
 
-    protocol = {"split": split, "resolution": "labels", **predictor.protocol()}
-    return accumulate(
-        predict, spec, pairs, label_set=label_set, protocol=protocol, progress=progress
-    )
+    stamp = data_stamp(spec, split) | {"align_corners": predictor.model.align_corners}
+    return Subject(predict, label_set, stamp | predictor.protocol())
 
 
 def accumulate(
-    predict: Callable[[Pair], np.ndarray],
+    subject: Subject,
     spec: DataSpec,
-    pairs: tuple[Pair, ...],
+    split: str,
     *,
-    label_set: LabelSet,
-    protocol: Mapping[str, object],
+    details: bool = False,
+    excluded: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Sum the matrices of `pairs`; `predict` gives the label map of one of them."""
+    """Sum the matrices of a split; `subject` gives the label map of each image.
+
+    Raises:
+        InputError: Unknown or empty split, an unknown class, a map that cannot be scored.
+    """
+    pairs, label_set = pairs_of(spec, split), subject.label_set
     classes = len(label_set)
     total = np.zeros((classes, classes), np.int64)
+    nothing = Evaluation(total, label_set, excluded=tuple(excluded))  # refuses unknown names
     images = []
     if progress is not None:
         progress(0, len(pairs))
     for index, pair in enumerate(pairs):
-        labels, prediction = spec.read_labels(pair), predict(pair)
+        labels = spec.read_labels(pair)
+        prediction = subject.predict(pair, labels)
         try:
-            matrix = confusion_matrix(prediction, labels, classes, label_set.ignore_index)
+            matrix = confusion_matrix(prediction.labels, labels, classes, label_set.ignore_index)
         except InputError as error:
             raise InputError(f"{pair.mask}: {error}") from error
         total += matrix
-        images.append(ImageScore.of(pair.image, matrix))
+        more = ImageDetails.of(prediction, labels, matrix) if details else None
+        images.append(ImageScore.of(pair.image, matrix, more, nothing.kept))
         if progress is not None:
             progress(index + 1, len(pairs))
-    return Evaluation(total, label_set, tuple(images), dict(protocol))
+    return Evaluation(total, label_set, tuple(images), dict(subject.protocol), nothing.excluded)
 
 
 def pairs_of(spec: DataSpec, split: str) -> tuple[Pair, ...]:

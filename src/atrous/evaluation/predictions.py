@@ -10,8 +10,9 @@ from atrous.data.spec import DataSpec, Pair
 from atrous.errors import InputError
 from atrous.evaluation.evaluation import Evaluation
 from atrous.evaluation.loop import Progress, accumulate, pairs_of
+from atrous.evaluation.subject import Prediction, Subject, data_stamp
 
-__all__ = ["evaluate_predictions"]
+__all__ = ["evaluate_predictions", "stored_masks"]
 
 
 def evaluate_predictions(
@@ -19,6 +20,8 @@ def evaluate_predictions(
     spec: DataSpec,
     split: str = "val",
     *,
+    details: bool = False,
+    excluded: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Evaluation:
     """Score the masks in `folder` against one split of a data set.
@@ -30,29 +33,33 @@ def evaluate_predictions(
         folder: Predicted masks, in any sub-folders.
         spec: Data set with the true labels.
         split: Which part of it.
+        details: Also take boundary scores and object sizes.
+        excluded: Names of classes that the means leave out.
         progress: Told at the start and after each image.
 
     Raises:
         InputError: Missing, surplus or ambiguous masks, another size, a value that is no class.
     """
-    pairs = pairs_of(spec, split)
-    found = _match(folder, pairs)
+    subject = stored_masks(folder, spec, split)
+    return accumulate(subject, spec, split, details=details, excluded=excluded, progress=progress)
 
-    def predict(pair: Pair) -> np.ndarray:
+
+def stored_masks(folder: Path, spec: DataSpec, split: str) -> Subject:
+    """Return a folder of finished masks as something to score.
+
+    Raises:
+        InputError: Missing, surplus or ambiguous masks.
+    """
+    found = _match(folder, pairs_of(spec, split))
+
+    def predict(pair: Pair, labels: np.ndarray) -> Prediction:
         path = found[pair.image.stem]
-        prediction, labels = _read(path), spec.read_labels(pair)
+        prediction = _read(path)
         _check_size(path, prediction.shape, labels.shape)
         _check_values(path, prediction[labels != spec.label_set.ignore_index], spec)
-        return prediction
+        return Prediction(prediction)
 
-    protocol: dict[str, object] = {
-        "split": split,
-        "resolution": "labels",
-        "predictions": folder.name,
-    }
-    return accumulate(
-        predict, spec, pairs, label_set=spec.label_set, protocol=protocol, progress=progress
-    )
+    return Subject(predict, spec.label_set, {**data_stamp(spec, split), "predictions": folder.name})
 
 
 def _match(folder: Path, pairs: Sequence[Pair]) -> dict[str, Path]:

@@ -99,13 +99,17 @@ class Predictor:
         self.precision = precision
         self.channels = len(model.normalization.mean)
 
-    def __call__(self, image: ImageSource, *, probabilities: bool = False) -> Segmentation:
+    def __call__(
+        self, image: ImageSource, *, probabilities: bool = False, confidence: bool = False
+    ) -> Segmentation:
         """Segment one image.
 
         Args:
             image: Path; array (H, W) or (H, W, C), uint8, uint16 or float in [0, 1], RGB order;
                 or PIL image.
             probabilities: Keep the (K, H, W) probabilities and the uncertainty too.
+            confidence: Keep the probability (H, W) of each pixel's label; the labels are the same
+                with and without.
 
         Raises:
             InputError: The image cannot be used, or does not fit into memory; the message says
@@ -113,15 +117,18 @@ class Predictor:
         """
         pixels = open_image(image, self.channels)
         merged = None
+        sure = np.empty(pixels.shape[:2], np.float32) if confidence else None
         with evaluating(self.model), self._memory_named(*pixels.shape[:2]):
             if probabilities or self._crf_sees_whole(*pixels.shape[:2]):
                 merged = self._probabilities(pixels)
                 labels = merged.argmax(0).astype(np.uint8)
+                if sure is not None:
+                    merged.max(0, out=sure)
             else:
-                labels = self._labels(pixels)
+                labels = self._labels(pixels, sure)
         kept = merged if probabilities else None
         doubt = uncertainty(merged) if merged is not None and probabilities else None
-        return Segmentation(labels, self.model.label_set, kept, doubt, pixels)
+        return Segmentation(labels, self.model.label_set, kept, doubt, pixels, sure)
 
     def read(self, path: Path) -> np.ndarray:
         """Return the pixels of an image file as the network needs them; safe in a thread."""
@@ -151,19 +158,29 @@ class Predictor:
             "crf": stamp(self.crf),
         }
 
-    def _labels(self, pixels: np.ndarray) -> NDArray[np.uint8]:
-        """Return labels (H, W) without ever holding K full-resolution maps of the whole image."""
+    def _labels(
+        self, pixels: np.ndarray, sure: NDArray[np.float32] | None = None
+    ) -> NDArray[np.uint8]:
+        """Return labels (H, W) without ever holding K full-resolution maps of the whole image.
+
+        Confidence is written into `sure` (H, W), for which an image taken whole does need them.
+        """
         height, width = pixels.shape[:2]
         whole = self.tiling.keeps_whole(height, width)
         if len(self.scales) == 1 and not self.flip and whole:
             scores = self._score(self._seen(pixels, self.factors[0]))
             labels = upsample_argmax(scores, (height, width), self.model.align_corners)
+            if sure is not None:
+                logits = resize(scores, (height, width), align_corners=self.model.align_corners)
+                sure[:] = logits.softmax(1).amax(1)[0].cpu().numpy()
             return labels[0].cpu().numpy()
         labels_array = np.empty((height, width), np.uint8)
         for top, left, block in self._blocks(pixels):
             rows, columns = block.shape[1:]
             found = block.argmax(0).to(torch.uint8).cpu()
             labels_array[top : top + rows, left : left + columns] = found
+            if sure is not None:
+                sure[top : top + rows, left : left + columns] = block.amax(0).cpu().numpy()
             del block  # before the network needs room for the next window
         return labels_array
 

@@ -25,6 +25,7 @@ class Segmentation:
         probabilities: (K, H, W) float32, or None if they were not asked for.
         uncertainty: (H, W) float32 in [0, 1], entropy over its largest value log K, or None.
         image: (H, W, C) as the network's reader gave it.
+        confidence: (H, W) float32, the probability of each label, or None if not asked for.
     """
 
     labels: NDArray[np.uint8]
@@ -32,6 +33,7 @@ class Segmentation:
     probabilities: NDArray[np.float32] | None
     uncertainty: NDArray[np.float32] | None
     image: np.ndarray
+    confidence: NDArray[np.float32] | None = None
 
     def overlay(self, opacity: float = 0.5) -> Image.Image:
         """Return the image with the classes' colours laid over it.

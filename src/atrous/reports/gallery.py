@@ -1,7 +1,7 @@
 """Best and worst images of an evaluation: which they are, and what they cost and show."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,6 @@ import numpy as np
 from atrous.data import DataSpec, Pair
 from atrous.data.warp import channel_groups, joined
 from atrous.evaluation import Evaluation, ImageScore, confusion_matrix
-from atrous.inference import Predictor
 from atrous.labels import LabelSet
 from atrous.reports.class_rows import Mistake, largest_mistakes
 from atrous.reports.pictures import View, uris, view
@@ -60,7 +59,7 @@ class Exhibit:
 def best_and_worst(
     evaluation: Evaluation,
     spec: DataSpec,
-    predictor: Predictor,
+    predict: Callable[[Pair], np.ndarray],
     *,
     split: str,
     each: int = 3,
@@ -71,7 +70,7 @@ def best_and_worst(
     Args:
         evaluation: Names the images by their own mIoU.
         spec: Where they and their labels are read.
-        predictor: The one that was evaluated.
+        predict: Gives the evaluated label map of a pair again.
         split: The split that was evaluated.
         each: At most so many of either; no image is in both, and an image that looks like one
             before it (the next frame of a film) is passed over.
@@ -89,7 +88,7 @@ def best_and_worst(
     )
     # As small as they may be needed at once: six photos of 50 megapixels would fill the memory.
     views = [
-        (score, *_predicted(pairs[score.path], spec, predictor, evaluation.label_set))
+        (score, *_predicted(pairs[score.path], spec, predict, evaluation.label_set))
         for score in (*best, *worst)
     ]
     exhibits: list[Exhibit] = []
@@ -130,11 +129,14 @@ def _look(image: np.ndarray) -> np.ndarray:
 
 
 def _predicted(
-    pair: Pair, spec: DataSpec, predictor: Predictor, label_set: LabelSet
+    pair: Pair,
+    spec: DataSpec,
+    predict: Callable[[Pair], np.ndarray],
+    label_set: LabelSet,
 ) -> tuple[Mistake | None, View]:
     """Return the costliest mistake in an image, and its view at the largest size to be shown."""
     image, labels = spec.read_image(pair), spec.read_labels(pair)
-    predictions, void = predictor(image).labels, label_set.ignore_index
+    predictions, void = predict(pair), label_set.ignore_index
     matrix = confusion_matrix(predictions, labels, len(label_set), void)
     mistake = next(iter(largest_mistakes(matrix, count=1)), None)
     return mistake, view(image, labels, predictions, void).shrunk(SIDES[0])

@@ -15,21 +15,26 @@ FALL = 0.01
 
 
 def remarks(
-    evaluation: Evaluation, rows: Sequence[ClassRow], run: RunRecord, never_trained: Sequence[str]
+    evaluation: Evaluation,
+    rows: Sequence[ClassRow],
+    run: RunRecord | None = None,
+    never_trained: Sequence[str] = (),
 ) -> list[str]:
     """Return what a colleague would point out after reading the whole report, a line each.
 
     Args:
         evaluation: The evaluation of the best model.
         rows: Its class table.
-        run: The course of training.
+        run: The course of training, if the report is of one.
         never_trained: Names of the classes that the training split lacks.
     """
     split = str(evaluation.protocol.get("split", "val"))
-    said = [_extremes(rows), _mistake(evaluation), _course(run)]
+    said = [_extremes(rows), _mistake(evaluation), _course(run) if run else ""]
     missing = [row.name for row in rows if not row.occurs]
     if missing:
         said.append(f"{_never(missing)} in {split}: not in the mean.")
+    if evaluation.excluded:
+        said.append(f"Excluded, so not in the mean either: {join_names(evaluation.excluded)}.")
     if never_trained:
         said.append(f"{_never(never_trained)} in train: the network cannot have learnt of it.")
     return [line for line in said if line]

@@ -1,24 +1,24 @@
 """The report of one training run: is it good, where is it wrong, what to do next."""
 
 from datetime import datetime
-from math import isfinite
 from pathlib import Path
 
+import numpy as np
+
 from atrous import __version__
-from atrous.data import DataSpec
+from atrous.data import DataSpec, Pair
 from atrous.evaluation import Evaluation
 from atrous.files import write_text
 from atrous.inference import Predictor
-from atrous.reports.class_rows import class_rows, css_colour, largest_mistakes
+from atrous.reports.class_rows import class_rows
 from atrous.reports.course import course_charts
 from atrous.reports.data_rows import data_rows, never_seen, split_summaries
 from atrous.reports.gallery import best_and_worst
-from atrous.reports.heat_map import heat_map
 from atrous.reports.next_steps import near, next_steps
 from atrous.reports.page import count, render
-from atrous.reports.pictures import WRONG
 from atrous.reports.remarks import remarks
-from atrous.reports.run_record import MISSING, RunRecord, flatten, read_run
+from atrous.reports.run_record import MISSING, RunRecord, read_run
+from atrous.reports.score_content import score_content
 
 __all__ = ["write_training_report"]
 
@@ -44,7 +44,11 @@ def write_training_report(
     """
     run = read_run(run_folder)
     split = str(evaluation.protocol.get("split", "val"))
-    best, worst = best_and_worst(evaluation, spec, predictor, split=split)
+
+    def predict(pair: Pair) -> np.ndarray:
+        return predictor(spec.read_image(pair)).labels
+
+    best, worst = best_and_worst(evaluation, spec, predict, split=split)
     content = {
         "title": _title(run_folder),
         "subtitle": _subtitle(run, spec, predictor),
@@ -65,21 +69,8 @@ def write_training_report(
 def _scores(evaluation: Evaluation, spec: DataSpec, run: RunRecord) -> dict[str, object]:
     """Return what the template says about the evaluation."""
     rows = class_rows(evaluation.matrix, evaluation.label_set, [x.iou for x in run.validations])
-    baseline, constant = evaluation.baseline
-    return {
-        "evaluation": evaluation,
-        "interval": evaluation.interval if isfinite(evaluation.interval[0]) else None,
-        "baseline": baseline,
-        "baseline_name": evaluation.label_set.names[constant],
-        "remarks": remarks(evaluation, rows, run, never_seen(spec, "train")),
-        "rows": rows,
-        "trend": any(row.course for row in rows),
-        "swatches": [css_colour(colour) for colour in evaluation.label_set.colours],
-        "wrong": css_colour(WRONG),
-        "heat": heat_map(evaluation.matrix, evaluation.label_set),
-        "mistakes": largest_mistakes(evaluation.matrix, count=8),
-        "protocol": flatten(evaluation.protocol),
-    }
+    said = remarks(evaluation, rows, run, never_seen(spec, "train"))
+    return {**score_content(evaluation, rows), "remarks": said}
 
 
 def _course(

@@ -1,0 +1,119 @@
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from atrous.data import Pair
+from atrous.evaluation.loop import accumulate
+from atrous.evaluation.subject import Prediction, Subject, data_stamp
+from atrous.labels import VOID, LabelSet
+from atrous.reports import write_evaluation_report
+from atrous.reports.atlas import worst_patches
+
+LABELS = LabelSet(("sky", "road", "<car>"))
+
+
+@pytest.fixture
+def made(data):
+    """Evaluate eight made images; give all that a report is written from."""
+
+    def make(*, confidence=True, images=8, **options):
+        rng = np.random.default_rng(0)
+        pairs = [data.blobs(rng, 3, (120, 160)) for _ in range(images)]
+        labels = [y for _, y in pairs]
+        spec = data.FakeSpec(LABELS, [x for x, _ in pairs], labels)
+        predictions = [data.spoil(rng, y, 3, 0.1) for y in labels]
+        predictions[2][30:60, 40:100] = 2  # a patch of one mistake, the largest of all
+        labels[2][30:60, 40:100] = 1
+        answers = dict(zip(spec.labels, predictions, strict=True))
+
+        def predict(pair: Pair, truth: np.ndarray) -> Prediction:
+            sure = np.full(truth.shape, 0.7, np.float32) if confidence else None
+            return Prediction(answers[pair], sure)
+
+        subject = Subject(predict, LABELS, {"model": "runs/<b>", **data_stamp(spec, "val")})
+        result = accumulate(subject, spec, "val", details=True, **options)
+        return SimpleNamespace(
+            result=result, spec=spec, subject=subject, predict=lambda pair: answers[pair]
+        )
+
+    return make
+
+
+def page_of(data, made, folder):
+    path = write_evaluation_report(folder, made.result, made.spec, made.subject)
+    html = path.read_text(encoding="utf-8")
+    return html, data.PageParser(html).root
+
+
+def test_the_page_says_what_the_figures_say(data, made, tmp_path):
+    one = made()
+    html, page = page_of(data, one, tmp_path / "deep" / "report")
+    assert f"{one.result.mean_iou:.3f}" in page.one("b", id="miou").words
+    facts = {
+        x.all("dt")[0].words: x.all("dd")[0].words for x in page.one("dl", class_="facts").children
+    }
+    figures = one.result.figures
+    assert facts["Boundary F1"] == f"{figures['boundary_f1'].value:.3f}"
+    assert facts["Calibration error"] == f"{figures['expected_calibration_error'].value:.3f}"
+    assert len(facts) == 7
+    rows = {x.attributes.get("data-class"): x.words for x in page.all("tr")}
+    assert f"{one.result.precision[1]:.3f}" in rows["1"]
+    assert f"{one.result.dice[1]:.3f}" in rows["1"]
+    assert "nan" not in html.lower().replace("&nan", "")
+
+
+def test_names_are_text_and_never_html(data, made, tmp_path):
+    html, page = page_of(data, made(), tmp_path)
+    assert "<car>" not in html
+    assert "runs/<b>" not in html
+    assert page.one("h1").words == "runs/<b>"
+
+
+def test_the_page_needs_no_network_and_no_script(data, made, tmp_path):
+    html, page = page_of(data, made(), tmp_path)
+    assert not page.all("script")
+    assert not page.all("link", rel="stylesheet")
+    assert all(image.attributes["src"].startswith("data:") for image in page.all("img"))
+    assert len(html) < 3_000_000
+
+
+def test_the_worst_confusion_is_shown_where_its_largest_patch_lies(made):
+    one = made()
+    patch = worst_patches(one.result, one.spec, one.predict, split="val")[0]
+    assert (patch.mistake.truth, patch.mistake.predicted) == (1, 2)
+    assert patch.name == "002.png"
+    assert patch.pixels >= 30 * 60
+    height, width = patch.size
+    assert height >= 60
+    assert width >= 96
+
+
+def test_pictures_of_a_patch_show_its_labels_and_predictions(data, made):
+    one = made()
+    patch = worst_patches(one.result, one.spec, one.predict, split="val")[0]
+    truth, found = (np.asarray(data.decode(x)) for x in (patch.label, patch.prediction))
+    assert truth.shape == found.shape == patch.size
+    assert ((truth == 1) & (found == 2)).sum() >= 30 * 60
+    assert set(np.unique(truth)) <= {0, 1, 2, VOID}
+
+
+def test_masks_have_no_calibration_and_no_reliability(data, made, tmp_path):
+    html, page = page_of(data, made(confidence=False), tmp_path)
+    assert "Calibration error" not in html
+    assert len(page.one("div", class_="charts").all("figure")) == 1
+
+
+def test_excluded_classes_are_said_to_be_so(data, made, tmp_path):
+    html, _ = page_of(data, made(excluded=("sky",)), tmp_path)
+    assert "Excluded, so not in the mean either: sky." in html
+    assert "over 2 of 3 classes" in " ".join(html.split())
+
+
+def test_the_table_and_the_result_lie_beside_the_page(data, made, tmp_path):
+    _, page = page_of(data, made(images=3), tmp_path)
+    assert page.one("section", id="sizes")
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["images"] == 3
+    assert len((tmp_path / "images.csv").read_text().splitlines()) == 4
