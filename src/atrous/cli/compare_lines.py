@@ -1,6 +1,7 @@
 """How a comparison looks on the terminal: the plan, a bar over all cells, the table."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -14,15 +15,26 @@ if TYPE_CHECKING:
 __all__ = ["Terminal", "plan_content", "plan_lines", "result_lines", "watching"]
 
 
+MOST_OFF = 4.0
+"""So many times slower or faster than forecast the first minutes may make all of it seem."""
+
+
 class Terminal:
-    """Shows how far a comparison has come: a bar over the seconds that it was forecast to take."""
+    """Shows how far a comparison has come, in thousandths of the work that was forecast."""
 
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
+        self._begin = time.monotonic()
+        self._done = 0.0
 
     def progress(self, done: float, total: float, what: str) -> None:
-        """Move the bar, in thousandths: seconds of a forecast mean nothing to a reader."""
-        self._bar(round(1000 * done / max(total, 1e-9)), 1000, note=what)
+        """Move the bar; the time left is the forecast's, at the pace of the work so far."""
+        if done < self._done:  # the plan is made, the work begins
+            self._begin = time.monotonic()
+        self._done = done
+        pace = (time.monotonic() - self._begin) / done if done else 1.0
+        left = (total - done) * min(max(pace, 1 / MOST_OFF), MOST_OFF)
+        self._bar(round(1000 * done / max(total, 1e-9)), 1000, note=what, left=left)
 
     def note(self, text: str) -> None:
         """Print a line."""

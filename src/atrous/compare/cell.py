@@ -18,11 +18,11 @@ from atrous.compare.apart import Tell
 from atrous.compare.config import CompareConfig
 from atrous.compare.entries import Entry
 from atrous.compare.plan import Plan, planned_training
-from atrous.compare.scoring import Score, opened, predictor_of, score_model
+from atrous.compare.scoring import opened, predictor_of
 from atrous.compare.significance import Counts
 from atrous.data import DataSpec, open_data
 from atrous.errors import InputError
-from atrous.evaluation import Evaluation
+from atrous.evaluation import Evaluation, evaluate
 from atrous.files import write_bytes, write_json
 from atrous.training import RunResult, Silent, TrainConfig, fit
 from atrous.weights import read_model_config
@@ -77,24 +77,24 @@ def run_cell(
     if spec.fingerprint != fingerprint:
         raise InputError("the data have changed since the comparison began; restore them")
     share = plan.train_seconds / max(plan.seconds, 1e-9)
-
-    def told(done: float) -> None:
-        tell("scoring", share + (1 - share) * done)
-
+    facts: dict[str, object] = {}
     if entry.model is not None:
-        predictor = opened(entry, config)
-        score = score_model(predictor, spec, config.split, tell=told)
-        _write_cell(folder, entry, None, score, entry.model, {})
-        return
-    result = _trained(
-        planned_training(config, entry, seed, plan), folder / "run", spec, tell, share
+        predictor, model = opened(entry, config), entry.model
+    else:
+        training = planned_training(config, entry, seed, plan)
+        result = _trained(training, folder / "run", spec, tell, share)
+        assert result.predictor is not None
+        predictor, model = predictor_of(result.predictor.model, config), result.model
+        facts = {"steps": result.step, "images_seen": result.step * config.batch_size}
+        facts |= {"seed": seed, **_spent(folder / "run")}
+    evaluation = evaluate(
+        predictor,
+        spec,
+        config.split,
+        details=True,
+        progress=lambda done, total: tell("scoring", share + (1 - share) * done / total),
     )
-    assert result.predictor is not None
-    at_hand = result.evaluation if config.split == "val" and config.crf is None else None
-    predictor = predictor_of(result.predictor.model, config)
-    score = score_model(predictor, spec, config.split, evaluation=at_hand, tell=told)
-    facts = {"steps": result.step, "images_seen": result.step * config.batch_size}
-    _write_cell(folder, entry, seed, score, result.model, {**facts, **_spent(folder / "run")})
+    _write(folder, entry, evaluation, model, facts)
 
 
 def read_cell(folder: Path, entry: Entry) -> Cell | None:
@@ -106,7 +106,7 @@ def read_cell(folder: Path, entry: Entry) -> Cell | None:
             boundary, confidence = arrays["boundary"], arrays["confidence"]
     except (OSError, ValueError, KeyError):
         return None
-    if facts.get("format") != FORMAT or facts.get("name") != entry.name:
+    if facts.get("format") != FORMAT:
         return None
     if entry.model is not None:
         facts["model"] = str(entry.model)
@@ -117,38 +117,34 @@ def read_cell(folder: Path, entry: Entry) -> Cell | None:
     return Cell(entry.name, facts["seed"], facts, counts, boundary, confidence)
 
 
-def _write_cell(
-    folder: Path,
-    entry: Entry,
-    seed: int | None,
-    score: Score,
-    model: Path,
-    facts: Mapping[str, object],
+def _write(
+    folder: Path, entry: Entry, evaluation: Evaluation, model: Path, facts: Mapping[str, object]
 ) -> None:
     """Write `counts.npz`, then `cell.json`."""
-    hits, truth, predicted = _counts(score.evaluation)
+    hits, truth, predicted = _counts(evaluation)
+    details = [image.details for image in evaluation.per_image if image.details is not None]
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
         hits=hits,
         truth=truth,
         predicted=predicted,
-        boundary=score.boundary,
-        confidence=score.confidence,
+        boundary=np.array([_mean_of_known(each.boundary_f1) for each in details]),
+        confidence=np.stack([each.calibration for each in details if each.calibration is not None]),
     )
     write_bytes(folder / "counts.npz", buffer.getvalue())
     card = read_model_config(model)
     content = {
         "format": FORMAT,
-        "name": entry.name,
+        "name": entry.full_name or entry.name,
         "network": card.spec.architecture,
         "encoder": card.spec.encoder_name,
-        "seed": seed,
+        "seed": None,
         "model": str(model),
         "model_fingerprint": card.fingerprint,
         "provenance": dict(card.provenance),
         **facts,
-        "evaluation": score.evaluation.to_json(),
+        "evaluation": evaluation.to_json(),
     }
     write_json(folder / "cell.json", content)
 
@@ -161,6 +157,12 @@ def _counts(evaluation: Evaluation) -> Counts:
         np.stack([image.truth for image in images]),
         np.stack([image.predicted for image in images]),
     )
+
+
+def _mean_of_known(values: NDArray[np.float64]) -> float:
+    """Return the mean over the classes that occur, NaN where none does."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
 
 
 def _trained(

@@ -27,23 +27,23 @@ class Entry:
     """One row of the comparison.
 
     Attributes:
-        name: What the row is called, different in each.
+        name: What the row is called: as short as tells it from the others.
         network: A name of `MODELS`, or "" for a finished model.
         encoder: Its encoder; None is the paper's own.
         model: Folder of a finished model; None if it is to be trained.
-        run: Run folder that the finished model lies in; None if it lies in none.
+        full_name: With its encoder, or the folder; whatever it is compared with, it stays.
     """
 
     name: str
     network: str = ""
     encoder: str | None = None
     model: Path | None = None
-    run: Path | None = None
+    full_name: str = ""
 
     @property
     def slug(self) -> str:
-        """Return the name as a folder's name."""
-        return re.sub(r"[^\w.-]+", "-", self.name).strip("-.") or "model"
+        """Return the full name as a folder's name."""
+        return re.sub(r"[^\w.-]+", "-", self.full_name or self.name).strip("-.") or "model"
 
 
 def entries_of(config: CompareConfig) -> tuple[Entry, ...]:
@@ -111,7 +111,7 @@ def _network(network: str, encoder: str | None) -> Entry:
     """Return an entry to train, once its network and encoder have proved to go together."""
     spec = check_model(network, encoder_name=encoder)
     name = f"{network}/{spec.encoder_name}" if spec.encoder_name else network
-    return Entry(name, network, encoder)
+    return Entry(name, network, encoder, full_name=name)
 
 
 def _finished(word: str) -> Entry:
@@ -122,9 +122,7 @@ def _finished(word: str) -> Entry:
     is_run = (folder / "model").is_dir()
     model = folder / "model" if is_run else folder
     read_model_config(model)  # or it says what is missing
-    parent = folder if is_run else folder.parent
-    run = parent if (parent / "metrics.jsonl").is_file() else None
-    return Entry(folder.as_posix().rstrip("/"), model=model, run=run)
+    return Entry(folder.as_posix(), model=model)
 
 
 def _named(entries: list[Entry]) -> tuple[Entry, ...]:

@@ -5,7 +5,6 @@ gone on with, do as many. A network that cannot be trained here is known before 
 """
 
 import dataclasses
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,11 +13,9 @@ import torch
 from atrous.compare.apart import Tell
 from atrous.compare.config import CompareConfig
 from atrous.compare.entries import Entry, training_config
-from atrous.compare.scoring import opened, predictor_of, score_one
+from atrous.compare.scoring import opened, predictor_of, scoring_seconds
 from atrous.data import open_data
 from atrous.errors import InputError
-from atrous.evaluation.loop import pairs_of
-from atrous.inference import Predictor
 from atrous.training import Silent, TrainConfig
 from atrous.training.begin import seeded_model
 from atrous.training.plan import default_lr
@@ -83,20 +80,21 @@ def make_plan(config: CompareConfig, entry: Entry, tell: Tell) -> Plan:
         InputError: The network cannot be trained so; the message says why.
     """
     tell("measuring", 0.0)
+    spec = sound(open_data(config.data), config.skip_bad)
     if entry.model is not None:
         predictor = opened(entry, config)
-        seconds = _score_seconds(predictor, config)
+        seconds = SET_UP_SECONDS + scoring_seconds(predictor, spec, config.split)
         count = sum(p.numel() for p in predictor.model.parameters())
         return Plan(0, 0, 0, 0.0, "finished", 0.0, seconds, 0, count)
     notes = _Notes()
     training = preflight(_with_length(training_config(config, entry, seed=0), config))
-    spec = sound(open_data(config.data), config.skip_bad)
     device = pick_device(config.device)
     model, weights = seeded_model(training, spec, notes)
     model = model.to(device).to(memory_format=torch.channels_last)
     tell("measuring", 0.5)
     lr = default_lr(training.optimizer, model, pretrained=weights is not None)
     plan = plan_run(training, spec, model, device=device, lr=lr, reporter=notes)
+    scoring = scoring_seconds(predictor_of(model, config), spec, config.split)
     origin = weights_origin(weights, model.spec.encoder_name)
     return Plan(
         iterations=plan.iterations,
@@ -105,7 +103,7 @@ def make_plan(config: CompareConfig, entry: Entry, tell: Tell) -> Plan:
         lr=plan.lr,
         start="random" if origin is None else origin["name"],
         train_seconds=plan.seconds,
-        score_seconds=_score_seconds(predictor_of(model, config), config),
+        score_seconds=SET_UP_SECONDS + scoring,
         memory_bytes=plan.memory_bytes,
         parameters=sum(p.numel() for p in model.parameters()),
         notes=tuple(notes.said),
@@ -163,13 +161,3 @@ def _with_length(training: TrainConfig, config: CompareConfig) -> TrainConfig:
         return dataclasses.replace(training, minutes=amount)
     steps = int(amount) if kind == "iterations" else int(amount) // config.batch_size
     return dataclasses.replace(training, iterations=steps)
-
-
-def _score_seconds(predictor: Predictor, config: CompareConfig) -> float:
-    """Forecast the scoring after the training: each image is predicted twice."""
-    spec = open_data(config.data)
-    pairs = pairs_of(spec, config.split)
-    score_one(predictor, spec, pairs[0])  # the first one pays for set-up
-    begin = time.perf_counter()
-    score_one(predictor, spec, pairs[0])
-    return SET_UP_SECONDS + 2 * len(pairs) * (time.perf_counter() - begin)

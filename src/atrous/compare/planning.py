@@ -18,6 +18,9 @@ __all__ = ["Course", "Planned", "Watcher", "check_split", "plan_comparison"]
 
 FEWEST_IMAGES = 2
 
+PLAN_SECONDS = 25.0
+"""Forecast of the measuring of one network."""
+
 
 class Watcher(Protocol):
     """Whoever watches a comparison."""
@@ -103,7 +106,7 @@ def plan_comparison(
             check_finished(entry, spec.fingerprint, spec.label_set.names)
     plans: dict[str, Plan] = {}
     planned, place = Planned(entries, plans), Folder(folder)
-    course = Course(watcher, len(entries))
+    course = Course(watcher, PLAN_SECONDS * len(entries))
     for entry in entries:
         try:
             plans[entry.name] = place.kept(
@@ -114,13 +117,13 @@ def plan_comparison(
                     config,
                     entry,
                     log=place.network(entry) / "plan.log",
-                    tell=course.tell(entry.name, 1),
+                    tell=course.tell(entry.name, PLAN_SECONDS),
                 ),
             )
         except WorkFailed as failure:
             planned.failures[entry.name] = {None: str(failure)}
             watcher.note(f"{entry.name} fails: {failure}")
-        course.finished(entry.name, 1)
+        course.finished(entry.name, PLAN_SECONDS)
     if not plans:
         name, why = next(iter(planned.failures.items()))
         raise InputError(f"none of the networks can be trained; {name}: {why[None]}")

@@ -25,6 +25,9 @@ __all__ = ["write_report"]
 MOST_POINTS = 120
 """Points of a learning curve."""
 
+FEW_IMAGES = 20
+"""Below this the bootstrap is known to promise too much."""
+
 COLOURS = 8
 """Curves that have a colour of their own in `page.css`; more networks share them."""
 
@@ -161,6 +164,11 @@ def _remarks(compared: Compared, config: CompareConfig) -> list[str]:
             "The networks did not begin alike ("
             + ", ".join(f"{row.name}: {row.start}" for row in rows if row.start != "finished")
             + "): part of every difference is that of the start, not of the network."
+        )
+    if compared.table.images < FEW_IMAGES:
+        said.append(
+            f"{compared.table.images} images are few: draws of so few vary less than new images "
+            "would, so intervals are too narrow and p-values too small."
         )
     finished = [row.name for row in rows if row.start == "finished"]
     if finished:
