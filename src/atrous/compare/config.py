@@ -47,6 +47,8 @@ class CompareConfig:
     """Start of all: auto, imagenet, none; or by encoder: mobilenet_v2=FILE,.."""
     batch_size: int = 16
     """Images per optimizer step."""
+    val_every: int | None = None
+    """Iterations between two validations; a tenth of each training if not given."""
     crop: int | tuple[int, int] | None = None
     """Pixels of a crop, side or height,width; else the image size, at most 512."""
     input_scale: float | None = None

@@ -16,7 +16,7 @@ from atrous.weights.sources import SHIPPED, find_model
 __all__ = ["Entry", "check_finished", "entries_of", "training_config"]
 
 SAME_FOR_ALL = (
-    *("data", "batch_size", "crop", "input_scale", "class_weights", "optimizer"),
+    *("data", "batch_size", "val_every", "crop", "input_scale", "class_weights", "optimizer"),
     *("precision", "device", "workers", "skip_bad"),
 )
 """Options that every training is told alike."""

@@ -15,7 +15,7 @@ from atrous.files import write_json
 __all__ = ["Folder", "Kept", "default_out", "open_folder"]
 
 SETTINGS = (
-    *("split", "crf", "weights", "batch_size", "crop", "input_scale", "class_weights"),
+    *("split", "crf", "weights", "batch_size", "val_every", "crop", "input_scale", "class_weights"),
     *("optimizer", "precision", "device"),
 )
 """What must be the same for all cells. Networks, encoders and seeds may be added later."""
