@@ -29,26 +29,26 @@ class CompareConfig:
     """Encoders, each with each network; else every network's own default."""
 
     minutes: float | None = None
-    """Training time of each network on this machine (10 if nothing is given) ..."""
+    """Training time of each network on this machine, 10 if nothing is given ..."""
     iterations: int | None = None
     """... or its optimizer steps ..."""
     samples: int | None = None
     """... or the images that it sees."""
     seeds: int = 1
-    """Trainings of each network, with seeds 0, 1, ...; more tell luck from merit."""
+    """Trainings of each network; three tell luck from merit."""
     split: str = "val"
-    """Part of the data to score on; test, if there is one, has chosen nothing."""
+    """Part of the data to score on; val has also chosen the best iteration."""
     crf: PublishedCRF | None = field(
         default=None, metadata={"bare": "deeplab", "metavar": "[NAME]"}
     )
-    """Sharpen all predictions with a dense CRF: deeplab, or another published one."""
+    """Sharpen all predictions with a dense CRF: deeplab, pydensecrf, ..."""
 
-    weights: dict[str, str] | str = field(default="auto", metadata={"metavar": "NAME"})
-    """Start of all: auto, imagenet, none; or by encoder: mobilenet_v2=FILE,.."""
+    weights: dict[str, str] | str = field(default="auto", metadata={"metavar": "START"})
+    """Start: auto, imagenet, none; or by encoder: mobilenet_v2=FILE."""
     batch_size: int = 16
     """Images per optimizer step."""
     val_every: int | None = None
-    """Iterations between two validations; a tenth of each training if not given."""
+    """Iterations between two validations; else a tenth of each training."""
     crop: int | tuple[int, int] | None = None
     """Pixels of a crop, side or height,width; else the image size, at most 512."""
     input_scale: float | None = None
@@ -71,8 +71,8 @@ class CompareConfig:
     dry_run: bool = False
     """Only measure what it would cost, and print the plan."""
     out: Path | None = None
-    """Folder of the comparison; else runs/compare-<data name>. Go on: the same command."""
-    notice: str = ""
+    """Its folder; else runs/compare-<data name>. To go on: the same command."""
+    notice: str = field(default="", metadata={"metavar": "TEXT"})
     """A line below the title of the report, such as the terms of the images."""
 
     def __post_init__(self) -> None:
