@@ -134,7 +134,7 @@ def test_progress_and_protocol_are_told(predictor, spec):
     assert result.protocol["scales"] == [1.0]
     assert result.protocol["resolution"] == "labels"
     assert result.protocol["data_hash"] == spec.fingerprint
-    assert result.protocol["sizes"] == "37x45 to 56x40"
+    assert result.protocol["sizes"] == "48x32 to 56x40"
     assert result.protocol["align_corners"] is False
     assert set(result.protocol["versions"]) >= {"atrous", "torch", "numpy"}
     for name in ("flip", "tile", "crf", "engine", "precision", "input_scale"):

@@ -157,4 +157,8 @@ def test_the_published_figures_of_espnet_on_camvid_come_out_exactly(shared):
     assert result.frequency_weighted_iou == published["frequency_weighted_iou"]
     assert list(result.iou) == published["iou"]
     assert list(result.class_accuracy) == published["class_accuracy"]
+    assert list(result.precision) == published["precision"]
+    assert list(result.dice) == published["dice"]
+    assert result.mean_dice == published["mean_dice"]
+    assert result.to_json()["valid_pixels"] == published["valid_pixels"]
     assert result.absent == ()

@@ -10,6 +10,7 @@ boundaries one to one and also counts classes that are only predicted; we do nei
 
 import functools
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,11 +57,14 @@ def boundary_f1(
     truth, found = as_labels(labels, ignore_index), as_labels(predictions)
     offsets = _disk(tolerance * float(np.hypot(*labels.shape)))
     is_void = truth == VOID
+    truth_edges, found_edges = _edges(truth), _edges(found)
     true_edge, edge = np.zeros((2, num_classes, 3), np.int64)
-    count_met(truth, found, is_void, offsets, true_edge)
-    count_met(found, truth, is_void, offsets, edge)
+    no_class = np.uint8(VOID)
+    met_by = np.where(found_edges, found, no_class), np.where(truth_edges, truth, no_class)
+    count_met(truth, truth_edges, met_by[0], is_void, offsets, true_edge)
+    count_met(found, found_edges, met_by[1], is_void, offsets, edge)
     scores = _f1(true_edge, edge)
-    pixels = np.bincount(truth.ravel(), minlength=256)[:num_classes]
+    pixels = cv2.calcHist([truth], [0], None, [256], [0, 256]).ravel()[:num_classes]
     for index in np.flatnonzero((pixels > 0) & (true_edge[:, 0] == 0) & (edge[:, 1] == 0)):
         scores[index] = (found[truth == index] == index).all()  # it fills the image, void aside
     scores[pixels == 0] = np.nan
@@ -88,6 +92,17 @@ def as_labels(values: np.ndarray, void: int | None = None) -> NDArray[np.uint8]:
     if void is not None:
         outside |= values == void
     return np.where(outside, VOID, values).astype(np.uint8)
+
+
+def _edges(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return which pixels have a 4-neighbour of another label inside the image."""
+    edges = np.zeros(labels.shape, np.bool_)
+    for near, far in ((edges[1:], edges[:-1]), (edges[:, 1:], edges[:, :-1])):
+        rows, columns = near.shape
+        change = labels[-rows:, -columns:] != labels[:rows, :columns]
+        near |= change
+        far |= change
+    return edges
 
 
 def _f1(true_edge: NDArray[np.int64], edge: NDArray[np.int64]) -> NDArray[np.float64]:

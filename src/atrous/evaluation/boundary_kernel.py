@@ -11,7 +11,10 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["count_bands", "count_met", "count_ring", "squared_distances"]
+__all__ = ["FAR", "count_bands", "count_met", "count_ring", "squared_distances"]
+
+FAR = 1 << 15
+"""Pixels: no distance is larger; its square fits into 32 bits."""
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -24,16 +27,18 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _count_met(
     labels: np.ndarray,
-    others: np.ndarray,
+    edges: np.ndarray,
+    other_edges: np.ndarray,
     void: np.ndarray,
     offsets: np.ndarray,
     counts: np.ndarray,
 ) -> None:
-    """Count the boundary pixels of each class in `labels`, and those met by `others`.
+    """Count the boundary pixels of each class in `labels`, and those met by `other_edges`.
 
     Args:
         labels: (H, W) uint8; the label 255 is no class.
-        others: (H, W) uint8, where a boundary pixel of the same class must lie.
+        edges: (H, W) bool: boundary pixels of `labels`.
+        other_edges: (H, W) uint8: the class of the other map's boundary pixels, 255 elsewhere.
         void: (H, W) bool: pixels of `labels` that are not judged.
         offsets: (M, 2) int: (dy, dx) within the tolerance, nearest first.
         counts: (K, 3) int64, added to: boundary pixels, judged ones, judged and met ones.
@@ -41,32 +46,18 @@ def _count_met(
     height, width = labels.shape
     for y in range(height):
         for x in range(width):
-            value = labels[y, x]
-            if value >= len(counts) or not _is_edge(labels, y, x):
+            if not edges[y, x] or labels[y, x] >= len(counts):
                 continue
+            value = labels[y, x]
             counts[value, 0] += 1
             if void[y, x]:
                 continue
             counts[value, 1] += 1
             for index in range(len(offsets)):
                 v, u = y + offsets[index, 0], x + offsets[index, 1]
-                inside = 0 <= v < height and 0 <= u < width
-                if inside and others[v, u] == value and _is_edge(others, v, u):
+                if 0 <= v < height and 0 <= u < width and other_edges[v, u] == value:
                     counts[value, 2] += 1
                     break
-
-
-@numba.njit(nogil=True, inline="always")
-def _is_edge(labels: np.ndarray, y: int, x: int) -> bool:
-    """Tell whether a 4-neighbour inside the image has another label."""
-    height, width = labels.shape
-    value = labels[y, x]
-    return bool(
-        (y > 0 and labels[y - 1, x] != value)
-        or (y + 1 < height and labels[y + 1, x] != value)
-        or (x > 0 and labels[y, x - 1] != value)
-        or (x + 1 < width and labels[y, x + 1] != value)
-    )
 
 
 def _squared_distances(labels: np.ndarray, result: np.ndarray) -> None:
@@ -79,7 +70,7 @@ def _squared_distances(labels: np.ndarray, result: np.ndarray) -> None:
 
     Args:
         labels: (H, W) uint8.
-        result: (H, W) int32, written; (H + W)^2 or more where there is no other label.
+        result: (H, W) int32, written; FAR^2 at most, and where there is no other label.
     """
     height, width = labels.shape
     along = _column_distances(labels)
@@ -98,15 +89,15 @@ def _squared_distances(labels: np.ndarray, result: np.ndarray) -> None:
 def _column_distances(labels: np.ndarray) -> np.ndarray:
     """Return the distance to the nearest other label in the same column, (H, W) int32."""
     height, width = labels.shape
-    along = np.full((height, width), height + width, np.int32)
+    along = np.full((height, width), FAR, np.int32)
     for y in range(1, height):
-        for x in range(width):
-            same = labels[y, x] == labels[y - 1, x]
-            along[y, x] = min(along[y - 1, x] + 1, along[y, x]) if same else 1
+        here, there, before, after = labels[y], labels[y - 1], along[y - 1], along[y]
+        for x in range(width):  # without branches, so compiled into vectors
+            after[x] = min(before[x] * (here[x] == there[x]) + 1, FAR)
     for y in range(height - 2, -1, -1):
+        here, there, before, after = labels[y], labels[y + 1], along[y + 1], along[y]
         for x in range(width):
-            same = labels[y, x] == labels[y + 1, x]
-            along[y, x] = min(along[y + 1, x] + 1, along[y, x]) if same else 1
+            after[x] = min(before[x] * (here[x] == there[x]) + 1, after[x])
     return along
 
 
@@ -135,7 +126,7 @@ def _row_distances(
             places[top], heights[top], begins[top] = x, rise, begin
     for x in range(last, first - 1, -1):
         if start <= x < end:
-            result[x] = (x - places[top]) ** 2 + heights[top]
+            result[x] = min((x - places[top]) ** 2 + heights[top], FAR * FAR)
         if x == begins[top]:
             top -= 1
 

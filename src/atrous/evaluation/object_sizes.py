@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from atrous.evaluation.boundary import as_labels
 from atrous.labels import VOID
 
 __all__ = ["SIZES", "object_counts"]
@@ -27,7 +28,7 @@ def object_counts(
     With the truth as `maps` that is what was found; with the predictions, what was not made up.
 
     Args:
-        maps: (H, W) classes, the objects' own.
+        maps: (H, W) integers, the objects' own classes.
         others: (H, W) classes to agree with.
         num_classes: K.
         void: Label of pixels that belong to no object and judge none, in either map.
@@ -37,12 +38,10 @@ def object_counts(
         pixels, and pixels that agree.
     """
     counts = np.zeros((num_classes, len(SIZES), 4), np.int64)
-    known = (maps != void) & (others != void)
+    objects = as_labels(np.where(others == void, VOID, maps), void)
     smallest = [area for _, area in SIZES]
-    for index in np.unique(maps[known]):
-        if index >= num_classes:
-            continue
-        areas, agreeing = _objects((maps == index) & known, others == index)
+    for index in np.flatnonzero(np.bincount(objects.ravel(), minlength=256)[:num_classes]):
+        areas, agreeing = _objects((objects == index).view(np.uint8), others == index)
         size = np.searchsorted(smallest, areas, side="right") - 1
         found = agreeing >= FOUND * areas
         for column, values in enumerate((np.ones_like(areas), found, areas, agreeing)):
@@ -51,11 +50,11 @@ def object_counts(
 
 
 def _objects(
-    mask: NDArray[np.bool_], agrees: NDArray[np.bool_]
+    mask: NDArray[np.uint8], agrees: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the area of each connected part of a mask, and how much of it agrees."""
-    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    left, top, width, height = cv2.boundingRect(mask)
     window = slice(top, top + height), slice(left, left + width)
-    number, parts = cv2.connectedComponents(mask[window].astype(np.uint8), connectivity=8)
+    number, parts = cv2.connectedComponents(mask[window], connectivity=8)
     areas = np.bincount(parts.ravel(), minlength=number)[1:]
     return areas, np.bincount(parts[agrees[window]], minlength=number)[1:]

@@ -87,6 +87,10 @@ def with_protocol(config: EvaluateConfig) -> EvaluateConfig:
     if config.protocol is None:
         return config
     chosen = PROTOCOLS[config.protocol]
-    settings = {"scales": chosen.scales, "flip": chosen.flip, "tile": chosen.tile}
-    untyped = {name: value for name, value in settings.items() if name not in config.given}
-    return dataclasses.replace(config, **untyped)
+    typed = config.given
+    return dataclasses.replace(
+        config,
+        scales=config.scales if "scales" in typed else chosen.scales,
+        flip=config.flip if "flip" in typed else chosen.flip,
+        tile=config.tile if "tile" in typed else chosen.tile,
+    )
