@@ -45,6 +45,18 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "labels",
         "ops",
     ),
+    # models: which networks there are, to tell their names from folders
+    "compare": (
+        "training",
+        "reports",
+        "evaluation",
+        "inference",
+        "weights",
+        "explain",
+        "models",
+        "data",
+        "labels",
+    ),
 }
 ANY_ROOM = {"cli", "__init__", "__main__"}  # the door, and the names that it offers
 

@@ -123,6 +123,7 @@ def test_a_double_dash_ends_the_options() -> None:
             {"output_stride": 8, "variant": "a"},
         ),
         (["--options", "{output_stride: 8}"], "options", {"output_stride": 8}),
+        (["--options", "scale=0.5"], "options", {"scale": 0.5}),
         (
             ["--options", "rates=12,24,36,output_stride=8,multi_grid=1,2,4"],
             "options",

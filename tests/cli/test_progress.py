@@ -101,3 +101,13 @@ def test_a_rate_without_a_unit_is_not_shown(clock: list[float]) -> None:
         bar(2, note="41 img/s")
 
     assert stream.getvalue() == "  iteration 2/4  41 img/s  0:01 left\n"
+
+
+def test_who_knows_the_time_left_better_than_the_rate_may_say_so(clock: list[float]) -> None:
+    stream = io.StringIO()
+
+    with progress(1000, "parts", unit="", stream=stream) as bar:
+        clock[0] = 1.0
+        bar(10, note="1/4 unet", left=306.0)
+
+    assert stream.getvalue() == "  parts 10/1000  1/4 unet  5:06 left\n"

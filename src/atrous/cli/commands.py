@@ -62,6 +62,18 @@ COMMANDS: dict[str, Command] = {
         out_of_memory="lower --micro-batch or --crop",
         go_on="go on with --resume RUN",
     ),
+    "compare": Command(
+        module="atrous.cli.compare",
+        config="atrous.compare.config:CompareConfig",
+        purpose="find which network suits your images, and how sure that is",
+        examples=(
+            ("compare --data FOLDER --minutes 10", "three networks, ten minutes each"),
+            ("compare --data FOLDER --models unet,segnet --dry-run", "what it would take"),
+            ("compare --data FOLDER --models runs/A,runs/B", "finished runs, on equal terms"),
+        ),
+        out_of_memory="lower --crop or --batch-size",
+        go_on="run the same command again",
+    ),
     "evaluate": Command(
         module="atrous.cli.evaluate",
         config="atrous.evaluation.config:EvaluateConfig",

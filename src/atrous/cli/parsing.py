@@ -115,7 +115,8 @@ class _Words:
         if option.bare and "=" not in word and not _is_choice(option, rest[:1]):
             return {name: option.bare}
         value = self._value(flag, option.metavar, word, rest)
-        if error := None if option.is_mapping or "." not in value else foreign_value(value):
+        is_ours = option.is_mapping and "=" in value  # --options scale=0.5
+        if error := foreign_value(value) if "." in value and not is_ours else None:
             raise error
         if option.element in (int, float):
             for _ in range((option.length or len(rest) + 1) - 1 - value.count(",")):

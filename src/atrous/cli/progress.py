@@ -29,10 +29,21 @@ class Progress:
         self._unit = unit
         self._done = done
         self._note = ""
+        self._left: float | None = None
         self._marks: deque[tuple[float, int]] = deque([(time.monotonic(), done)])
 
-    def __call__(self, done: int, total: int | None = None, note: str | None = None) -> None:
-        """Set how much is done, of how much, and what to say beside it ("loss 0.21")."""
+    def __call__(
+        self,
+        done: int,
+        total: int | None = None,
+        note: str | None = None,
+        left: float | None = None,
+    ) -> None:
+        """Set how much is done, of how much, and what to say beside it ("loss 0.21").
+
+        The seconds left follow from the rate, unless whoever calls knows better.
+        """
+        self._left = left
         if done == 0:  # the work begins now, whatever was loaded before
             self._marks = deque([(time.monotonic(), 0)])
         self._done = done
@@ -56,6 +67,8 @@ class Progress:
     def _text(self) -> str:
         (start, first), (end, last) = self._marks[0], self._marks[-1]
         parts = [self._note] if self._note else []
+        if self._left is not None:
+            return "  ".join([*parts, f"{duration(self._left)} left"])
         if last > first and end > start:
             per_second = (last - first) / (end - start)
             if self._unit:

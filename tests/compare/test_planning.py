@@ -1,0 +1,85 @@
+"""The plan: what a budget pays for, in which order the cells come, how far all of it has come."""
+
+from pathlib import Path
+
+import pytest
+
+from atrous.compare.config import CompareConfig
+from atrous.compare.entries import Entry
+from atrous.compare.plan import Plan, check_budget
+from atrous.compare.planning import Course, Planned
+from atrous.errors import InputError
+
+
+def plan(iterations: int = 10, train_seconds: float = 60.0, score_seconds: float = 6.0) -> Plan:
+    return Plan(
+        iterations=iterations,
+        val_every=1,
+        micro_batch=4,
+        lr=0.01,
+        start="random",
+        train_seconds=train_seconds,
+        score_seconds=score_seconds,
+        memory_bytes=10**9,
+        parameters=10**6,
+    )
+
+
+def test_minutes_that_do_not_pay_for_a_step_of_the_slowest_are_refused() -> None:
+    config = CompareConfig(data=Path("d"), minutes=0.1)
+    plans = {"quick": plan(5, 6.0), "slow": plan(1, 13.0), "slower": plan(1, 31.0)}
+
+    with pytest.raises(InputError) as raised:
+        check_budget(plans, config)
+
+    assert str(raised.value) == (
+        "--minutes 0.1 does not pay for one step of slower: a step and its scoring take 31.0 s "
+        "here; give --minutes 0.6 or more, or leave it out"
+    )
+
+
+def test_one_step_that_fits_and_other_budgets_are_accepted() -> None:
+    check_budget({"a": plan(1, 5.0)}, CompareConfig(data=Path("d"), minutes=0.1))
+    check_budget({"a": plan(1, 500.0)}, CompareConfig(data=Path("d"), iterations=1))
+
+
+def test_a_plan_is_what_was_written_of_it() -> None:
+    assert Plan.from_json(plan().to_json()) == plan()
+    with pytest.raises(TypeError):
+        Plan.from_json({"iterations": 3})
+
+
+def test_every_network_has_its_turn_before_the_second_seed_of_any() -> None:
+    entries = (Entry("a", "unet"), Entry("runs/b", model=Path("runs/b/model")), Entry("c", "fcn8s"))
+    planned = Planned(
+        entries, {"a": plan(), "runs/b": plan(0, 0.0)}, {"c": {None: "it cannot be trained"}}
+    )
+
+    found = [(entry.name, seed) for entry, seed in planned.cells(2)]
+
+    assert found == [("runs/b", None), ("a", 0), ("a", 1)]
+    assert planned.seconds(2) == 6 + 66 + 66
+
+
+def test_the_course_counts_pieces_of_work_by_their_forecast() -> None:
+    told: list[tuple[float, float, str]] = []
+
+    class Watcher:
+        def progress(self, done: float, total: float, what: str) -> None:
+            told.append((done, total, what))
+
+        def note(self, text: str) -> None:
+            told.append((0, 0, text))
+
+    course = Course(Watcher(), 100)
+    course.tell("1/2 a", 60)("iteration 3/6", 0.5)
+    course.finished("1/2 a", 60)
+    course.tell("2/2 b", 40)("scoring", 0.25)
+    course.note("b failed")
+
+    assert told == [
+        (30, 100, "1/2 a: iteration 3/6"),
+        (60, 100, "1/2 a: done"),
+        (70, 100, "2/2 b: scoring"),
+        (0, 0, "b failed"),
+    ]

@@ -1,0 +1,138 @@
+"""Paired bootstrap over images and seeds, and Holm's correction, against slow and exact oracles."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from atrous.compare.significance import Counts, compare_scores, draw_scores, holm
+
+
+def holm_by_closed_testing(p_values: list[float]) -> list[float]:
+    """Holm's step-down is closed testing with Bonferroni: the largest over all sets that hold i."""
+    indices = range(len(p_values))
+    return [
+        max(
+            min(1.0, len(chosen) * min(p_values[k] for k in chosen))
+            for size in range(1, len(p_values) + 1)
+            for chosen in itertools.combinations(indices, size)
+            if i in chosen
+        )
+        for i in indices
+    ]
+
+
+def test_holm_is_the_worked_example() -> None:
+    # Sorted 0.005, 0.01, 0.03, 0.04: 4 x 0.005, 3 x 0.01, 2 x 0.03, and 0.04 raised to 0.06.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_holm_is_closed_testing_with_bonferroni(seed: int) -> None:
+    p_values = np.random.default_rng(seed).random(6).round(2).tolist()  # with ties
+
+    assert holm(p_values) == pytest.approx(holm_by_closed_testing(p_values))
+
+
+def test_holm_of_nothing_is_nothing() -> None:
+    assert holm([]) == []
+
+
+def counts(rng: np.random.Generator, images: int, accuracy: np.ndarray, classes: int = 3) -> Counts:
+    """Make counts of images of 1000 pixels; `accuracy` (N,) is the share of each class found."""
+    truth = rng.integers(100, 400, (images, classes))
+    hits = np.floor(truth * accuracy[:, None]).astype(np.int64)
+    missed = truth - hits
+    predicted = hits + np.roll(missed, 1, axis=1)  # what one class loses the next one gets
+    return hits, truth.astype(np.int64), predicted.astype(np.int64)
+
+
+def slow_mean_iou(runs: Counts, drawn: np.ndarray) -> float:
+    hits, truth, predicted = (sum(part[i] for i in drawn) for part in runs)
+    kept = [k for k in range(len(truth)) if truth[k] > 0]
+    return float(np.mean([hits[k] / (truth[k] + predicted[k] - hits[k]) for k in kept]))
+
+
+def test_drawn_scores_are_those_of_a_slow_loop_on_the_same_draws() -> None:
+    rng = np.random.default_rng(0)
+    runs = counts(rng, 7, rng.random(7))
+    runs[0][:5, 2] = runs[1][:5, 2] = 0  # a class that only two images hold
+    draws = np.random.default_rng(1).multinomial(7, np.full(7, 1 / 7), size=40)
+
+    fast = draw_scores(runs, draws)
+
+    slow = [slow_mean_iou(runs, np.repeat(np.arange(7), row)) for row in draws]
+    assert fast == pytest.approx(slow)
+
+
+def test_a_constant_gain_on_every_image_is_significant_although_the_intervals_overlap() -> None:
+    rng = np.random.default_rng(0)
+    accuracy = rng.uniform(0.3, 0.9, 30)
+    truth_rng = np.random.default_rng(5)
+    low = counts(np.random.default_rng(5), 30, accuracy)
+    high = counts(truth_rng, 30, accuracy + 0.03)
+
+    found = compare_scores({"low": [low], "high": [high]})
+
+    assert found.intervals["low"][1] > found.intervals["high"][0]
+    (pair,) = found.differences
+    assert (pair.first, pair.second) == ("low", "high")
+    assert pair.interval[1] < 0
+    assert pair.corrected_p < 0.01
+    assert pair.is_significant
+
+
+def test_the_same_predictions_do_not_differ() -> None:
+    rng = np.random.default_rng(0)
+    same = counts(rng, 10, rng.random(10))
+
+    (pair,) = compare_scores({"a": [same], "b": [same]}).differences
+
+    assert (pair.gain, pair.p, pair.corrected_p) == (0.0, 1.0, 1.0)
+    assert not pair.is_significant
+
+
+def test_the_p_value_is_that_of_the_normal_law_for_many_images() -> None:
+    """One class: the mean IoU of a draw is a ratio of sums, close to normal with 400 images."""
+    rng = np.random.default_rng(3)
+    truth = np.full((400, 1), 1000)
+    hits = [rng.binomial(1000, np.clip(rng.normal(m, 0.1, (400, 1)), 0, 1)) for m in (0.6, 0.614)]
+    runs = {name: [(h, truth, h)] for name, h in zip("ab", hits, strict=True)}
+
+    (pair,) = compare_scores(runs, resamples=20_000).differences
+
+    differences = (hits[0] - hits[1])[:, 0] / 1000
+    expected = 2 * norm.sf(abs(differences.mean()) / (differences.std() / math.sqrt(400)))
+    assert pair.p == pytest.approx(expected, rel=0.25, abs=0.004)
+
+
+def test_seeds_that_scatter_widen_the_interval_and_hide_a_small_gain() -> None:
+    accuracy = np.full(40, 0.6)
+
+    def run(shift: float) -> Counts:
+        return counts(np.random.default_rng(1), 40, accuracy + shift)
+
+    steady = compare_scores({"a": [run(0.0)] * 3, "b": [run(0.02)] * 3})
+    scattered = compare_scores(
+        {"a": [run(x) for x in (-0.1, 0.0, 0.1)], "b": [run(0.02 + x) for x in (-0.1, 0.0, 0.1)]}
+    )
+
+    assert steady.differences[0].is_significant
+    assert not scattered.differences[0].is_significant
+    widths = [found.intervals["a"][1] - found.intervals["a"][0] for found in (steady, scattered)]
+    assert widths[1] > 3 * widths[0]
+
+
+def test_three_networks_are_three_pairs_corrected_together() -> None:
+    rng = np.random.default_rng(0)
+    accuracy = rng.uniform(0.3, 0.9, 12)
+    runs = {
+        n: [counts(np.random.default_rng(2), 12, accuracy + 0.01 * i)] for i, n in enumerate("abc")
+    }
+
+    pairs = compare_scores(runs).differences
+
+    assert [(p.first, p.second) for p in pairs] == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert [p.corrected_p for p in pairs] == pytest.approx(holm([p.p for p in pairs]))

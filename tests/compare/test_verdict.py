@@ -1,0 +1,104 @@
+"""The sentence that a user acts on: each case of the numbers has its words."""
+
+from collections.abc import Callable
+
+from atrous.compare.table import Row, Table
+from atrous.compare.verdict import take
+
+MakeRow = Callable[..., Row]
+MakeTable = Callable[..., Table]
+
+
+def test_one_that_is_best_in_everything_is_taken_for_everything(
+    row: MakeRow, table: MakeTable
+) -> None:
+    found = take(table([row("good", 0.8, 10, 20), row("bad", 0.7, 40, 90)]))
+
+    assert (found.quality, found.speed, found.memory) == ("good", "good", "good")
+    assert found.sentences == (
+        "Take good, for quality, speed and memory alike: mIoU 0.800, 10 ms an image, 20 MB; "
+        "bad, the next, is 0.100 below (p = 0.005).",
+    )
+
+
+def test_quality_against_speed_names_the_price_of_each(row: MakeRow, table: MakeTable) -> None:
+    rows = [row("unet", 0.812, 156, 98), row("pspnet", 0.774, 31, 9), row("fcn", 0.75, 60, 50)]
+
+    found = take(table(rows))
+
+    assert (found.quality, found.speed, found.memory) == ("unet", "pspnet", "pspnet")
+    assert found.sentences == (
+        "For quality take unet: mIoU 0.812; pspnet, the next, is 0.038 below (p = 0.005).",
+        "For speed take pspnet: 31 ms an image instead of 156 ms, for 0.038 less mIoU (p = 0.005).",
+        "For memory take pspnet: 9 MB for the model and one prediction instead of 98 MB, "
+        "for 0.038 less mIoU (p = 0.005).",
+    )
+
+
+def test_one_that_is_as_good_and_faster_is_named_beside_the_best(
+    row: MakeRow, table: MakeTable
+) -> None:
+    rows = [row("unet", 0.812, 156, 98), row("v3plus", 0.806, 38, 12), row("pspnet", 0.774, 31, 9)]
+
+    found = take(table(rows, same=[{"unet", "v3plus"}]))
+
+    assert (found.quality, found.speed, found.memory) == ("unet", "pspnet", "pspnet")
+    assert found.sentences[0] == (
+        "For quality take unet: mIoU 0.812; v3plus (0.806) is as good (p = 0.21) "
+        "and 4.1 times as fast."
+    )
+
+
+def test_where_all_are_tied_the_score_does_not_decide(row: MakeRow, table: MakeTable) -> None:
+    rows = [row("a", 0.81, 90, 30), row("b", 0.80, 30, 90), row("c", 0.80, 60, 60)]
+
+    found = take(table(rows, same=[{"a", "b"}, {"a", "c"}, {"b", "c"}]))
+
+    assert (found.quality, found.speed, found.memory) == ("a", "b", "a")
+    assert found.sentences == (
+        "For quality the 3 cannot be told apart on 21 images (p = 0.21 or more after "
+        "correction): the highest score, a with mIoU 0.810, may be luck, so let speed or memory "
+        "decide.",
+        "For speed take b: 30 ms an image instead of 90 ms, as good as a (p = 0.21).",
+        "For memory take a: 30 MB for the model and one prediction, and the highest score.",
+    )
+
+
+def test_of_two_about_as_fast_the_one_as_good_as_the_best_is_taken(
+    row: MakeRow, table: MakeTable
+) -> None:
+    rows = [row("best", 0.8, 100, 50), row("twin", 0.79, 31, 55), row("worse", 0.6, 30, 52)]
+
+    found = take(table(rows, same=[{"best", "twin"}]))
+
+    assert found.speed == "twin"  # 31 ms and 30 ms may be the other way round tomorrow
+
+
+def test_what_has_learnt_nothing_is_never_taken_however_fast(
+    row: MakeRow, table: MakeTable
+) -> None:
+    rows = [row("slow", 0.7, 100, 90), row("idle", 0.45, 1, 1, has_learnt=False)]
+
+    found = take(table(rows))
+
+    assert (found.quality, found.speed, found.memory) == ("slow", "slow", "slow")
+    assert found.sentences == ("Take slow: it is the only one that has learnt anything.",)
+
+
+def test_where_none_has_learnt_none_is_taken(row: MakeRow, table: MakeTable) -> None:
+    found = take(table([row(n, 0.48, 9, 9, has_learnt=False) for n in "ab"]))
+
+    assert (found.quality, found.speed, found.memory) == ("", "", "")
+    assert found.sentences[0].startswith(
+        "Take none of them: no network is better than answering road everywhere (0.491)"
+    )
+
+
+def test_a_single_network_is_taken_for_want_of_another(row: MakeRow, table: MakeTable) -> None:
+    assert take(table([row("a", 0.7, 9, 9)])).sentences == ("Take a: it is the only one.",)
+
+
+def test_where_all_failed_nothing_is_said(table: MakeTable) -> None:
+    found = take(table([], failed={"a": "out of memory"}))
+
+    assert found.sentences == ("Nothing can be said: every network failed.",)
