@@ -19,8 +19,9 @@ from atrous.errors import InputError
 from atrous.training import Silent, TrainConfig
 from atrous.training.begin import seeded_model
 from atrous.training.plan import default_lr
+from atrous.training.planning import plan_run
 from atrous.training.preflight import pick_device, preflight
-from atrous.training.run import plan_run, sound
+from atrous.training.run import sound
 from atrous.weights import weights_origin
 
 __all__ = ["Plan", "check_budget", "make_plan", "planned_training"]
