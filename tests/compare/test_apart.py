@@ -37,8 +37,8 @@ def die(number, tell):
     time.sleep(60)
 
 def last(number, tell):
-    tell(str(os.getpid()), 0.0)
     try:
+        tell(str(os.getpid()), 0.0)
         time.sleep(60)
     except KeyboardInterrupt:
         tell("saved", 1.0)

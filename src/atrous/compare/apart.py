@@ -116,6 +116,7 @@ def _inside(
     """Be the child: quiet, out of reach of Ctrl-C, no longer than its parent."""
     with suppress(AttributeError, OSError):  # AttributeError: Windows
         os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     threading.Thread(target=_end_with_parent, daemon=True).start()
     file = Path(log).open("w", buffering=1, encoding="utf-8")  # noqa: SIM115 - till the end
     os.dup2(file.fileno(), 1)
