@@ -225,8 +225,8 @@ def test_json_turns_a_failure_into_one_object(
         (["fit"], "unknown command 'fit'; did you mean train? (all: atrous -h)"),
         (
             ["--imgsz", "3"],
-            "--imgsz comes after a command: demo, train, compare, evaluate, predict, crf, crf-search, "
-            "explain, models (how: atrous -h)",
+            "--imgsz comes after a command: demo, train, compare, evaluate, predict, crf, "
+            "crf-search, explain, models (how: atrous -h)",
         ),
     ],
 )
