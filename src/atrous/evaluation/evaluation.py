@@ -10,6 +10,7 @@ from atrous.errors import unknown
 from atrous.evaluation import scores
 from atrous.evaluation.calibration import reliability
 from atrous.evaluation.figures import Figure, class_figures, detail_figures, mean_figures
+from atrous.evaluation.image_names import image_names
 from atrous.evaluation.image_score import ImageScore
 from atrous.evaluation.object_sizes import SIZES
 from atrous.evaluation.trimap import WIDTHS
@@ -215,11 +216,15 @@ class Evaluation:
             "images": len(self.per_image),
             "per_image": [
                 {
-                    "image": image.path.name,
+                    "image": name,
                     "mean_iou": _number(image.mean_iou),
                     "pixel_accuracy": _number(image.pixel_accuracy),
                 }
-                for image in self.per_image
+                for name, image in zip(
+                    image_names([image.path for image in self.per_image]),
+                    self.per_image,
+                    strict=True,
+                )
             ],
             "protocol": self.protocol,
         }
