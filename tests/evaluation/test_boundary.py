@@ -11,34 +11,39 @@ from atrous.labels import VOID
 def slow_boundary_f1(predictions, labels, num_classes, theta):
     """Compare every boundary pixel with every other one, as the definition reads."""
     height, width = labels.shape
+    pixels = list(itertools.product(range(height), range(width)))
 
-    def edge(mask):
-        return [
-            (y, x)
-            for y, x in itertools.product(range(height), range(width))
-            if mask[y, x]
-            and any(
-                0 <= y + dy < height and 0 <= x + dx < width and not mask[y + dy, x + dx]
-                for dy, dx in ((0, 1), (1, 0), (0, -1), (-1, 0))
-            )
-        ]
+    def others(values, y, x):
+        """Return the 4-neighbours of another value."""
+        around = ((y, x + 1), (y + 1, x), (y, x - 1), (y - 1, x))
+        inside = [(v, u) for v, u in around if 0 <= v < height and 0 <= u < width]
+        return [point for point in inside if values[point] != values[y, x]]
 
-    def share(points, others):
-        met = [any((y - v) ** 2 + (x - u) ** 2 <= theta**2 for v, u in others) for y, x in points]
-        return sum(met) / len(met)
+    def counts(values, point):
+        """Whether two classes meet there, where the truth knows them."""
+        return labels[point] != VOID and any(labels[p] != VOID for p in others(values, *point))
+
+    def share(points, targets):
+        met = [any((y - v) ** 2 + (x - u) ** 2 <= theta**2 for v, u in targets) for y, x in points]
+        return sum(met) / len(met) if met else 1.0
 
     scores = []
     for index in range(num_classes):
-        true_edge, found_edge = edge(labels == index), edge(predictions == index)
-        judged = [point for point in found_edge if labels[point] != VOID]
-        if not (labels == index).any():
+        region = [point for point in pixels if labels[point] == index]
+        edge, found = (
+            [point for point in pixels if values[point] == index and others(values, *point)]
+            for values in (labels, predictions)
+        )
+        missed = [p for p in edge if predictions[p] != index]
+        true_judged = [p for p in edge if p in missed or counts(labels, p)]
+        found_judged = [p for p in found if counts(predictions, p)]
+        recall, precision = share(true_judged, found), share(found_judged, edge)
+        total = precision + recall
+        if not region:
             scores.append(np.nan)
-        elif not true_edge or not found_edge:
-            scores.append(float(true_edge == found_edge and (predictions == index).all()))
+        elif not true_judged and not found_judged:
+            scores.append(float(all(predictions[point] == index for point in region)))
         else:
-            recall = share(true_edge, found_edge)
-            precision = share(judged, true_edge) if judged else 1.0
-            total = precision + recall
             scores.append(2 * precision * recall / total if total else 0.0)
     return scores
 
@@ -98,6 +103,41 @@ def test_a_boundary_under_void_is_not_held_against_the_prediction():
     found[:, 21:] = 1
 
     assert boundary_f1(found, labels, 2, tolerance=5 / np.hypot(40, 40)).tolist() == [1, 1]
+
+
+def test_a_hole_of_void_is_no_boundary_to_find():
+    labels = np.zeros((40, 40), np.uint8)
+    labels[10:20, 10:20] = VOID
+
+    assert boundary_f1(np.zeros_like(labels), labels, 1).tolist() == [1]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_right_outside_void_scores_one_whatever_lies_under_it(seed):
+    rng = np.random.default_rng(seed)
+    labels = np.kron(rng.integers(0, 3, (4, 5)), np.ones((6, 6))).astype(np.uint8)
+    hidden = rng.random(labels.shape) < 0.1
+    hidden |= np.kron(rng.random((6, 5)) < 0.3, np.ones((4, 6))).astype(bool)
+    labels[hidden] = VOID
+    found = np.where(hidden, rng.integers(0, 3, labels.shape), labels)
+
+    scores = boundary_f1(found, labels, 3, tolerance=0)
+
+    np.testing.assert_array_equal(scores[np.isin(range(3), labels)], 1)
+
+
+def test_an_object_ringed_by_void_is_missed_all_the_same():
+    labels = np.zeros((40, 60), np.uint8)
+    for left in (5, 35):
+        labels[8:32, left : left + 20] = VOID
+        labels[12:28, left + 4 : left + 16] = 1
+    found = np.where(labels == VOID, 0, labels)
+
+    assert boundary_f1(found, labels, 2).tolist() == [1, 1]
+    found[:, 30:] = 0
+    assert boundary_f1(found, labels, 2)[1] == 0  # nothing else of its boundary is known
+    found[13, 9:21] = found[12, 9:21] = 0  # strays by two pixels, within three
+    assert 0 < boundary_f1(found, labels, 2, tolerance=3 / np.hypot(40, 60))[1] < 0.5
 
 
 def test_maps_of_two_sizes_are_refused():

@@ -161,3 +161,17 @@ def test_all_void_with_details_has_figures_of_nothing():
     content = json.loads(json.dumps(result.to_json(), allow_nan=False))
     assert {figure["value"] for figure in content["figures"].values()} == {None}
     assert content["reliability"] == []
+
+
+def test_classes_that_few_images_show_are_named():
+    labels = LabelSet.numbered(4)
+    images = [
+        ImageScore.of(Path(f"{index}.png"), np.diag([9, index < 5, index < 4, 0]), None)
+        for index in range(6)
+    ]
+    matrix = np.diag([54, 5, 4, 0])
+
+    assert Evaluation(matrix, labels, tuple(images)).rare_classes == ("class_2",)
+    assert Evaluation(matrix, labels, tuple(images)).to_json()["rare_classes"] == ["class_2"]
+    assert Evaluation(matrix, labels, tuple(images), excluded=("class_2",)).rare_classes == ()
+    assert Evaluation(matrix, labels).rare_classes == ()

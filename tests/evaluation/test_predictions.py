@@ -1,3 +1,5 @@
+import csv
+import dataclasses
 import json
 import shutil
 
@@ -7,8 +9,10 @@ from PIL import Image
 from sklearn import metrics as sklearn_metrics
 
 from atrous.data import open_data
+from atrous.data.spec import Pair
 from atrous.errors import InputError
 from atrous.evaluation import evaluate_predictions
+from atrous.evaluation.image_table import write_image_table
 
 
 @pytest.fixture
@@ -77,6 +81,53 @@ def test_missing_surplus_and_double_masks_are_all_told_at_once(spec, masks):
     assert r"1 mask(s) belong to no image of the split (holiday)" in told
     assert r"1 name(s) occur more than once (v1)" in told
     assert "\n" not in told
+
+
+@pytest.fixture
+def twins(spec, tmp_path):
+    """Make a split of a/1 and b/1: the one all class 0, the other all class 1."""
+    pairs = []
+    for value, place in enumerate("ab"):
+        for kind in ("images", "masks"):
+            (tmp_path / "val" / kind / place).mkdir(parents=True)
+            path = tmp_path / "val" / kind / place / "1.png"
+            Image.fromarray(np.full((32, 48), value, np.uint8)).save(path)
+        pairs.append(Pair(path.parents[2] / "images" / place / "1.png", path))
+    return dataclasses.replace(spec, splits={"val": tuple(pairs)})
+
+
+@pytest.mark.parametrize("where", ["masks", "."])
+def test_images_of_one_name_take_the_masks_of_their_own_folders(twins, tmp_path, where):
+    found = tmp_path / "found" / where
+    shutil.copytree(tmp_path / "val" / "masks", found)
+    result = evaluate_predictions(found, twins)
+    assert result.mean_iou == 1
+    write_image_table(tmp_path / "images.csv", result)
+    rows = list(csv.DictReader((tmp_path / "images.csv").read_text().splitlines()))
+    assert [row["image"] for row in rows] == ["a/1.png", "b/1.png"]
+    assert [row["image"] for row in result.to_json()["per_image"]] == ["a/1.png", "b/1.png"]
+
+
+@pytest.mark.parametrize("places", [["1.png"], ["c/1.png", "d/1.png"]])
+def test_a_mask_that_may_be_of_two_images_is_refused(twins, tmp_path, places):
+    for place in places:
+        (tmp_path / "found" / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tmp_path / "val" / "masks" / "a" / "1.png", tmp_path / "found" / place)
+    with pytest.raises(InputError, match=r"2 image\(s\) have no mask at their own path.*a/1, b/1"):
+        evaluate_predictions(tmp_path / "found", twins)
+
+
+def test_a_name_that_occurs_once_is_found_in_any_folder(spec, masks):
+    expected = evaluate_predictions(masks, spec).matrix
+    (masks / "deep").mkdir()
+    (masks / "v1.png").rename(masks / "deep" / "v1.png")
+    np.testing.assert_array_equal(evaluate_predictions(masks, spec).matrix, expected)
+
+
+def test_two_files_of_one_name_in_one_folder_are_refused(spec, masks):
+    shutil.copy(masks / "v1.png", masks / "v1.tif")
+    with pytest.raises(InputError, match=r"1 name\(s\) occur more than once \(v1\)"):
+        evaluate_predictions(masks, spec)
 
 
 def test_a_mask_of_another_size_is_told(spec, masks):

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from atrous.evaluation import Evaluation
+from atrous.evaluation import Evaluation, ImageScore
 from atrous.labels import LabelSet
 from atrous.reports.class_rows import class_rows
 from atrous.reports.page import count, percent, score
@@ -70,3 +70,12 @@ def test_small_shares_do_not_become_zero() -> None:
 
 def test_counts_are_grouped_by_three() -> None:
     assert count(1234567).split("\u202f") == ["1", "234", "567"]
+
+
+def test_classes_that_few_images_show_make_the_intervals_doubtful() -> None:
+    labels = LabelSet(("sky", "road"))
+    images = [ImageScore.of(Path(f"{i}.png"), np.diag([9, i < 2])) for i in range(6)]
+    evaluation = Evaluation(np.diag([54, 2]), labels, tuple(images))
+    text = " ".join(remarks(evaluation, class_rows(evaluation.matrix, labels)))
+
+    assert "In fewer than 5 images of val: road; the intervals of the means leave" in text

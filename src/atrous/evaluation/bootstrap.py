@@ -5,6 +5,10 @@ counts of the drawn images are summed before the score is taken, as for the scor
 (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, Ch. 13). Two models are compared on
 the same draws, so what makes an image hard cancels out (Ch. 15, achieved significance level).
 
+A class that few images show is in none of some draws (one in k images: about exp(-k) of them). The
+mean of such a draw runs over the other classes, so the interval is in part that of another figure,
+and may even leave the observed one out.
+
 Frames of one film are not independent either: over them every interval is too narrow.
 """
 

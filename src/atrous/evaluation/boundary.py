@@ -3,9 +3,13 @@
 The tolerance is 0.75 % of the image's diagonal and the score of an image is the mean over the
 classes of its truth, as in SegNet (Badrinarayanan et al., TPAMI 2017, Sec. 4.1): 4.5 px at
 360x480. Where no paper says, we do: a boundary pixel of a class is one with a 4-neighbour of
-another label inside the image; a predicted boundary under void is not held against the prediction,
-but may match a true boundary beside it. SegNet's released script pairs the pixels of both
-boundaries one to one and also counts classes that are only predicted; we do neither.
+another label inside the image. SegNet's released script pairs the pixels of both boundaries one to
+one and also counts classes that are only predicted; we do neither.
+
+Void is no class, so a boundary against it says only that a class may end somewhere beyond. Such
+boundaries may match, but count themselves in two cases alone: a pixel that also has a neighbour of
+another class outside void, and a true one that is predicted as another class (an object ringed by
+void that was missed). A prediction that is right wherever there is a label therefore scores 1.
 """
 
 import functools
@@ -57,16 +61,19 @@ def boundary_f1(
     truth, found = as_labels(labels, ignore_index), as_labels(predictions)
     offsets = _disk(tolerance * float(np.hypot(*labels.shape)))
     is_void = truth == VOID
-    truth_edges, found_edges = _edges(truth), _edges(found)
-    true_edge, edge = np.zeros((2, num_classes, 3), np.int64)
+    (truth_edges, truth_judged), (found_edges, found_judged) = (
+        _edges(labels, is_void) for labels in (truth, found)
+    )
+    truth_judged |= truth_edges & (found != truth) & ~is_void
+    true_edge, edge = np.zeros((2, num_classes, 2), np.int64)
     no_class = np.uint8(VOID)
     met_by = np.where(found_edges, found, no_class), np.where(truth_edges, truth, no_class)
-    count_met(truth, truth_edges, met_by[0], is_void, offsets, true_edge)
-    count_met(found, found_edges, met_by[1], is_void, offsets, edge)
+    count_met(truth, truth_judged, met_by[0], offsets, true_edge)
+    count_met(found, found_judged, met_by[1], offsets, edge)
     scores = _f1(true_edge, edge)
     pixels = cv2.calcHist([truth], [0], None, [256], [0, 256]).ravel()[:num_classes]
-    for index in np.flatnonzero((pixels > 0) & (true_edge[:, 0] == 0) & (edge[:, 1] == 0)):
-        scores[index] = (found[truth == index] == index).all()  # it fills the image, void aside
+    for index in np.flatnonzero((pixels > 0) & (true_edge[:, 0] == 0) & (edge[:, 0] == 0)):
+        scores[index] = (found[truth == index] == index).all()  # it borders on nothing but void
     scores[pixels == 0] = np.nan
     return scores
 
@@ -94,22 +101,29 @@ def as_labels(values: np.ndarray, void: int | None = None) -> NDArray[np.uint8]:
     return np.where(outside, VOID, values).astype(np.uint8)
 
 
-def _edges(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return which pixels have a 4-neighbour of another label inside the image."""
-    edges = np.zeros(labels.shape, np.bool_)
-    for near, far in ((edges[1:], edges[:-1]), (edges[:, 1:], edges[:, :-1])):
-        rows, columns = near.shape
-        change = labels[-rows:, -columns:] != labels[:rows, :columns]
-        near |= change
-        far |= change
-    return edges
+def _edges(
+    labels: NDArray[np.uint8], is_void: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which pixels have a 4-neighbour of another label, and which so outside void."""
+    edges, judged = np.zeros((2, *labels.shape), np.bool_)
+    for rows, columns in ((1, 0), (0, 1)):
+        near = slice(rows, None), slice(columns, None)
+        far = slice(labels.shape[0] - rows), slice(labels.shape[1] - columns)
+        change = labels[near] != labels[far]
+        outside = change & ~(is_void[near] | is_void[far])
+        for side in (near, far):
+            edges[side] |= change
+            judged[side] |= outside
+    return edges, judged
 
 
 def _f1(true_edge: NDArray[np.int64], edge: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return 2 P R / (P + R) of each class from (K, 3) counts of both boundaries."""
-    recall = true_edge[:, 2] / np.maximum(true_edge[:, 1], 1)
-    # Where all of a predicted boundary lies under void, nothing speaks against it.
-    precision = np.where(edge[:, 1] > 0, edge[:, 2] / np.maximum(edge[:, 1], 1), edge[:, 0] > 0)
+    """Return 2 P R / (P + R) of each class from (K, 2) counts of both boundaries."""
+    # Where nothing of a boundary is judged, nothing speaks against it.
+    precision, recall = (
+        np.where(counts[:, 0] > 0, counts[:, 1] / np.maximum(counts[:, 0], 1), 1.0)
+        for counts in (edge, true_edge)
+    )
     total = precision + recall
     scores: NDArray[np.float64] = np.divide(
         2 * precision * recall, total, out=np.zeros_like(total), where=total > 0

@@ -27,36 +27,31 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _count_met(
     labels: np.ndarray,
-    edges: np.ndarray,
+    judged: np.ndarray,
     other_edges: np.ndarray,
-    void: np.ndarray,
     offsets: np.ndarray,
     counts: np.ndarray,
 ) -> None:
-    """Count the boundary pixels of each class in `labels`, and those met by `other_edges`.
+    """Count the judged pixels of each class in `labels`, and those met by `other_edges`.
 
     Args:
         labels: (H, W) uint8; the label 255 is no class.
-        edges: (H, W) bool: boundary pixels of `labels`.
+        judged: (H, W) bool: the boundary pixels of `labels` that count.
         other_edges: (H, W) uint8: the class of the other map's boundary pixels, 255 elsewhere.
-        void: (H, W) bool: pixels of `labels` that are not judged.
         offsets: (M, 2) int: (dy, dx) within the tolerance, nearest first.
-        counts: (K, 3) int64, added to: boundary pixels, judged ones, judged and met ones.
+        counts: (K, 2) int64, added to: judged pixels, those of them that are met.
     """
     height, width = labels.shape
     for y in range(height):
         for x in range(width):
-            if not edges[y, x] or labels[y, x] >= len(counts):
+            if not judged[y, x] or labels[y, x] >= len(counts):
                 continue
             value = labels[y, x]
             counts[value, 0] += 1
-            if void[y, x]:
-                continue
-            counts[value, 1] += 1
             for index in range(len(offsets)):
                 v, u = y + offsets[index, 0], x + offsets[index, 1]
                 if 0 <= v < height and 0 <= u < width and other_edges[v, u] == value:
-                    counts[value, 2] += 1
+                    counts[value, 1] += 1
                     break
 
 

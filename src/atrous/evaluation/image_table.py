@@ -9,6 +9,7 @@ import numpy as np
 
 from atrous.evaluation.calibration import expected_calibration_error
 from atrous.evaluation.evaluation import Evaluation
+from atrous.evaluation.image_names import image_names
 from atrous.evaluation.image_score import ImageScore
 from atrous.evaluation.scores import CLASS_FIGURES, MEAN_FIGURES
 from atrous.files import write_text
@@ -20,7 +21,8 @@ def write_image_table(path: Path, evaluation: Evaluation) -> None:
     """Write a row for each image: its means, boundary scores, ECE and the IoU of each class.
 
     A figure that an image does not have (the IoU of a class that it does not show) is an empty
-    cell. The mean of a column is not the figure of the split: that one is taken from the sums.
+    cell. Images are told by their file names or, where those repeat, by their paths. The mean of a
+    column is not the figure of the split: that one is taken from the sums.
 
     Args:
         path: Where the CSV file will be (UTF-8, commas, a line of names first).
@@ -30,7 +32,11 @@ def write_image_table(path: Path, evaluation: Evaluation) -> None:
         OSError: The disk is full, ...; an earlier file is intact.
     """
     text = io.StringIO()
-    rows = [dict(_row(image, evaluation)) for image in evaluation.per_image]
+    names = image_names([image.path for image in evaluation.per_image])
+    rows = [
+        {"image": name, **dict(_row(image, evaluation))}
+        for name, image in zip(names, evaluation.per_image, strict=True)
+    ]
     writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["image"])
     writer.writeheader()
     writer.writerows(rows)
@@ -39,7 +45,6 @@ def write_image_table(path: Path, evaluation: Evaluation) -> None:
 
 def _row(image: ImageScore, evaluation: Evaluation) -> Iterator[tuple[str, str]]:
     counts = np.stack([image.hits, image.truth, image.predicted])
-    yield "image", image.path.name
     yield "scored_pixels", str(int(image.truth.sum()))
     yield "classes", str(int(np.count_nonzero((image.truth > 0) & evaluation.kept)))
     for name, figure in MEAN_FIGURES.items():

@@ -10,6 +10,7 @@ from atrous.data.spec import DataSpec, Pair
 from atrous.errors import InputError
 from atrous.evaluation.evaluation import Evaluation
 from atrous.evaluation.loop import Progress, accumulate, pairs_of
+from atrous.evaluation.mask_matching import match_masks
 from atrous.evaluation.subject import Prediction, Subject, data_stamp
 
 __all__ = ["evaluate_predictions", "stored_masks"]
@@ -26,8 +27,9 @@ def evaluate_predictions(
 ) -> Evaluation:
     """Score the masks in `folder` against one split of a data set.
 
-    Each image of the split needs exactly one mask of its stem, a PNG (or TIFF, BMP) of class
-    indices with the size of the labels. Every pixel that is not void in the labels needs a class.
+    Each image of the split needs exactly one mask, at the image's path or of its stem (see
+    `match_masks`): a PNG (or TIFF, BMP) of class indices with the size of the labels. Every pixel
+    that is not void in the labels needs a class.
 
     Args:
         folder: Predicted masks, in any sub-folders.
@@ -50,46 +52,16 @@ def stored_masks(folder: Path, spec: DataSpec, split: str) -> Subject:
     Raises:
         InputError: Missing, surplus or ambiguous masks.
     """
-    found = _match(folder, pairs_of(spec, split))
+    found = match_masks(folder, [pair.image for pair in pairs_of(spec, split)])
 
     def predict(pair: Pair, labels: np.ndarray) -> Prediction:
-        path = found[pair.image.stem]
+        path = found[pair.image]
         prediction = _read(path)
         _check_size(path, prediction.shape, labels.shape)
         _check_values(path, prediction[labels != spec.label_set.ignore_index], spec)
         return Prediction(prediction)
 
     return Subject(predict, spec.label_set, {**data_stamp(spec, split), "predictions": folder.name})
-
-
-def _match(folder: Path, pairs: Sequence[Pair]) -> dict[str, Path]:
-    """Return stem -> mask, one for each pair and none besides."""
-    if not folder.is_dir():
-        raise InputError(f"no folder {folder}; give the folder that holds the predicted masks")
-    masks: dict[str, list[Path]] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in (".png", ".tif", ".tiff", ".bmp") and path.is_file():
-            masks.setdefault(path.stem, []).append(path)
-    wanted = {pair.image.stem for pair in pairs}
-    problems = [
-        _listed("image(s) have no mask", sorted(wanted - set(masks))),
-        _listed("mask(s) belong to no image of the split", sorted(set(masks) - wanted)),
-        _listed(
-            "name(s) occur more than once",
-            sorted(stem for stem in wanted & set(masks) if len(masks[stem]) > 1),
-        ),
-    ]
-    told = "; ".join(problem for problem in problems if problem)
-    if told:
-        raise InputError(f"{folder}: {told}; one mask per image, with the image's stem, is needed")
-    return {stem: paths[0] for stem, paths in masks.items()}
-
-
-def _listed(what: str, names: Sequence[str]) -> str:
-    if not names:
-        return ""
-    more = f", and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{len(names)} {what} ({', '.join(names[:3])}{more})"
 
 
 def _read(path: Path) -> np.ndarray:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from atrous.evaluation import Evaluation
+from atrous.evaluation.evaluation import FEW_IMAGES
 from atrous.reports.class_rows import ClassRow, largest_mistakes
 from atrous.reports.page import percent
 from atrous.reports.run_record import RunRecord
@@ -35,6 +36,11 @@ def remarks(
         said.append(f"{_never(missing)} in {split}: not in the mean.")
     if evaluation.excluded:
         said.append(f"Excluded, so not in the mean either: {join_names(evaluation.excluded)}.")
+    if rare := evaluation.rare_classes:
+        said.append(
+            f"In fewer than {FEW_IMAGES} images of {split}: {join_names(rare)}; the intervals of "
+            "the means leave them out of some draws, so take these with care."
+        )
     if never_trained:
         said.append(f"{_never(never_trained)} in train: the network cannot have learnt of it.")
     return [line for line in said if line]
