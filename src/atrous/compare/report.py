@@ -96,10 +96,10 @@ def _budget(config: CompareConfig) -> str:
 
 def _equals(table: Table) -> Mapping[str, float]:
     """Return the rows that cannot be told from the best, with their corrected p-value."""
-    if not table.rows:
+    best = table.best
+    if best is None:
         return {}
-    best = table.rows[0]
-    twins = [row for row in as_good(table, best, table.rows) if row is not best]
+    twins = [row for row in as_good(table) if row is not best]
     return {row.name: table.between(best.name, row.name).corrected_p for row in twins}
 
 

@@ -30,15 +30,15 @@ class Verdict:
 
 def take(table: Table) -> Verdict:
     """Choose from the rows that have learnt anything, and say why."""
-    learnt = [row for row in table.rows if row.has_learnt]
-    if not learnt:
+    best = table.best
+    if best is None:
         return Verdict("", "", "", (_nothing(table),))
-    best = learnt[0]
+    learnt = [row for row in table.rows if row.has_learnt]
     if len(learnt) == 1:
         left_out = len(table.rows) + len(table.failed) - 1
         why = "the only one" if not left_out else "the only one that has learnt anything"
         return Verdict(best.name, best.name, best.name, (f"Take {best.name}: it is {why}.",))
-    equals = as_good(table, best, learnt)
+    equals = as_good(table)
     fast = _least(equals, learnt, [row.latency.median for row in learnt])
     small = _least(equals, learnt, [float(row.weight.memory_bytes) for row in learnt])
     return Verdict(
@@ -46,10 +46,15 @@ def take(table: Table) -> Verdict:
     )
 
 
-def as_good(table: Table, best: Row, rows: Sequence[Row]) -> list[Row]:
-    """Return `best` and the rows that cannot be told from it."""
+def as_good(table: Table) -> list[Row]:
+    """Return the best row and those that have learnt and cannot be told from it."""
+    best = table.best
     return [
-        row for row in rows if row is best or not table.between(best.name, row.name).is_significant
+        row
+        for row in table.rows
+        if best is not None
+        and row.has_learnt
+        and (row is best or not table.between(best.name, row.name).is_significant)
     ]
 
 
