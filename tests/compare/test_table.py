@@ -109,7 +109,7 @@ def test_with_one_seed_each_a_pair_is_the_paired_bootstrap_of_the_evaluation(
     assert (pair.first, pair.second) == ("low", "high")
     assert pair.gain == pytest.approx(expected.value)
     assert pair.interval == pytest.approx(expected.interval)
-    assert pair.p == expected.p_value
+    assert math.isnan(pair.p)  # three images are too few for one
 
 
 def test_a_failed_seed_is_a_remark_and_a_failed_network_a_reason(

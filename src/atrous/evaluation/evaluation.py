@@ -15,7 +15,7 @@ from atrous.evaluation.object_sizes import SIZES
 from atrous.evaluation.trimap import WIDTHS
 from atrous.labels import LabelSet
 
-__all__ = ["Evaluation"]
+__all__ = ["LEARNT_MARGIN", "Evaluation"]
 
 LEARNT_MARGIN = 0.01
 """A mean IoU within this of the best constant prediction has learnt nothing yet."""
