@@ -117,7 +117,7 @@ def _cells(row: "Row", found: "Table") -> tuple[str, ...]:
 
 def _mark(row: "Row", found: "Table") -> str:
     """Say of a row that is not the best how it stands to the best."""
-    from atrous.compare.verdict import WORTH, as_good, times
+    from atrous.compare.verdict import WORTH, as_good, times, why_equal
 
     best = found.best
     if best is None or not row.has_learnt:
@@ -127,4 +127,4 @@ def _mark(row: "Row", found: "Table") -> str:
     between = found.between(best.name, row.name)
     faster = best.latency.median / row.latency.median
     speed = f", {times(faster)} as fast" if faster > WORTH else ""
-    return f"<- as good (p = {between.corrected_p:.2g}){speed}"
+    return f"<- as good ({why_equal(between)}){speed}"

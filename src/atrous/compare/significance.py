@@ -47,6 +47,9 @@ Counts = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 LEVEL = 0.05
 """Corrected p-values below this are called significant."""
 
+LEAST_GAIN = 0.003
+"""A difference of mean IoU below this is no win, however sure: nobody would see it."""
+
 FEWEST_IMAGES = 10
 """With fewer, draws of images alone give no p-value."""
 
@@ -78,6 +81,11 @@ class Difference:
     def is_significant(self) -> bool:
         """Whether the corrected p-value is below 5 %; never without one."""
         return self.corrected_p < LEVEL
+
+    @property
+    def is_win(self) -> bool:
+        """Whether the difference is significant and large enough to tell of."""
+        return self.is_significant and abs(self.gain) >= LEAST_GAIN
 
 
 @dataclass(frozen=True)
