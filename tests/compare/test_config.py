@@ -1,6 +1,7 @@
 """What `atrous compare` refuses before anything is measured, and what it is compared to."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,7 @@ def test_a_folder_is_gone_on_with_under_the_same_settings_only(
 ) -> None:
     begun = config(minutes=10, crop=(48, 64))
     open_folder(tmp_path / "c", begun, spec)
+    (tmp_path / "c" / "unet" / "seed-0").mkdir(parents=True)
 
     open_folder(tmp_path / "c", config(minutes=10, crop=(48, 64), seeds=3), spec)  # more cells
     with pytest.raises(InputError) as raised:
@@ -187,10 +189,28 @@ def test_a_folder_is_gone_on_with_under_the_same_settings_only(
     assert "crop" not in told
 
 
+def test_before_the_first_cell_other_settings_replace_those_of_the_folder(
+    tmp_path: Path, spec: DataSpec
+) -> None:
+    folder = tmp_path / "c"
+    open_folder(folder, config(minutes=0.1), spec)
+    plan = folder / "unet" / "plan.json"
+    plan.parent.mkdir()
+    plan.write_text("{}")
+
+    open_folder(folder, config(minutes=0.1), spec)
+    assert plan.exists()  # the same settings: what was measured is kept
+    open_folder(folder, config(minutes=0.6), spec)
+
+    assert not plan.exists()
+    assert json.loads((folder / "compare.json").read_text())["budget"] == "0.6 minutes"
+
+
 def test_a_folder_of_other_data_or_of_something_else_is_refused(
     tmp_path: Path, spec: DataSpec
 ) -> None:
     open_folder(tmp_path / "c", config(), spec)
+    (tmp_path / "c" / "unet" / "seed-0").mkdir(parents=True)
     with pytest.raises(InputError, match="the data have changed"):
         open_folder(tmp_path / "c", config(), dataclasses.replace(spec, fingerprint="other"))
     (tmp_path / "d").mkdir()

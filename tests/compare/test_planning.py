@@ -4,11 +4,24 @@ from pathlib import Path
 
 import pytest
 
+from atrous.compare.apart import WorkFailed
+from atrous.compare.comparison import compare
 from atrous.compare.config import CompareConfig
 from atrous.compare.entries import Entry
-from atrous.compare.plan import Plan, check_budget
+from atrous.compare.plan import Plan, check_budget, make_plan
 from atrous.compare.planning import Course, Planned
+from atrous.data import open_data, write_scenes
 from atrous.errors import InputError
+
+
+class Quiet:
+    """Nobody watches."""
+
+    def progress(self, done: float, total: float, what: str) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
 
 
 def plan(iterations: int = 10, train_seconds: float = 60.0, score_seconds: float = 6.0) -> Plan:
@@ -36,6 +49,30 @@ def test_minutes_that_do_not_pay_for_a_step_of_the_slowest_are_refused() -> None
         "--minutes 0.1 does not pay for one step of slower: a step and its scoring take 31.0 s "
         "here; give --minutes 0.6 or more, or leave it out"
     )
+
+
+def test_the_budget_that_a_refusal_asks_for_is_accepted_in_the_same_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_scenes(tmp_path / "scenes", {"train": 2, "val": 2}, size=(48, 64), seed=3)
+    spec = open_data(tmp_path / "scenes")
+
+    def measured(work: object, config: CompareConfig, *_: object, **__: object) -> object:
+        if work is not make_plan:
+            raise WorkFailed("the training began")
+        return plan(1, 31.0)
+
+    monkeypatch.setattr("atrous.compare.planning.apart", measured)
+    monkeypatch.setattr("atrous.compare.comparison.apart", measured)
+
+    def typed(minutes: float) -> CompareConfig:
+        out = tmp_path / "out"
+        return CompareConfig(data=spec.root, models=("unet",), minutes=minutes, out=out)
+
+    with pytest.raises(InputError, match=r"give --minutes 0\.6 or more"):
+        compare(typed(0.1), spec, Quiet())
+    with pytest.raises(InputError, match="the training began"):
+        compare(typed(0.6), spec, Quiet())
 
 
 def test_one_step_that_fits_and_other_budgets_are_accepted() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from atrous.cli.compare_lines import result_lines
 from atrous.compare.cell import Cell
 from atrous.compare.comparison import Compared
 from atrous.compare.config import CompareConfig
@@ -130,6 +131,27 @@ def test_the_page_says_what_was_found(compared: Compared, spec: DataSpec) -> Non
     assert "0.792\N{EN DASH}0.832" in plain
     assert not re.search(r"\bnan\b", plain)
     assert [tag for tag, found in Page(text).seen if found.get("id") == "images"] == ["section"]
+
+
+def test_terminal_page_and_verdict_mean_the_same_row_by_best(
+    compared: Compared, spec: DataSpec, row: Callable[..., Row], table: Callable[..., Table]
+) -> None:
+    rows = [row("idle", 0.5, 1, 1, has_learnt=False), row("a", 0.49, 9, 9), row("b", 0.48, 3, 9)]
+    found = table(rows, same=[{"a", "b"}, {"idle", "a"}, {"idle", "b"}])
+    cells = {each.name: cell(each.name, compared.folder / "x") for each in rows}
+    odd = dataclasses.replace(
+        compared, table=found, verdict=take(found), cells={n: [c] for n, c in cells.items()}
+    )
+
+    assert found.best is found.rows[1]
+    assert odd.verdict.quality == "a"
+    lines = {line.split()[0]: line for line in result_lines(odd).splitlines()}
+    assert lines["idle"].endswith("<- has learnt nothing yet")
+    assert "<-" not in lines["a"]
+    assert "<- as good (p = 0.21), 3 times as fast" in lines["b"]
+    page = page_of(odd, spec)
+    assert page.count("as good as the best") == 1
+    assert '<td class="num best">0.490</td>' in page
 
 
 def test_every_network_stands_in_every_part(compared: Compared, spec: DataSpec) -> None:

@@ -1,11 +1,11 @@
-"""Paired bootstrap over images and seeds, and Holm's correction, against slow and exact oracles."""
+"""Which differences hold over images and seeds, against slow, exact and simulated oracles."""
 
 import itertools
 import math
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, ttest_ind
 
 from atrous.compare.significance import Counts, compare_scores, draw_scores, holm
 
@@ -86,7 +86,7 @@ def test_a_constant_gain_on_every_image_is_significant_although_the_intervals_ov
 
 def test_the_same_predictions_do_not_differ() -> None:
     rng = np.random.default_rng(0)
-    same = counts(rng, 10, rng.random(10))
+    same = counts(rng, 10, rng.random(10))  # as few images as give a p-value
 
     (pair,) = compare_scores({"a": [same], "b": [same]}).differences
 
@@ -123,6 +123,85 @@ def test_seeds_that_scatter_widen_the_interval_and_hide_a_small_gain() -> None:
     assert not scattered.differences[0].is_significant
     widths = [found.intervals["a"][1] - found.intervals["a"][0] for found in (steady, scattered)]
     assert widths[1] > 3 * widths[0]
+
+
+def trained(rng: np.random.Generator, hardness: np.ndarray, spread: float) -> Counts:
+    """Make counts of one training: what all have in common, its seed's luck, and each image's."""
+    images = len(hardness)
+    accuracy = hardness + rng.normal(0, spread) + rng.normal(0, 0.05, images)
+    truth = np.full((images, 2), 500)
+    hits = rng.binomial(500, np.clip(accuracy, 0, 1)[:, None].repeat(2, axis=1))
+    return hits, truth, hits + (truth - hits)[:, ::-1]
+
+
+@pytest.mark.parametrize(("networks", "seeds"), [(2, 3), (2, 2), (4, 3)])
+def test_equal_networks_are_seldom_called_different(networks: int, seeds: int) -> None:
+    """Simulated from one law; drawing the seeds anew calls 12 to 32 % of them different."""
+    wrong = 0
+    for trial in range(200):
+        rng = np.random.default_rng([networks, seeds, trial])
+        hardness = rng.normal(0.7, 0.1, 100)
+        runs = {
+            str(n): [trained(rng, hardness, 0.02) for _ in range(seeds)] for n in range(networks)
+        }
+        found = compare_scores(runs, resamples=200, seed=trial)
+        wrong += any(pair.is_significant for pair in found.differences)
+
+    assert wrong / 200 <= 0.10
+
+
+def test_a_difference_far_beyond_the_seeds_is_found_with_three_of_them() -> None:
+    found = 0
+    for trial in range(50):
+        rng = np.random.default_rng([7, trial])
+        hardness = rng.normal(0.7, 0.1, 100)
+        runs = {
+            name: [trained(rng, hardness + gain, 0.01) for _ in range(3)]
+            for name, gain in (("a", 0.0), ("b", 0.08))
+        }
+        found += compare_scores(runs, resamples=200, seed=trial).differences[0].is_significant
+
+    assert found >= 45
+
+
+def test_seeds_without_doubt_about_images_are_welchs_test() -> None:
+    """Every image alike: no draw differs from another, so the seeds are all there is."""
+    rng = np.random.default_rng(4)
+
+    def alike(accuracy: float) -> Counts:
+        hits = np.full((20, 1), round(10_000 * accuracy))
+        return hits, np.full((20, 1), 10_000), hits
+
+    a, b = rng.normal(0.7, 0.02, 4).round(4), rng.normal(0.73, 0.01, 3).round(4)
+
+    (pair,) = compare_scores(
+        {"a": [alike(x) for x in a], "b": [alike(x) for x in b]}, resamples=50
+    ).differences
+
+    expected = ttest_ind(a, b, equal_var=False)
+    interval = expected.confidence_interval(0.95)
+    assert pair.p == pytest.approx(expected.pvalue)
+    assert pair.interval == pytest.approx((interval.low, interval.high))
+
+
+def test_fewer_than_ten_images_and_one_seed_give_no_p_value() -> None:
+    accuracy = np.full(9, 0.5)
+    runs = {
+        n: [counts(np.random.default_rng(2), 9, accuracy + 0.2 * i)] for i, n in enumerate("ab")
+    }
+
+    (pair,) = compare_scores(runs).differences
+
+    assert math.isnan(pair.p)
+    assert math.isnan(pair.corrected_p)
+    assert not pair.is_significant
+
+
+def test_a_pair_without_a_p_value_is_no_test_to_correct_for() -> None:
+    first, none, second = holm([0.01, math.nan, 0.04])
+
+    assert (first, second) == pytest.approx((0.02, 0.04))
+    assert math.isnan(none)
 
 
 def test_three_networks_are_three_pairs_corrected_together() -> None:

@@ -1,5 +1,7 @@
 """The sentence that a user acts on: each case of the numbers has its words."""
 
+import dataclasses
+import math
 from collections.abc import Callable
 
 from atrous.compare.table import Row, Table
@@ -16,7 +18,8 @@ def test_one_that_is_best_in_everything_is_taken_for_everything(
 
     assert (found.quality, found.speed, found.memory) == ("good", "good", "good")
     assert found.sentences == (
-        "Take good, for quality, speed and memory alike: mIoU 0.800, 10 ms an image, 20 MB; "
+        "Take good, for quality, speed and memory alike: mIoU 0.800 for this one training, 10 ms "
+        "an image, 20 MB; "
         "bad, the next, is 0.100 below (p = 0.005).",
     )
 
@@ -28,7 +31,8 @@ def test_quality_against_speed_names_the_price_of_each(row: MakeRow, table: Make
 
     assert (found.quality, found.speed, found.memory) == ("unet", "pspnet", "pspnet")
     assert found.sentences == (
-        "For quality take unet: mIoU 0.812; pspnet, the next, is 0.038 below (p = 0.005).",
+        "For quality take unet: mIoU 0.812 for this one training; pspnet, the next, is 0.038 below "
+        "(p = 0.005).",
         "For speed take pspnet: 31 ms an image instead of 156 ms, for 0.038 less mIoU (p = 0.005).",
         "For memory take pspnet: 9 MB for the model and one prediction instead of 98 MB, "
         "for 0.038 less mIoU (p = 0.005).",
@@ -44,8 +48,8 @@ def test_one_that_is_as_good_and_faster_is_named_beside_the_best(
 
     assert (found.quality, found.speed, found.memory) == ("unet", "pspnet", "pspnet")
     assert found.sentences[0] == (
-        "For quality take unet: mIoU 0.812; v3plus (0.806) is as good (p = 0.21) "
-        "and 4.1 times as fast."
+        "For quality take unet: mIoU 0.812 for this one training; v3plus (0.806) is as good "
+        "(p = 0.21) and 4.1 times as fast."
     )
 
 
@@ -57,8 +61,8 @@ def test_where_all_are_tied_the_score_does_not_decide(row: MakeRow, table: MakeT
     assert (found.quality, found.speed, found.memory) == ("a", "b", "a")
     assert found.sentences == (
         "For quality the 3 cannot be told apart on 21 images (p = 0.21 or more after "
-        "correction): the highest score, a with mIoU 0.810, may be luck, so let speed or memory "
-        "decide.",
+        "correction): the highest score, a with mIoU 0.810 for this one training, may be "
+        "luck, so let speed or memory decide.",
         "For speed take b: 30 ms an image instead of 90 ms, as good as a (p = 0.21).",
         "For memory take a: 30 MB for the model and one prediction, and the highest score.",
     )
@@ -102,3 +106,43 @@ def test_where_all_failed_nothing_is_said(table: MakeTable) -> None:
     found = take(table([], failed={"a": "out of memory"}))
 
     assert found.sentences == ("Nothing can be said: every network failed.",)
+
+
+def test_a_difference_that_nobody_would_see_is_no_win_however_sure(
+    row: MakeRow, table: MakeTable
+) -> None:
+    rows = [row("a", 0.812, 90, 30, seeds=(0, 1, 2)), row("b", 0.810, 30, 90, seeds=(0, 1, 2))]
+
+    found = table(rows)
+
+    assert found.between("a", "b").is_significant
+    assert take(found).sentences[:2] == (
+        "For quality the two cannot be told apart on 21 images (0.002 or less apart): the "
+        "highest score, a with mIoU 0.812, may be luck, so let speed or memory decide.",
+        "For speed take b: 30 ms an image instead of 90 ms, as good as a (0.002 apart).",
+    )
+
+
+def test_without_a_p_value_nothing_is_told_apart(row: MakeRow, table: MakeTable) -> None:
+    found = table([row("a", 0.8, 90, 30), row("b", 0.6, 30, 90)], images=3)
+    nothing = dataclasses.replace(found.differences[0], p=math.nan, corrected_p=math.nan)
+
+    said = take(dataclasses.replace(found, differences=(nothing,))).sentences
+
+    assert "cannot be told apart on 3 images (too few to give a p-value)" in said[0]
+    assert "as good as a (too few images to tell)" in said[1]
+    assert "nan" not in " ".join(said)
+
+
+def test_the_fastest_is_not_taken_if_more_than_half_of_the_score_is_lost(
+    row: MakeRow, table: MakeTable
+) -> None:
+    rows = [row("best", 0.8, 100, 90), row("half", 0.4, 30, 50), row("poor", 0.39, 3, 2)]
+
+    found = take(table(rows))
+
+    assert (found.quality, found.speed, found.memory) == ("best", "half", "half")
+    assert found.sentences[-1] == (
+        "Cheaper, but not worth it with less than half of the score: poor (mIoU 0.390, 3.0 ms, "
+        "2 MB)."
+    )

@@ -117,16 +117,14 @@ def _cells(row: "Row", found: "Table") -> tuple[str, ...]:
 
 def _mark(row: "Row", found: "Table") -> str:
     """Say of a row that is not the best how it stands to the best."""
-    from atrous.compare.verdict import WORTH, times
+    from atrous.compare.verdict import WORTH, as_good, times, why_equal
 
-    if not row.has_learnt:
+    best = found.best
+    if best is None or not row.has_learnt:
         return "<- has learnt nothing yet"
-    best = found.rows[0]
-    if row is best:
+    if row is best or row not in as_good(found):
         return ""
     between = found.between(best.name, row.name)
-    if between.is_significant:
-        return ""
     faster = best.latency.median / row.latency.median
     speed = f", {times(faster)} as fast" if faster > WORTH else ""
-    return f"<- as good (p = {between.corrected_p:.2g}){speed}"
+    return f"<- as good ({why_equal(between)}){speed}"

@@ -71,6 +71,9 @@ def default_out(config: CompareConfig) -> Path:
 def open_folder(path: Path, config: CompareConfig, spec: DataSpec) -> Folder:
     """Return the folder of a comparison, new or to be gone on with.
 
+    As long as no cell has begun, other settings replace those that are there: a budget that was
+    refused by the plan must not stand in the way of a larger one.
+
     Raises:
         InputError: It holds something else, or a comparison with other settings.
     """
@@ -87,12 +90,22 @@ def open_folder(path: Path, config: CompareConfig, spec: DataSpec) -> Folder:
         before = dict(json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise InputError(f"{file} is damaged; give another --out") from error
-    if told := _differences(before, settings):
+    told = _differences(before, settings)
+    if told and _has_begun(path):
         raise InputError(
             f"{path} holds a comparison with other settings ({'; '.join(told)}); give them again "
             "to go on, or another --out to begin anew"
         )
+    if told:
+        for plan in path.glob("*/plan.json"):  # of the former budget, images or batch size
+            plan.unlink()
+        write_json(file, settings)
     return Folder(path)
+
+
+def _has_begun(path: Path) -> bool:
+    """Return whether there is a cell, finished or not: a folder in the folder of a network."""
+    return any(part.is_dir() for part in path.glob("*/*"))
 
 
 def _settings(config: CompareConfig, spec: DataSpec) -> dict[str, object]:

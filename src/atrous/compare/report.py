@@ -9,7 +9,7 @@ from atrous.compare.comparison import Compared
 from atrous.compare.config import CompareConfig
 from atrous.compare.results import protocol_of
 from atrous.compare.table import Table
-from atrous.compare.verdict import as_good
+from atrous.compare.verdict import as_good, why_equal
 from atrous.data import DataSpec
 from atrous.files import write_text
 from atrous.labels import LabelSet
@@ -94,13 +94,13 @@ def _budget(config: CompareConfig) -> str:
     return each if config.seeds == 1 else f"{each}, {config.seeds} seeds"
 
 
-def _equals(table: Table) -> Mapping[str, float]:
-    """Return the rows that cannot be told from the best, with their corrected p-value."""
-    if not table.rows:
+def _equals(table: Table) -> Mapping[str, str]:
+    """Return the rows that are as good as the best, and why they are called so."""
+    best = table.best
+    if best is None:
         return {}
-    best = table.rows[0]
-    twins = [row for row in as_good(table, best, table.rows) if row is not best]
-    return {row.name: table.between(best.name, row.name).corrected_p for row in twins}
+    twins = [row for row in as_good(table) if row is not best]
+    return {row.name: why_equal(table.between(best.name, row.name)) for row in twins}
 
 
 def _pareto(table: Table) -> Scatter | None:

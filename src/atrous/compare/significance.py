@@ -2,21 +2,34 @@
 
 Paired bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, Ch. 8, 15): images
 are drawn with replacement, the same for every network, so that what makes an image hard cancels
-out. With several seeds a network, seeds are drawn with replacement too, independently of the images
-and of the other networks, and the score of a draw is the mean over the seeds drawn. Few seeds say
-little: with S of them their variance comes out (S - 1) / S of what it is. One seed says nothing of
-others; the interval is then over images alone, and that of `evaluation.paired_bootstrap`.
+out. With one seed a network that is all, the percentile interval and p-value are those of
+`evaluation.paired_bootstrap`, and they speak of these trainings, not of others. Below ten images
+such draws promise far too much: there is then no p-value (NaN), and no difference is significant.
+
+With several seeds a score is the mean over them, and seeds are not drawn: two or three that are
+drawn anew call one equal pair in five different. The variance of a difference is instead a sum,
+
+    V = V_images + s_a^2 / S_a + s_b^2 / S_b,
+
+V_images of the difference of the seed means over the draws of N images, times N / (N - 1), and s^2
+the variance between the S seeds of a network. The difference over sqrt(V) is held against Student's
+t with the degrees of freedom of Welch and Satterthwaite (Satterthwaite, Biometrics Bulletin 2,
+1946; Welch, Biometrika 34, 1947), N - 1 for the first part and S - 1 for each of the others. A
+network with one seed has no s: what is said is said of that training.
 
 The p-values of all pairs are corrected together (Holm, Scand. J. Statistics 6, 1979): the chance
-that any pair is called different though it is not is at most 5 %.
+that any pair is called different though it is not is at most 5 %. Pairs without one do not count.
 """
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from atrous.compare.student import quantile, two_sided
 
 __all__ = [
     "LEVEL",
@@ -34,6 +47,12 @@ Counts = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 LEVEL = 0.05
 """Corrected p-values below this are called significant."""
 
+LEAST_GAIN = 0.003
+"""A difference of mean IoU below this is no win, however sure: nobody would see it."""
+
+FEWEST_IMAGES = 10
+"""With fewer, draws of images alone give no p-value."""
+
 AT_ONCE = 2**22
 """Entries of the matrix of draws that are made at once: 32 MB."""
 
@@ -47,8 +66,8 @@ class Difference:
         second: Name of the other.
         gain: Mean IoU of the first minus that of the second.
         interval: 95 % interval of the gain.
-        p: Two-sided, before correction.
-        corrected_p: After Holm's correction over all pairs.
+        p: Two-sided, before correction; NaN for too few images.
+        corrected_p: After Holm's correction over all pairs; NaN with `p`.
     """
 
     first: str
@@ -60,8 +79,13 @@ class Difference:
 
     @property
     def is_significant(self) -> bool:
-        """Whether the corrected p-value is below 5 %."""
+        """Whether the corrected p-value is below 5 %; never without one."""
         return self.corrected_p < LEVEL
+
+    @property
+    def is_win(self) -> bool:
+        """Whether the difference is significant and large enough to tell of."""
+        return self.is_significant and abs(self.gain) >= LEAST_GAIN
 
 
 @dataclass(frozen=True)
@@ -84,19 +108,27 @@ def compare_scores(
 
     Args:
         runs: Name -> counts of its runs, one for each seed; the same N images in the same order.
-        resamples: How many times images and seeds are drawn. 10 000 leave room for Holm's factor:
-            the smallest p-value is 0.0002.
+        resamples: How many times images are drawn. 10 000 leave room for Holm's factor: the
+            smallest p-value of one seed each is 0.0002.
         seed: Of the draws; the same seed gives the same figures.
     """
     drawn = _drawn(runs, resamples, seed)
-    whole = {name: float(np.mean([_score(counts) for counts in runs[name]])) for name in runs}
+    images = len(next(iter(runs.values()))[0][0])
+    scores = {name: [_score(counts) for counts in runs[name]] for name in runs}
+    whole = {name: float(np.mean(scores[name])) for name in runs}
     pairs = list(itertools.combinations(runs, 2))
-    p_values = [_p_value(drawn[a] - drawn[b]) for a, b in pairs]
+    judged = [
+        _judge(drawn[a] - drawn[b], whole[a] - whole[b], [scores[a], scores[b]], images)
+        for a, b in pairs
+    ]
     differences = tuple(
-        Difference(a, b, whole[a] - whole[b], _percentiles(drawn[a] - drawn[b]), p, corrected)
-        for (a, b), p, corrected in zip(pairs, p_values, holm(p_values), strict=True)
+        Difference(a, b, whole[a] - whole[b], interval, p, corrected)
+        for (a, b), (interval, p), corrected in zip(
+            pairs, judged, holm([p for _, p in judged]), strict=True
+        )
     )
-    return Comparison({name: _percentiles(drawn[name]) for name in runs}, differences)
+    intervals = {n: _judge(drawn[n], whole[n], [scores[n]], images)[0] for n in runs}
+    return Comparison({n: _fraction(each) for n, each in intervals.items()}, differences)
 
 
 def draw_scores(counts: Counts, draws: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -118,16 +150,17 @@ def draw_scores(counts: Counts, draws: NDArray[np.int64]) -> NDArray[np.float64]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return Holm's corrected p-values, in the order of `p_values`.
+    """Return Holm's corrected p-values, in the order of `p_values`; NaN is none and stays NaN.
 
     Example:
         >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03, 0.005])]
         [0.03, 0.06, 0.06, 0.02]
     """
-    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
-    corrected, least = [0.0] * len(p_values), 0.0
+    known = [index for index, p in enumerate(p_values) if not math.isnan(p)]
+    order = sorted(known, key=lambda index: p_values[index])
+    corrected, least = [math.nan] * len(p_values), 0.0
     for rank, index in enumerate(order):
-        least = max(least, min(1.0, (len(p_values) - rank) * p_values[index]))
+        least = max(least, min(1.0, (len(known) - rank) * p_values[index]))
         corrected[index] = least
     return corrected
 
@@ -135,19 +168,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _drawn(
     runs: Mapping[str, Sequence[Counts]], resamples: int, seed: int
 ) -> dict[str, NDArray[np.float64]]:
-    """Return the score of every network on every draw of images and seeds, (R,)."""
+    """Return the mean over its seeds of every network on every draw of images, (R,)."""
     images = len(next(iter(runs.values()))[0][0])
-    scores: dict[str, list[list[NDArray[np.float64]]]] = {
-        name: [[] for _ in each] for name, each in runs.items()
-    }
+    means: dict[str, list[NDArray[np.float64]]] = {name: [] for name in runs}
     for draws in _draws(images, resamples, seed):
         for name, each in runs.items():
-            for number, counts in enumerate(each):
-                scores[name][number].append(draw_scores(counts, draws))
-    return {
-        name: _over_seeds(np.stack([np.concatenate(parts) for parts in each]), (seed, number))
-        for number, (name, each) in enumerate(scores.items(), start=1)
-    }
+            means[name].append(np.mean([draw_scores(counts, draws) for counts in each], axis=0))
+    return {name: np.concatenate(parts) for name, parts in means.items()}
 
 
 def _draws(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
@@ -159,12 +186,30 @@ def _draws(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]
         yield rng.multinomial(images, np.full(images, 1 / images), size=count)
 
 
-def _over_seeds(scores: NDArray[np.float64], seed: tuple[int, int]) -> NDArray[np.float64]:
-    """Return the mean of as many runs as there are, drawn anew for every draw of images."""
-    number, resamples = scores.shape
-    picked = np.random.default_rng(seed).integers(0, number, (number, resamples))  # one: all 0
-    mean: NDArray[np.float64] = np.take_along_axis(scores, picked, axis=0).mean(0)
-    return mean
+def _judge(
+    drawn: NDArray[np.float64], value: float, scores: Sequence[Sequence[float]], images: int
+) -> tuple[tuple[float, float], float]:
+    """Return the interval of a mean over seeds, or of a difference of two, and its p-value.
+
+    Args:
+        drawn: (R,) what it is on every draw of images.
+        value: What it is.
+        scores: Of the seeds of each network that has a part in it.
+        images: How many there are.
+    """
+    if all(len(each) == 1 for each in scores):
+        return _percentiles(drawn), _p_value(drawn) if images >= FEWEST_IMAGES else math.nan
+    parts = [(float(np.nanvar(drawn)) * images / max(images - 1, 1), max(images - 1, 1))]
+    parts += [
+        (float(np.var(each, ddof=1)) / len(each), len(each) - 1) for each in scores if len(each) > 1
+    ]
+    variance = sum(part for part, _ in parts)
+    if not variance > 0:
+        return (value, value), float(abs(value) < 1e-12)  # of one answer, up to rounding
+    freedom = variance**2 / sum(part**2 / free for part, free in parts)
+    error = math.sqrt(variance)
+    reach = quantile(LEVEL, freedom) * error
+    return (value - reach, value + reach), two_sided(value / error, freedom)
 
 
 def _p_value(gains: NDArray[np.float64]) -> float:
@@ -181,3 +226,8 @@ def _score(counts: Counts) -> float:
 def _percentiles(scores: NDArray[np.float64]) -> tuple[float, float]:
     low, high = np.quantile(scores[~np.isnan(scores)], [LEVEL / 2, 1 - LEVEL / 2])
     return float(low), float(high)
+
+
+def _fraction(interval: tuple[float, float]) -> tuple[float, float]:
+    """Keep the interval of a score within 0 and 1, which Student's t knows nothing of."""
+    return max(interval[0], 0.0), min(interval[1], 1.0)

@@ -12,6 +12,7 @@ from atrous.compare.together import Latency
 from atrous.compare.weighing import Weight
 from atrous.evaluation.bootstrap import intervals, mean_interval
 from atrous.evaluation.calibration import expected_calibration_error
+from atrous.evaluation.evaluation import LEARNT_MARGIN
 
 __all__ = ["Row", "Table", "make_table"]
 
@@ -37,7 +38,8 @@ class Row:
         calibration_error: Expected calibration error, 0 for a network as right as it says.
         calibration_interval: 95 %, over images.
         iou: Of each class, None where it never occurs.
-        has_learnt: Whether it is better than the best constant prediction.
+        has_learnt: Whether `mean_iou` is above the best constant prediction, by the margin that
+            `Evaluation.has_learnt` asks of one training.
         latency: Milliseconds of a prediction.
         weight: Parameters, multiply-adds, bytes.
         steps: Optimizer steps of each training; None for a model that was finished before.
@@ -90,6 +92,11 @@ class Table:
     images: int
     classes: tuple[str, ...]
     baseline: tuple[float, str]
+
+    @property
+    def best(self) -> Row | None:
+        """The highest score among the rows that have learnt anything; None where none has."""
+        return next((row for row in self.rows if row.has_learnt), None)
 
     def between(self, one: str, other: str) -> Difference:
         """Return the difference of two rows, whichever way round it is kept."""
@@ -171,7 +178,7 @@ def _row(
         calibration_error=float(_calibration_error(sums.sum(0, keepdims=True))[0]),
         calibration_interval=(error_low, error_high),
         iou=_class_means([_list(each["iou"]) for each in evaluations]),
-        has_learnt=all(bool(each["has_learnt"]) for each in evaluations),
+        has_learnt=_has_learnt(scores, evaluations),
         latency=latency,
         weight=weight,
         steps=steps if isinstance(steps, int) else None,
@@ -187,6 +194,12 @@ def _row(
 def _reason(failures: Mapping[int | None, str]) -> str:
     """Return why no seed of a network was finished; the same reason once."""
     return "; ".join(dict.fromkeys(failures.values()))
+
+
+def _has_learnt(scores: Sequence[float], evaluations: Sequence[Mapping[str, object]]) -> bool:
+    """Judge the mean over the seeds: one seed that failed to learn lowers it, and that is all."""
+    baseline = _float(evaluations[0]["baseline_mean_iou"])
+    return float(np.mean(scores)) > baseline + LEARNT_MARGIN
 
 
 def _class_means(by_seed: Sequence[Sequence[object]]) -> tuple[float | None, ...]:

@@ -1,14 +1,24 @@
-"""What we would take, for quality, for speed, for memory, and why: sentences from the numbers."""
+"""What we would take, for quality, for speed, for memory, and why: sentences from the numbers.
 
+A difference is a win if it is significant and at least `LEAST_GAIN`. For speed and for memory only
+networks with at least half of the best score count: the cheapest of all is often one that has
+hardly learnt. With one seed a score is that of one training, and the sentence says so.
+"""
+
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from atrous.compare.significance import Difference
 from atrous.compare.table import Row, Table
 
-__all__ = ["Verdict", "as_good", "take", "times"]
+__all__ = ["WORTH", "Verdict", "as_good", "take", "times", "why_equal"]
 
 WORTH = 1.1
 """A ratio of times or of bytes below this is none: measured again it may be the other way round."""
+
+WITHIN_REASON = 0.5
+"""Share of the best score below which no speed and no memory is worth it."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +27,7 @@ class Verdict:
 
     Attributes:
         quality: Name of the one with the best score.
-        speed: Name of the fastest that has learnt anything.
+        speed: Name of the fastest of those with at least half of the best score.
         memory: Name of the one with the least peak memory, likewise.
         sentences: Why, a sentence for each.
     """
@@ -30,27 +40,48 @@ class Verdict:
 
 def take(table: Table) -> Verdict:
     """Choose from the rows that have learnt anything, and say why."""
-    learnt = [row for row in table.rows if row.has_learnt]
-    if not learnt:
+    best = table.best
+    if best is None:
         return Verdict("", "", "", (_nothing(table),))
-    best = learnt[0]
+    learnt = [row for row in table.rows if row.has_learnt]
     if len(learnt) == 1:
         left_out = len(table.rows) + len(table.failed) - 1
         why = "the only one" if not left_out else "the only one that has learnt anything"
         return Verdict(best.name, best.name, best.name, (f"Take {best.name}: it is {why}.",))
-    equals = as_good(table, best, learnt)
-    fast = _least(equals, learnt, [row.latency.median for row in learnt])
-    small = _least(equals, learnt, [float(row.weight.memory_bytes) for row in learnt])
+    equals = as_good(table)
+    sane = [row for row in learnt if row.mean_iou >= WITHIN_REASON * best.mean_iou]
+    fast = _least(equals, sane, [row.latency.median for row in sane])
+    small = _least(equals, sane, [float(row.weight.memory_bytes) for row in sane])
     return Verdict(
-        best.name, fast.name, small.name, _sentences(table, learnt, equals, best, fast, small)
+        best.name,
+        fast.name,
+        small.name,
+        (
+            *_sentences(table, learnt, equals, best, fast, small),
+            *_not_worth_it([row for row in learnt if row not in sane], fast, small),
+        ),
     )
 
 
-def as_good(table: Table, best: Row, rows: Sequence[Row]) -> list[Row]:
-    """Return `best` and the rows that cannot be told from it."""
+def as_good(table: Table) -> list[Row]:
+    """Return the best row and those that have learnt and cannot be told from it."""
+    best = table.best
     return [
-        row for row in rows if row is best or not table.between(best.name, row.name).is_significant
+        row
+        for row in table.rows
+        if best is not None
+        and row.has_learnt
+        and (row is best or not table.between(best.name, row.name).is_win)
     ]
+
+
+def why_equal(difference: Difference) -> str:
+    """Return why a difference is no win: "p = 0.21", "too few images" or "0.002 apart"."""
+    if difference.is_significant:
+        return f"{abs(difference.gain):.3f} apart"
+    if math.isnan(difference.corrected_p):
+        return "too few images to tell"
+    return f"p = {difference.corrected_p:.2g}"
 
 
 def times(ratio: float) -> str:
@@ -79,32 +110,45 @@ def _sentences(
     if fast is best and small is best:
         others = [row for row in learnt if row is not best]
         return (
-            f"Take {best.name}, for quality, speed and memory alike: mIoU {best.mean_iou:.3f}, "
+            f"Take {best.name}, for quality, speed and memory alike: {_score(best)}, "
             f"{_ms(best)} an image, {_mb(best)}; {_next_best(table, best, others[0])}.",
         )
     return (_for_quality(table, learnt, equals, best), *_costs(table, best, fast, small))
 
 
 def _tied(table: Table, learnt: Sequence[Row], best: Row) -> str:
-    smallest = min(table.between(best.name, r.name).corrected_p for r in learnt if r is not best)
     count = "two" if len(learnt) == 2 else f"{len(learnt)}"
     return (
-        f"For quality the {count} cannot be told apart on {table.images} images (p = "
-        f"{smallest:.2g} or more after correction): the highest score, {best.name} with mIoU "
-        f"{best.mean_iou:.3f}, may be luck, so let speed or memory decide."
+        f"For quality the {count} cannot be told apart on {table.images} images "
+        f"({_why_tied([table.between(best.name, r.name) for r in learnt if r is not best])}): the "
+        f"highest score, {best.name} with {_score(best)}, may be luck, so let speed or memory "
+        "decide."
     )
 
 
+def _why_tied(differences: Sequence[Difference]) -> str:
+    """Return what holds of all differences from the best."""
+    said = []
+    p_values = [d.corrected_p for d in differences if not d.is_significant]
+    if known := [p for p in p_values if not math.isnan(p)]:
+        said.append(f"p = {min(known):.2g} or more after correction")
+    if len(known) < len(p_values):
+        said.append("too few to give a p-value")
+    if small := [abs(d.gain) for d in differences if d.is_significant]:
+        said.append(f"{max(small):.3f} or less apart")
+    return ", or ".join(said)
+
+
 def _for_quality(table: Table, learnt: Sequence[Row], equals: Sequence[Row], best: Row) -> str:
-    text = f"For quality take {best.name}: mIoU {best.mean_iou:.3f}"
+    text = f"For quality take {best.name}: {_score(best)}"
     twins = [row for row in equals if row is not best]
     if not twins:
         return f"{text}; {_next_best(table, best, learnt[1])}."
     fast = min(twins, key=lambda row: row.latency.median)
-    p = table.between(best.name, fast.name).corrected_p
+    why = why_equal(table.between(best.name, fast.name))
     gain = best.latency.median / fast.latency.median
     faster = f" and {times(gain)} as fast" if gain > WORTH else ""
-    return f"{text}; {fast.name} ({fast.mean_iou:.3f}) is as good (p = {p:.2g}){faster}."
+    return f"{text}; {fast.name} ({fast.mean_iou:.3f}) is as good ({why}){faster}."
 
 
 def _costs(table: Table, best: Row, fast: Row, small: Row) -> tuple[str, ...]:
@@ -124,15 +168,34 @@ def _price(table: Table, best: Row, row: Row) -> str:
     if row is best:
         return ", and the highest score"
     found = table.between(best.name, row.name)
-    if not found.is_significant:
-        return f", as good as {best.name} (p = {found.corrected_p:.2g})"
+    if not found.is_win:
+        return f", as good as {best.name} ({why_equal(found)})"
     return f", for {best.mean_iou - row.mean_iou:.3f} less mIoU (p {_below(found.corrected_p)})"
 
 
 def _next_best(table: Table, best: Row, second: Row) -> str:
     found = table.between(best.name, second.name)
+    if not found.is_win:
+        return f"{second.name} ({second.mean_iou:.3f}) is as good ({why_equal(found)})"
     lead = best.mean_iou - second.mean_iou
     return f"{second.name}, the next, is {lead:.3f} below (p {_below(found.corrected_p)})"
+
+
+def _not_worth_it(poor: Sequence[Row], fast: Row, small: Row) -> tuple[str, ...]:
+    """Name what is cheaper than what we take, and why we do not take it."""
+    cheaper = [
+        f"{row.name} (mIoU {row.mean_iou:.3f}, {_ms(row)}, {_mb(row)})"
+        for row in poor
+        if row.latency.median < fast.latency.median
+        or row.weight.memory_bytes < small.weight.memory_bytes
+    ]
+    if not cheaper:
+        return ()
+    return (f"Cheaper, but not worth it with less than half of the score: {', '.join(cheaper)}.",)
+
+
+def _score(row: Row) -> str:
+    return f"mIoU {row.mean_iou:.3f}{' for this one training' if len(row.seeds) == 1 else ''}"
 
 
 def _nothing(table: Table) -> str:

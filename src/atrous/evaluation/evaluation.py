@@ -16,7 +16,7 @@ from atrous.evaluation.object_sizes import SIZES
 from atrous.evaluation.trimap import WIDTHS
 from atrous.labels import LabelSet
 
-__all__ = ["FEW_IMAGES", "Evaluation"]
+__all__ = ["FEW_IMAGES", "LEARNT_MARGIN", "Evaluation"]
 
 FEW_IMAGES = 5
 """A class in fewer images than this is missing from many draws of the bootstrap: of a class in k
