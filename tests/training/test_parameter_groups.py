@@ -90,3 +90,12 @@ def test_shifts_of_norms_are_no_biases() -> None:
     shifts = [n for n in found if isinstance(owners[n.rpartition(".")[0]], nn.BatchNorm2d)]
     assert shifts
     assert {found[name][0] for name in shifts} == {1.0}
+
+
+def test_the_groups_are_the_same_once_batch_norm_is_synchronised() -> None:
+    model = build_model("deeplab_v3_plus", encoder_name="mobilenet_v2_035", classes=4)
+    factors = {"encoder": 0.1, "biases": 2.0}
+    alone = settings(model, factors=factors)
+    nn.SyncBatchNorm.convert_sync_batchnorm(model)  # Lightning's, before it asks for the groups
+    assert any(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
+    assert settings(model, factors=factors) == alone

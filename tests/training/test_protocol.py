@@ -12,6 +12,7 @@ from atrous.data import open_data
 from atrous.errors import InputError
 from atrous.training import Silent, TrainConfig, fit
 from atrous.training.begin import seeded_model
+from atrous.training.checkpoints import read_progress
 from atrous.training.protocol import Protocol
 from atrous.training.run_folder import read_config
 
@@ -92,6 +93,25 @@ def test_a_run_without_gain_stops_says_so_and_can_be_extended(
     again = fit(TrainConfig(resume=folder, extend=5))
     assert again.step == 5  # two more validations without gain
     assert read_config(folder).iterations == 45
+
+
+def test_a_plateaus_drops_outlive_early_stopping_and_an_extension(
+    scenes: Path, tmp_path: Path, tiny: dict[str, Any]
+) -> None:
+    folder, notes = tmp_path / "run", []
+
+    class Noting(Silent):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    plateau = {"schedule": "plateau", "schedule_options": {"patience": 1, "factor": 0.1}}
+    fields = {"iterations": 40, "val_every": 1, "patience": 2, "lr": 1e-12, "norm": "frozen"}
+    fit(run(scenes, folder, tiny, **fields, **plateau))
+    again = fit(TrainConfig(resume=folder, extend=5), reporter=Noting())
+    assert again.step == 5
+    assert rates(folder) == pytest.approx([1e-12, 1e-12, 1e-13, 1e-14, 1e-15], rel=1e-6)
+    assert any("from 1e-14 to 1e-14 at iteration 3" in note for note in notes)
+    assert read_progress(folder / "last.ckpt").patient_since == 3  # type: ignore[union-attr]
 
 
 def test_warm_up_and_schedule_are_in_the_journal(

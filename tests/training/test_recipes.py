@@ -36,7 +36,7 @@ PRINTED = {
     "fcn": {"batch_size": 1, "lr": 1e-10, "iterations": 100_000, "momentum": 0.99},
     "fcn_at_once": {"batch_size": 1, "lr": 1e-10, "iterations": 300_000, "momentum": 0.99},
     "pspnet": {"batch_size": 16, "lr": 0.01, "iterations": 30_000, "crop": 473},
-    "refinenet": {"batch_size": 1, "lr": 5e-4, "weight_decay": 5e-4, "crop": 400},
+    "refinenet": {"batch_size": 1, "lr": 5e-4, "weight_decay": 5e-4, "iterations": 600 * 1500},
     "refinenet_light": {"batch_size": 6, "lr": 5e-3, "epochs": 100, "weight_decay": 1e-5},
     "segnet": {"batch_size": 4, "lr": 1e-3, "iterations": 40_000, "momentum": 0.9},
     "segnet_basic": {"batch_size": 12, "lr": 0.1, "momentum": 0.9},
@@ -91,7 +91,8 @@ def test_what_is_given_wins_over_the_recipe_in_every_phase() -> None:
 def test_a_length_that_is_given_replaces_the_recipes() -> None:
     assert recipe("segnet", minutes=5.0)[0].iterations is None
     assert [phase.iterations for phase in recipe("fcn", iterations=20)] == [20] * 3
-    assert recipe("refinenet", iterations=20)[0].epochs is None
+    assert recipe("refinenet_light", iterations=20)[0].epochs is None
+    assert recipe("refinenet", iterations=20)[0].val_every is None
 
 
 def test_the_rate_follows_the_batch_and_says_so() -> None:
@@ -108,6 +109,25 @@ def test_another_network_optimizer_or_schedule_takes_its_own_defaults() -> None:
     adam = recipe("deeplab_v2", optimizer="adamw")[0]
     assert (adam.lr, adam.decay) == (None, 0.01)
     assert recipe("deeplab_v1", schedule="cosine")[0].schedule_options == {}
+
+
+@pytest.mark.parametrize(
+    ("model", "lr", "told"),
+    [
+        ("fcn32s", 1e-10, "phase 1 alone, with fcn32s"),
+        ("fcn16s", 1e-12, "phase 2 alone, with fcn16s; it begins with fcn32s's model: --weights"),
+        ("unet", 1e-10, "phase 1 alone, with unet"),
+    ],
+)
+def test_a_network_that_is_given_is_trained_once_where_phases_train_a_network_each(
+    model: str, lr: float, told: str
+) -> None:
+    runs = runs_of(TrainConfig(data=DATA, recipe="fcn", model=model))
+    assert [(phase.model, phase.lr) for phase in runs.phases] == [(model, lr)]
+    assert len(runs.notes) == 1
+    assert told in runs.notes[0]
+    assert len(recipe("fcn", model="fcn8s")) == 3  # the recipe's own
+    assert len(recipe("deeplab_v3", model="unet")) == 2  # phases of rate and stride
 
 
 def test_a_recipe_that_there_is_not_is_named() -> None:

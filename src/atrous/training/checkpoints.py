@@ -114,11 +114,13 @@ class Progress:
         step: Optimizer steps done.
         normalization: What the images are normalised with: a trained model may have brought it.
         scores: Mean IoU of every validation.
+        patient_since: Validations that early stopping does not count.
     """
 
     step: int
     normalization: Normalization
     scores: tuple[float, ...] = ()
+    patient_since: int = 0
 
 
 def read_progress(path: Path) -> Progress | None:
@@ -141,6 +143,7 @@ def read_progress(path: Path) -> Progress | None:
         int(content["global_step"]),
         Normalization.from_json(dict(content["normalization"])),
         tuple(float(score) for score in content.get("scores", ())),
+        int(content.get("patient_since", 0)),
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from atrous.errors import InputError
+from atrous.training.checkpoints import Progress
 from atrous.training.config import TrainConfig
 from atrous.training.plan import Plan
 from atrous.training.run_folder import read_config
@@ -13,19 +14,18 @@ from atrous.training.watch import Reporter, has_stopped
 __all__ = ["is_finished", "refuse_reported", "tell_new_length"]
 
 
-def is_finished(config: TrainConfig, done: int, scores: Sequence[float]) -> bool:
+def is_finished(config: TrainConfig, earlier: Progress | None) -> bool:
     """Return whether a run has nothing left to train.
 
     Args:
         config: Of the run, with what was typed now.
-        done: Steps of its checkpoint.
-        scores: Of its validations.
+        earlier: What its checkpoint says; None: there is none.
     """
-    if config.resume is None or config.iterations is None:
+    if config.resume is None or config.iterations is None or earlier is None:
         return False
     is_extended = read_config(config.resume).iterations != config.iterations
-    stopped_early = has_stopped(scores, config.patience) and not is_extended
-    return done >= config.iterations or (done > 0 and stopped_early)
+    has_waited = has_stopped(earlier.scores, config.patience, earlier.patient_since)
+    return earlier.step >= config.iterations or (has_waited and not is_extended)
 
 
 def refuse_reported(folder: Path, config: TrainConfig, done: int) -> None:

@@ -112,7 +112,8 @@ def train(
                 if journal is not None:
                     journal.close()
     step = int(trainer.global_step)
-    return step, step >= plan.iterations or has_stopped(task.scores, config.patience)
+    has_waited = has_stopped(task.scores, config.patience, task.patient_since)
+    return step, step >= plan.iterations or has_waited
 
 
 def make_trainer(

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import TypedDict
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from atrous.models import SegmentationModel
 from atrous.training.config import Decayed
@@ -76,5 +77,8 @@ def _decays(decayed: Decayed, name: str, parameter: nn.Parameter, owner: nn.Modu
 
 
 def _is_norm(module: nn.Module) -> bool:
-    """Shifts of norms are no biases: no paper speeds them up."""
-    return isinstance(module, nn.BatchNorm2d | nn.GroupNorm | nn.LayerNorm)
+    """Shifts of norms are no biases: no paper speeds them up.
+
+    On several GPUs batch norm is a SyncBatchNorm by now, which is no BatchNorm2d.
+    """
+    return isinstance(module, _BatchNorm | nn.GroupNorm | nn.LayerNorm)

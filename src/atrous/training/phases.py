@@ -44,4 +44,5 @@ def is_done(folder: Path) -> bool:
     config, progress = read_config(folder), read_progress(folder / "last.ckpt")
     if progress is None or config.iterations is None or not (folder / "model").is_dir():
         return False
-    return progress.step >= config.iterations or has_stopped(progress.scores, config.patience)
+    has_waited = has_stopped(progress.scores, config.patience, progress.patient_since)
+    return progress.step >= config.iterations or has_waited

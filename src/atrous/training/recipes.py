@@ -8,7 +8,8 @@ begins with the model of the one before.
 What an option changes may not fit the rest of a recipe any more. So a length that is given replaces
 the recipe's, another network drops its encoder and options, another optimizer its rates, another
 schedule its options; and another batch size changes the learning rate in proportion (Goyal et al.,
-2017, Sec. 2.1), unless that is given too.
+2017, Sec. 2.1), unless that is given too. Phases that train a network each become the one of the
+network that is given.
 """
 
 from collections.abc import Mapping
@@ -27,6 +28,9 @@ __all__ = ["Runs", "recipe_names", "runs_of"]
 
 EXCLUSIVE = (("iterations", "epochs", "minutes"), ("freeze_encoder", "freeze_epochs"))
 """Of these a recipe's is left out where another is given."""
+
+BELONGS_TO_LENGTH = ("val_every",)
+"""What of a recipe makes no sense for another length."""
 
 BELONGS = {
     "model": ("encoder", "options"),
@@ -64,6 +68,8 @@ def runs_of(config: TrainConfig) -> Runs:
     given -= {name for name in ("model", "encoder") if getattr(config, name) == recipe.get(name)}
     phases: list[Mapping[str, Any]] = recipe.pop("phases", [{}])
     notes: list[str] = []
+    if "model" in given and any("model" in phase for phase in phases):
+        phases = [_only_phase(config, phases, notes)]
     runs = [_filled(config, given, {**recipe, **phase}, notes) for phase in phases]
     return Runs(tuple(runs), tuple(dict.fromkeys(notes)))
 
@@ -74,6 +80,20 @@ def recipe_names() -> list[str]:
     return sorted(e.name.removesuffix(".yaml") for e in entries if e.name.endswith(".yaml"))
 
 
+def _only_phase(
+    config: TrainConfig, phases: list[Mapping[str, Any]], notes: list[str]
+) -> Mapping[str, Any]:
+    """Return the phase of the network that is given, or the first, which needs none before it."""
+    names = [str(phase.get("model")) for phase in phases]
+    number = names.index(config.model) if config.model in names else 0
+    notes.append(
+        f"Recipe   {config.recipe}: of the phases for {', '.join(names)} "
+        f"phase {number + 1} alone, with {config.model}"
+        + (f"; it begins with {names[number - 1]}'s model: --weights RUN/model" if number else "")
+    )
+    return phases[number]
+
+
 def _filled(
     config: TrainConfig, given: set[str], recipe: dict[str, Any], notes: list[str]
 ) -> TrainConfig:
@@ -81,6 +101,8 @@ def _filled(
     for group in EXCLUSIVE:
         if given & set(group):
             recipe = {name: value for name, value in recipe.items() if name not in group}
+    if given & set(EXCLUSIVE[0]):
+        recipe = {name: value for name, value in recipe.items() if name not in BELONGS_TO_LENGTH}
     for name, others in BELONGS.items():
         default = TrainConfig.__dataclass_fields__[name].default
         if name in given and getattr(config, name) != recipe.get(name, default):

@@ -131,7 +131,7 @@ def _fit_one(
         keep_freed_memory()
     earlier = _earlier(config.resume, spec) if config.resume else None
     done, scores = (earlier.step, earlier.scores) if earlier else (0, ())
-    is_over = is_finished(config, done, scores)
+    is_over = is_finished(config, earlier)
     if config.resume and is_over:
         refuse_reported(config.resume, config, done)
     best = Best()

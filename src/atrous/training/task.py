@@ -58,6 +58,7 @@ class SegmentationTask(lightning.LightningModule):
 
     Attributes:
         scores: Mean IoU of every validation so far.
+        patient_since: Validations that early stopping does not count.
         rate: Learning rate of the latest step, before the factors of parts.
     """
 
@@ -88,6 +89,7 @@ class SegmentationTask(lightning.LightningModule):
         self.classifier = classifier
         self.ranks = ranks or Ranks()
         self.scores: list[float] = []
+        self.patient_since = 0
         self.encoder_parts = [p for e in model.encoders for p in e.parameters() if p.requires_grad]
         self.rate = lr
         self.loss = parse_loss(self.protocol.loss)
@@ -212,10 +214,12 @@ class SegmentationTask(lightning.LightningModule):
         """Keep the normalisation, which a trained model may have brought, and the scores so far."""
         checkpoint["normalization"] = self.model.normalization.to_json()
         checkpoint["scores"] = list(self.scores)
+        checkpoint["patient_since"] = self.patient_since
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the scores so far up again: the plateau schedule and early stopping need them."""
         self.scores = [float(score) for score in checkpoint.get("scores", ())]
+        self.patient_since = int(checkpoint.get("patient_since", 0))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer with its groups of parameters."""

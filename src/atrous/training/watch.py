@@ -135,8 +135,8 @@ class Watch(lightning.Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Start the clock; a run that had stopped early and is extended has its patience again."""
-        if has_stopped(pl_module.scores, self.patience):
-            pl_module.scores = [max(pl_module.scores)]
+        if has_stopped(pl_module.scores, self.patience, pl_module.patient_since):
+            pl_module.patient_since = len(pl_module.scores)
         self.begin = time.monotonic()
 
     def on_train_batch_end(
@@ -160,7 +160,7 @@ class Watch(lightning.Callback):
         if step % self.every == 0 or step == trainer.max_steps:
             score = self.validate(step) if self.ranks.is_first else 0.0
             pl_module.scores.append(self.ranks.of_first(score))
-            if has_stopped(pl_module.scores, self.patience):
+            if has_stopped(pl_module.scores, self.patience, pl_module.patient_since):
                 trainer.should_stop = True
         self.begin = time.monotonic()
 
@@ -180,9 +180,16 @@ class Watch(lightning.Callback):
         return result.mean_iou
 
 
-def has_stopped(scores: Sequence[float], patience: int | None) -> bool:
-    """Return whether the validations of a run have brought nothing better for long enough."""
-    return patience is not None and validations_without_gain(scores) >= patience
+def has_stopped(scores: Sequence[float], patience: int | None, since: int = 0) -> bool:
+    """Return whether the validations of a run have brought nothing better for long enough.
+
+    Args:
+        scores: Of all validations.
+        patience: So many without gain are enough; None: none are.
+        since: Validations that do not count: those before a run that had stopped was extended.
+    """
+    waited = min(validations_without_gain(scores), len(scores) - since)
+    return patience is not None and waited >= patience
 
 
 def _whole_lines(path: Path, last_step: int) -> list[str]:
