@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from atrous.compare import CompareConfig, entries_of
-from atrous.compare.entries import check_finished, training_config
+from atrous.compare.entries import HASH, check_finished, training_config
 from atrous.compare.folder import default_out, open_folder
 from atrous.data import DataSpec, open_data, write_scenes
 from atrous.errors import InputError
@@ -118,13 +119,35 @@ def test_a_finished_model_of_these_data_is_taken(tmp_path: Path, spec: DataSpec)
     finished(tmp_path / "a", spec.label_set, spec.fingerprint)
     (entry,) = entries_of(config(models=(str(tmp_path / "a"),)))
 
-    check_finished(entry, spec.fingerprint, spec.label_set.names)
+    assert check_finished(entry, spec.fingerprint, spec.label_set.names) == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("made street scenes, no photographs", "trained on made street scenes, no photographs:"),
+        (None, "trained on an unknown source:"),
+    ],
+)
+def test_data_that_are_told_in_words_are_a_remark(
+    words: str | None, told: str, tmp_path: Path, spec: DataSpec
+) -> None:
+    finished(tmp_path / "a", spec.label_set, words)
+    (entry,) = entries_of(config(models=(str(tmp_path / "a"),)))
+
+    (remark,) = check_finished(entry, spec.fingerprint, spec.label_set.names)
+
+    assert remark == f"{told} whether it has seen these images cannot be checked"
+
+
+def test_the_hash_of_data_looks_like_one(spec: DataSpec) -> None:
+    assert re.fullmatch(HASH, spec.fingerprint)
 
 
 def test_a_finished_model_of_other_data_is_refused_with_both_hashes(
     tmp_path: Path, spec: DataSpec
 ) -> None:
-    finished(tmp_path / "a", spec.label_set, "0123456789abcdef")
+    finished(tmp_path / "a", spec.label_set, "0123456789abcdef" * 2)
     (entry,) = entries_of(config(models=(str(tmp_path / "a"),)))
 
     with pytest.raises(InputError) as raised:

@@ -1,5 +1,6 @@
 """The plan: what a budget pays for, in which order the cells come, how far all of it has come."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from atrous.compare.comparison import compare
 from atrous.compare.config import CompareConfig
 from atrous.compare.entries import Entry
 from atrous.compare.plan import Plan, check_budget, make_plan
-from atrous.compare.planning import Course, Planned
+from atrous.compare.planning import Course, Planned, check_split
 from atrous.data import open_data, write_scenes
 from atrous.errors import InputError
 
@@ -73,6 +74,19 @@ def test_the_budget_that_a_refusal_asks_for_is_accepted_in_the_same_folder(
         compare(typed(0.1), spec, Quiet())
     with pytest.raises(InputError, match="the training began"):
         compare(typed(0.6), spec, Quiet())
+
+
+def test_a_split_without_a_labelled_pixel_is_refused_beforehand(tmp_path: Path) -> None:
+    write_scenes(tmp_path / "scenes", {"train": 2, "val": 2, "test": 2}, size=(48, 64), seed=3)
+    spec = open_data(tmp_path / "scenes")
+    nothing = dataclasses.replace(
+        spec.statistics["test"], pixels=(0,) * len(spec.statistics["test"].pixels)
+    )
+    void = dataclasses.replace(spec, statistics={**spec.statistics, "test": nothing})
+
+    check_split(spec, "test")
+    with pytest.raises(InputError, match=r"every mask of test in .* is void, so .* --split"):
+        check_split(void, "test")
 
 
 def test_one_step_that_fits_and_other_budgets_are_accepted() -> None:

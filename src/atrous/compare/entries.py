@@ -13,13 +13,16 @@ from atrous.training import TrainConfig
 from atrous.weights import check_model, read_model_config
 from atrous.weights.sources import SHIPPED, find_model
 
-__all__ = ["Entry", "check_finished", "entries_of", "training_config"]
+__all__ = ["HASH", "Entry", "check_finished", "entries_of", "training_config"]
 
 SAME_FOR_ALL = (
     *("data", "batch_size", "val_every", "crop", "input_scale", "class_weights", "optimizer"),
     *("precision", "device", "workers", "skip_bad"),
 )
 """Options that every training is told alike."""
+
+HASH = r"[0-9a-f]{32}"
+"""What `DataSpec.fingerprint` looks like; a model that ships tells its data in words."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,11 @@ def training_config(config: CompareConfig, entry: Entry, seed: int) -> TrainConf
     )
 
 
-def check_finished(entry: Entry, fingerprint: str, classes: Sequence[str]) -> None:
+def check_finished(entry: Entry, fingerprint: str, classes: Sequence[str]) -> tuple[str, ...]:
     """Require that a finished model was trained on these data, for these classes.
+
+    Returns:
+        What the reader should know: that its data are told in words, or not at all.
 
     Raises:
         InputError: It was not; the message says what differs.
@@ -98,13 +104,16 @@ def check_finished(entry: Entry, fingerprint: str, classes: Sequence[str]) -> No
             f"{entry.name} knows {len(theirs)} classes, the data {len(classes)}, and they differ "
             f"({'; '.join(told)}); compare models of the same classes"
         )
-    trained_on = card.provenance.get("data")
-    if trained_on is not None and trained_on != fingerprint:
+    trained_on = str(card.provenance.get("data", "an unknown source"))
+    if not re.fullmatch(HASH, trained_on):
+        return (f"trained on {trained_on}: whether it has seen these images cannot be checked",)
+    if trained_on != fingerprint:
         raise InputError(
-            f"{entry.name} was trained on other data (hash {str(trained_on)[:12]}, here "
+            f"{entry.name} was trained on other data (hash {trained_on[:12]}, here "
             f"{fingerprint[:12]}: files or classes differ), so its score may be of images that it "
             "was trained on; give the data of its run, or train its network anew by name"
         )
+    return ()
 
 
 def _network(network: str, encoder: str | None) -> Entry:

@@ -1,5 +1,6 @@
 """The plan of a comparison: which cells there are, and what each will cost."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,9 +102,11 @@ def plan_comparison(
     """
     entries = entries_of(config)
     check_split(spec, config.split)
-    for entry in entries:
-        if entry.model is not None:
-            check_finished(entry, spec.fingerprint, spec.label_set.names)
+    remarks = {
+        entry.name: check_finished(entry, spec.fingerprint, spec.label_set.names)
+        for entry in entries
+        if entry.model is not None
+    }
     plans: dict[str, Plan] = {}
     planned, place = Planned(entries, plans), Folder(folder)
     course = Course(watcher, PLAN_SECONDS * len(entries))
@@ -123,6 +126,10 @@ def plan_comparison(
         except WorkFailed as failure:
             planned.failures[entry.name] = {None: str(failure)}
             watcher.note(f"{entry.name} fails: {failure}")
+        else:
+            plan = plans[entry.name]
+            notes = (*plan.notes, *remarks.get(entry.name, ()))
+            plans[entry.name] = dataclasses.replace(plan, notes=notes)
         course.finished(entry.name, PLAN_SECONDS)
     if not plans:
         name, why = next(iter(planned.failures.items()))
@@ -135,11 +142,16 @@ def check_split(spec: DataSpec, split: str) -> None:
     """Require images to compare on.
 
     Raises:
-        InputError: No such split, or fewer than two images.
+        InputError: No such split, fewer than two images, or no pixel to score in any.
     """
     count = len(pairs_of(spec, split))
     if count < FEWEST_IMAGES:
         raise InputError(
             f"{split} of {spec.root} holds {count} image, from which no interval and no difference "
             f"can be told; put more into {split}/images and {split}/masks, 30 or so"
+        )
+    if not any(spec.statistics[split].pixels):
+        raise InputError(
+            f"every mask of {split} in {spec.root} is void, so there is nothing to score; label "
+            "some of them, or give another --split"
         )
