@@ -1,12 +1,18 @@
 """What batch norm does under each policy, by what a step changes."""
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
+from atrous.errors import InputError
 from atrous.models import SegmentationModel, build_model
-from atrous.training.config import NormPolicy
-from atrous.training.norm import hold_norms, pick_norm
+from atrous.training.config import NormPolicy, TrainConfig
+from atrous.training.norm import check_norms, held_norms, hold_norms, norm_notes, pick_norm
+from atrous.training.plan import Plan
 
 
 def network() -> SegmentationModel:
@@ -74,3 +80,54 @@ def test_momentum_is_the_papers() -> None:
     hold_norms(model, "train", 0.0003)
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
     assert {norm.momentum for norm in norms} == {0.0003}
+
+
+def plan(**fields: Any) -> Plan:
+    usual = {
+        "iterations": 5000, "done": 0, "batch_size": 16, "micro_batch": 4, "crop": (48, 48),
+        "val_every": 500, "precision": "fp32", "device": "cuda", "workers": 0,
+        "optimizer": "sgd", "lr": 0.1, "seconds": 1.0, "memory_bytes": 1,
+    }  # fmt: skip
+    return Plan(**{**usual, **fields})
+
+
+def notes(made: Plan, *, is_filled: bool = True, **fields: Any) -> list[str]:
+    config = TrainConfig(data=Path("data"), **fields)
+    return norm_notes(config, made, network(), is_filled=is_filled)
+
+
+def test_training_on_the_statistics_of_few_images_is_told_with_a_remedy() -> None:
+    (told,) = notes(plan(), norm="train")
+    assert "sees 4 images at a time" in told
+    assert "--norm fixed_encoder" in told
+    assert "fixed" not in notes(plan(), norm="train", is_filled=False)[0]
+    assert not notes(plan(processes=2), norm="train")  # eight on two GPUs together
+    assert notes(plan(processes=2, device="cpu"), norm="train")
+    assert not notes(plan(norm="fixed"), norm="fixed")
+
+
+def test_statistics_that_stay_those_of_the_start_are_told() -> None:
+    few = plan(micro_batch=16)
+    (told,) = notes(few, norm_momentum=3e-4)  # 0.9997 ^ 5000
+    assert "22% of the statistics" in told
+    assert "--norm-momentum 0.01" in told
+    assert not notes(few, norm_momentum=0.01)
+    assert not notes(plan(micro_batch=8), norm_momentum=3e-4)  # twice as many: 5.0 %
+
+
+def test_processes_with_unlike_numbers_of_micro_batches_are_refused() -> None:
+    uneven = plan(batch_size=9, processes=2)  # 4 and 5 images, by 4
+    with pytest.raises(InputError, match=r"4 or 5 images each, in 1 or 2 micro-batches of 4.* 10$"):
+        check_norms(uneven)
+    check_norms(replace(uneven, micro_batch=5))
+    check_norms(replace(uneven, norm="fixed"))
+    check_norms(replace(uneven, device="cpu"))
+    assert replace(uneven, norm="fixed_encoder").synchronises_norms
+
+
+def test_held_norms_are_those_of_the_network_once_it_is_synchronised() -> None:
+    model = network()
+    nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    held = held_norms(model, "fixed_encoder")
+    inside = [m for e in model.encoders for m in e.modules() if isinstance(m, nn.SyncBatchNorm)]
+    assert held == inside != []

@@ -7,9 +7,8 @@ that the scores cover the whole image; `score_in_tiles` gives the same ones a ti
 
 Departures from the paper: the last up-convolution has 64 outputs as in Fig. 1 (the release: 128);
 `padding="same"` keeps every size and mirrors only up to a multiple of 16; `EncoderUNet` is the
-form that practice made of it: batch norm, nearest upsampling, any encoder on the way down. Of the
-paper's training `atrous train` has the elastic deformation, when asked for (`--elastic 10`), and
-not the loss weighed at borders (see `training/task.py`).
+form that practice made of it: batch norm, nearest upsampling, any encoder on the way down. The
+paper's training is `--recipe unet`; its loss weighed at borders is `--loss border`.
 """
 
 from typing import Literal

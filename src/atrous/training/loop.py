@@ -133,7 +133,7 @@ def make_trainer(
         devices=1,  # of this process; the strategy knows the others'
         num_nodes=ranks.world // ranks.local_world,
         strategy=strategy or "auto",
-        sync_batchnorm=is_shared and plan.device == "cuda" and plan.norm == "train",
+        sync_batchnorm=plan.synchronises_norms,
         precision="bf16-mixed" if plan.precision == "bf16-mixed" else "32-true",
         max_steps=plan.iterations,
         max_epochs=1,

@@ -8,14 +8,20 @@ keep. Images are normalised together within one micro-batch, on GPUs across all 
 """
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from atrous.errors import InputError
 from atrous.models import SegmentationModel
-from atrous.training.config import NormPolicy
+from atrous.training.config import NormPolicy, TrainConfig
+from atrous.training.plan import Plan
 
-__all__ = ["FEWEST_IMAGES", "hold_norms", "pick_norm"]
+__all__ = ["FEWEST_IMAGES", "check_norms", "held_norms", "hold_norms", "norm_notes", "pick_norm"]
 
 FEWEST_IMAGES = 8
 """Images whose statistics are worth learning from (DeepLab v3, Tables 8 and 9)."""
+
+LARGEST_INITIAL_SHARE = 0.05
+"""Of what batch norm began with, in the statistics that the finished model normalises with."""
 
 
 def pick_norm(
@@ -56,12 +62,66 @@ def hold_norms(
         norm.momentum = norm.momentum if momentum is None else momentum
         if policy == "frozen":
             norm.requires_grad_(False)
+    return held_norms(model, policy)
+
+
+def held_norms(model: SegmentationModel, policy: NormPolicy) -> list[nn.Module]:
+    """Return the layers to be kept in eval mode; others once Lightning has synchronised them."""
     if policy in ("auto", "train"):
         return []
     return list(_norms(model, of_encoder=policy == "fixed_encoder"))
 
 
-def _norms(model: SegmentationModel, *, of_encoder: bool = False) -> list[nn.BatchNorm2d]:
+def check_norms(plan: Plan) -> None:
+    """Refuse what would let processes that normalise together wait for each other forever.
+
+    Raises:
+        InputError: Some processes cut their share into more micro-batches than others.
+    """
+    least, most = plan.batch_size // plan.processes, -(-plan.batch_size // plan.processes)
+    cuts = {-(-share // plan.micro_batch) for share in (least, most)}
+    if plan.synchronises_norms and len(cuts) > 1:
+        raise InputError(
+            f"--batch-size {plan.batch_size} over {plan.processes} GPUs gives {least} or {most} "
+            f"images each, in {min(cuts)} or {max(cuts)} micro-batches of {plan.micro_batch}, but "
+            "batch norm needs as many on each; take a multiple of "
+            f"{plan.processes}, such as --batch-size {most * plan.processes}"
+        )
+
+
+def norm_notes(
+    config: TrainConfig, plan: Plan, model: SegmentationModel, *, is_filled: bool
+) -> list[str]:
+    """Return lines about statistics that will be noise, or that of the start.
+
+    Args:
+        config: What was asked for.
+        plan: What that means here.
+        model: The network.
+        is_filled: Whether the encoder began with trained weights.
+    """
+    if not _norms(model) or plan.norm not in ("train", "fixed_encoder"):
+        return []
+    notes, together = [], plan.normalised_together
+    if config.norm == "train" and together < FEWEST_IMAGES:
+        remedy = "--norm fixed_encoder, or " if is_filled else ""
+        notes.append(
+            f"Norm     batch norm sees {together} images at a time, whose statistics are noise; "
+            f"better: {remedy}{FEWEST_IMAGES} at once (--batch-size, --micro-batch)"
+        )
+    momentum = config.norm_momentum
+    share = -(-plan.batch_size // plan.processes)
+    updates = plan.iterations * -(-share // plan.micro_batch)
+    if momentum is not None and (left := (1 - momentum) ** updates) > LARGEST_INITIAL_SHARE:
+        faster = 0.01 if 0.99**updates <= LARGEST_INITIAL_SHARE else 0.1
+        notes.append(
+            f"Norm     with momentum {momentum:g} and {plan.iterations} iterations {left:.0%} of "
+            f"the statistics are still those of the start; better: --norm-momentum {faster:g}"
+        )
+    return notes
+
+
+def _norms(model: SegmentationModel, *, of_encoder: bool = False) -> list[_BatchNorm]:
     parts = model.encoders if of_encoder else (model,)
     found = [m for part in parts for m in part.modules()]
-    return [module for module in found if isinstance(module, nn.BatchNorm2d)]
+    return [module for module in found if isinstance(module, _BatchNorm)]

@@ -80,6 +80,17 @@ class Plan:
     norm: NormPolicy = "train"
     processes: int = 1
 
+    @property
+    def synchronises_norms(self) -> bool:
+        """Whether batch norm that trains sees what all processes hold: GPUs can share it."""
+        trains = self.norm in ("train", "fixed_encoder")  # the decoder's
+        return trains and self.processes > 1 and self.device == "cuda"
+
+    @property
+    def normalised_together(self) -> int:
+        """Images whose statistics are taken together where batch norm trains."""
+        return self.micro_batch * (self.processes if self.device == "cuda" else 1)
+
 
 def make_plan(
     config: TrainConfig,

@@ -20,7 +20,7 @@ from atrous.training.environment import check_data, write_environment
 from atrous.training.extension import is_finished, refuse_reported, tell_new_length
 from atrous.training.heap import keep_freed_memory
 from atrous.training.loop import memory_named, train
-from atrous.training.norm import pick_norm
+from atrous.training.norm import check_norms, norm_notes, pick_norm
 from atrous.training.phases import begin_phases, earlier_phases, is_done
 from atrous.training.plan import Plan, default_lr
 from atrous.training.planning import plan_run
@@ -147,9 +147,12 @@ def _fit_one(
     plan = plan_run(
         config, spec, model, device=device, lr=lr, done=done, reporter=reporter, ranks=ranks
     )
-    together = plan.micro_batch * (ranks.world if device == "cuda" else 1)
-    norm = pick_norm(config.norm, model, together=together, is_filled=weights is not None)
+    is_filled, together = weights is not None, plan.normalised_together
+    norm = pick_norm(config.norm, model, together=together, is_filled=is_filled)
     plan = dataclasses.replace(plan, norm=norm)
+    check_norms(plan)
+    for note in () if earlier else norm_notes(config, plan, model, is_filled=is_filled):
+        reporter.note(note)
     folder = config.resume or ranks.of_first(new_run(config) if ranks.is_first else None)
     assert folder is not None  # not made before everything has proved right
     if config.resume:

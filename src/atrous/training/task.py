@@ -22,7 +22,7 @@ from atrous.models import SegmentationModel
 from atrous.ops import normalise
 from atrous.training.averaging import average, averaged_copy
 from atrous.training.losses import Targets, parse_loss
-from atrous.training.norm import hold_norms
+from atrous.training.norm import held_norms, hold_norms
 from atrous.training.parameter_groups import parameter_groups
 from atrous.training.precision import keep_dilated_depthwise_exact
 from atrous.training.protocol import Protocol
@@ -84,7 +84,7 @@ class SegmentationTask(lightning.LightningModule):
         self.model = model
         keep_dilated_depthwise_exact(model)
         self.protocol = protocol or Protocol()
-        self.held = hold_norms(model, self.protocol.norm, self.protocol.norm_momentum)
+        hold_norms(model, self.protocol.norm, self.protocol.norm_momentum)
         self.averaged = averaged_copy(model) if self.protocol.ema is not None else None
         self.classifier = classifier
         self.ranks = ranks or Ranks()
@@ -182,7 +182,7 @@ class SegmentationTask(lightning.LightningModule):
             self.model.train()
             for encoder in self.model.encoders if is_encoder_frozen else ():
                 encoder.eval()
-        for norm in self.held:
+        for norm in held_norms(self.model, self.protocol.norm):
             norm.eval()
 
     def _optimizer_at(self, step: int) -> lightning.pytorch.core.optimizer.LightningOptimizer:

@@ -30,7 +30,8 @@ class OHEM(ImageLoss):
     Attributes:
         threshold: Pixels whose true class has a lower probability are hard, in 0..1.
         min_kept: Share of an image's labelled pixels, those of the lowest probability, that are
-            hard in any case, in 0..1; with 1 it is cross entropy.
+            hard in any case, in 0..1; with 1 it is the mean of each image's
+            cross entropy, which for one image is the cross entropy.
     """
 
     threshold: float = 0.7
