@@ -13,7 +13,7 @@ __all__ = ["Protocol"]
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """A training protocol; `TrainConfig` explains each field and, but for `norm`, has its default."""
+    """A training protocol; `TrainConfig` explains the fields and has their defaults, `norm` aside."""
 
     schedule: Schedule = "poly"
     schedule_options: Mapping[str, float] = field(default_factory=dict)
