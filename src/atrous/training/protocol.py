@@ -13,7 +13,7 @@ __all__ = ["Protocol"]
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """A training protocol; `TrainConfig` explains the fields and has their defaults, `norm` aside."""
+    """A training protocol: fields of `TrainConfig` with its defaults, `norm` aside."""
 
     schedule: Schedule = "poly"
     schedule_options: Mapping[str, float] = field(default_factory=dict)
