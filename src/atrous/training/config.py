@@ -123,7 +123,7 @@ class TrainConfig:
     """sgd (momentum 0.9) or adamw."""
     lr: float | None = None
     """At the start; else sgd 0.02, adamw 0.001, less without batch norm."""
-    schedule: Schedule = field(default="poly", metadata={"metavar": "RULE"})
+    schedule: Schedule = field(default="poly", metadata={**PROTOCOL, "metavar": "RULE"})
     """Of the learning rate: poly, step, plateau, cosine or constant."""
     schedule_options: dict[str, float] = field(default_factory=dict, metadata=PROTOCOL)
     """power of poly; parts and factor of step; patience and factor of plateau."""
@@ -163,9 +163,9 @@ class TrainConfig:
     """fp32 or bf16-mixed; auto takes that where it is native."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto takes the GPU if there is one."""
-    tile: int | None = None
+    tile: int | None = field(default=None, metadata=PROTOCOL)
     """Windows of large images, pixels a side; the model keeps it for later."""
-    workers: int | None = None
+    workers: int | None = field(default=None, metadata=PROTOCOL)
     """Processes that read and augment; else by the number of cores."""
     skip_bad: bool = field(default=False, metadata=PROTOCOL)  # its error names it
     """Leave faulty pairs out instead of refusing to train."""
