@@ -20,7 +20,7 @@ COMMON = [
     "--encoder", "mobilenet_v2_035", "--weights", "none", "--batch-size", "8", "--crop", "48",
     "--options", "aspp_channels=16,decoder_channels=16,skip_channels=8,dropout=0.0",
     "--norm", "frozen", "--lr", "0.05", "--iterations", "6", "--val-every", "3",
-    "--clip", "5", "--precision", "fp32", "--device", "cpu", "--workers", "0",
+    "--clip", "0.05", "--precision", "fp32", "--device", "cpu", "--workers", "0",
     "--class-weights", "median_frequency",
 ]  # fmt: skip
 
