@@ -160,7 +160,7 @@ def by_us(name, encoder, images, labels, steps):
     keep_freed_memory()
     batch, size = len(images), images.shape[-1]
     options = {"auxiliary": True} if name == "deeplab_v3" else {}
-    model = build_model(name, encoder_name=encoder, classes=CLASSES, **options)
+    model = build_model(name, encoder_name=encoder, classes=CLASSES, options=options)
     model = model.to(memory_format=torch.channels_last).train()
     task = SegmentationTask(
         model, optimizer="sgd", lr=0.01, weight_decay=1e-4, iterations=steps, micro_batch=batch

@@ -22,6 +22,7 @@ from atrous.training.plan import (
 )
 from atrous.training.protocol import Protocol
 from atrous.training.ranks import Ranks
+from atrous.training.reach import unfed_taps
 from atrous.training.samples import collate
 from atrous.training.task import SegmentationTask
 from atrous.training.watch import Reporter
@@ -56,6 +57,8 @@ def plan_run(
     derive = whole_crop if config.crop == "whole" else derive_crop
     crop = config.crop_size or derive(spec, model.input_scale)
     if config.crop != "whole" and (told := larger_than_images(crop, spec, model.input_scale)):
+        reporter.note(told)
+    if not config.tile and (told := unfed_taps(model, crop, _largest(spec, model.input_scale))):
         reporter.note(told)
     precision = pick_precision(config.precision, device)
     source = samples(config, crop, spec, model)
@@ -101,3 +104,9 @@ def plan_run(
         processes=ranks.world,
     )
     return ranks.of_first(plan)
+
+
+def _largest(spec: DataSpec, input_scale: float) -> tuple[int, int]:
+    """Return the largest height and width of the validation images, as the network sees them."""
+    heights, widths = zip(*spec.statistics["val"].sizes, strict=True)
+    return round(max(heights) * input_scale), round(max(widths) * input_scale)
