@@ -9,6 +9,17 @@ from atrous.training import TrainConfig
 from atrous.training.preflight import preflight
 
 
+def test_options_of_an_adversary_need_one() -> None:
+    told = "--adversary-options need an --adversary, such as small_fov"
+    for fields in ({}, {"recipe": "unet"}, {"recipe": "adversarial", "adversary": "none"}):
+        given = frozenset(fields)
+        config = TrainConfig(
+            data=Path("data"), adversary_options={"weight": 1}, given=given, **fields
+        )  # type: ignore[arg-type]
+        with pytest.raises(InputError, match=told):
+            preflight(config)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
