@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from atrous.models.adversarial import Adversary
 from atrous.training.adversarial_loss import AdversarialLoss, Judgement
 from atrous.training.adversary_options import AdversaryName, AdversaryOptions
 from atrous.training.losses import Targets
@@ -158,6 +159,7 @@ def test_a_batch_without_labels_is_nothing_and_teaches_nothing(
 def test_the_segmentors_term_does_not_saturate(images: Tensor, labels: Tensor) -> None:
     """An adversary that is sure: -log a still has a gradient, log(1 - a) has none left."""
     loss = made("small_fov_light", "basic")
+    assert isinstance(loss.network, Adversary)
     last = loss.network.layers[-1]
     assert isinstance(last, nn.Conv2d)
     assert last.bias is not None

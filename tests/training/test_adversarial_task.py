@@ -101,7 +101,9 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(turn: str, micro_bat
     found = []
     for size in (4, micro_batch):
         task = made(turn=turn, micro_batch=size, weight=0.7, encoding="product")
-        task.model.norm.eval()  # its statistics would be those of a micro-batch
+        norm = task.model.norm
+        assert isinstance(norm, nn.BatchNorm2d)
+        norm.eval()  # its statistics would be those of a micro-batch
         found.append(gradients(task))
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-7)
 

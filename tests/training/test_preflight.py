@@ -1,6 +1,7 @@
 """What is refused before any of the data is read."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,11 +12,13 @@ from atrous.training.preflight import preflight
 
 def test_options_of_an_adversary_need_one() -> None:
     told = "--adversary-options need an --adversary, such as small_fov"
-    for fields in ({}, {"recipe": "unet"}, {"recipe": "adversarial", "adversary": "none"}):
-        given = frozenset(fields)
-        config = TrainConfig(
-            data=Path("data"), adversary_options={"weight": 1}, given=given, **fields
-        )  # type: ignore[arg-type]
+    cases: tuple[dict[str, Any], ...] = (
+        {},
+        {"recipe": "unet"},
+        {"recipe": "adversarial", "adversary": "none", "given": frozenset({"adversary"})},
+    )
+    for fields in cases:
+        config = TrainConfig(data=Path("data"), adversary_options={"weight": 1}, **fields)
         with pytest.raises(InputError, match=told):
             preflight(config)
 

@@ -8,8 +8,6 @@ to any: they are means over the images of the whole batch, computed in float32 f
 The adversary learns with Adam; the ports of the paper use SGD whose rate they call untuned.
 """
 
-from contextlib import nullcontext
-
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
@@ -77,7 +75,7 @@ class AdversarialTask(SegmentationTask):
         if self.turn == "alone":
             return super().loss_share(images, labels, whole)
         with (
-            nullcontext() if self.learns else torch.no_grad(),
+            torch.set_grad_enabled(self.learns and torch.is_grad_enabled()),
             statistics_kept(self.model, not self.learns),
         ):
             x, scores = self.scored(images)

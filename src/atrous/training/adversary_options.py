@@ -10,7 +10,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from atrous.errors import InputError, unknown
 
@@ -84,7 +84,8 @@ class AdversaryOptions:
         for name in given:
             if name not in kinds:
                 raise unknown("option in --adversary-options", name, kinds)
-        return cls(**{name: _value(name, value, kinds[name]) for name, value in given.items()})
+        values: dict[str, Any] = {n: _value(n, value, kinds[n]) for n, value in given.items()}
+        return cls(**values)
 
     def turn(self, step: int) -> Turn:
         """Return who learns in the step after so many.
