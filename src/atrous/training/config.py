@@ -7,6 +7,7 @@ from typing import Literal
 
 from atrous.errors import InputError
 from atrous.inference.config import SMALLEST_TILE
+from atrous.training.adversary_options import AdversaryName
 from atrous.training.config_checks import check_protocol
 from atrous.training.schedules import Schedule
 
@@ -113,6 +114,12 @@ class TrainConfig:
     """What rare classes weigh: none, median_frequency, inverse or enet."""
     loss: str = field(default="cross_entropy", metadata={"metavar": "SUM"})
     """A sum like 'cross_entropy + 0.5 dice'; docs/losses.md."""
+    adversary: AdversaryName = field(default="none", metadata=PROTOCOL)
+    """Second network that learns to tell predicted label maps from true ones."""
+    adversary_options: dict[str, str | int | float | bool] = field(
+        default_factory=dict, metadata=PROTOCOL
+    )
+    """encoding, weight, lr, tau, pretrain_segmentor, pretrain_adversary, period."""
     sampling: Literal["uniform", "class_balanced"] = field(
         default="uniform", metadata={"metavar": "RULE"}
     )

@@ -18,6 +18,7 @@ from atrous.errors import InputError, is_out_of_memory
 from atrous.evaluation import Evaluation
 from atrous.inference import Predictor
 from atrous.models import SegmentationModel
+from atrous.training.adversarial_task import task_kind
 from atrous.training.best import Best, save_best
 from atrous.training.checkpoints import KeepLast, WholeFileIO
 from atrous.training.class_weights import class_weights
@@ -29,7 +30,6 @@ from atrous.training.ranks import Ranks
 from atrous.training.samples import BatchOrder, TrainingSamples, collate
 from atrous.training.sampling import ClassBalanced, Uniform
 from atrous.training.shared import StopRequest, shared_strategy
-from atrous.training.task import SegmentationTask
 from atrous.training.watch import Journal, Reporter, Watch, has_stopped
 from atrous.weights import class_tensors
 
@@ -74,7 +74,8 @@ def train(
         }
         save_best(task.judged, folder, evaluation, provenance)
 
-    task = SegmentationTask(
+    protocol = dataclasses.replace(Protocol.of(config), norm=plan.norm)
+    task = task_kind(protocol)(
         model,
         optimizer=config.optimizer,
         lr=plan.lr,
@@ -83,7 +84,7 @@ def train(
         micro_batch=plan.micro_batch,
         seed=config.seed,
         class_weights=class_weights(config.class_weights, spec.statistics["train"]),
-        protocol=dataclasses.replace(Protocol.of(config), norm=plan.norm),
+        protocol=protocol,
         classifier=class_tensors(model.spec) if "classifier" in config.lr_factors else (),
         ranks=ranks,
     )
@@ -103,7 +104,7 @@ def train(
     request = StopRequest(ranks)
     with _quiet():
         callbacks = [request, watch, KeepLast(last, ranks)]
-        may_freeze = bool(config.freeze_encoder)
+        may_freeze = bool(config.freeze_encoder) or config.adversary != "none"
         trainer = make_trainer(plan, folder, callbacks, ranks, may_freeze=may_freeze)
         with request.listening(trainer), file_named():
             try:

@@ -8,6 +8,7 @@ from atrous.data import DataSpec
 from atrous.errors import InputError
 from atrous.inference import Predictor
 from atrous.models import SegmentationModel
+from atrous.training.adversarial_task import task_kind
 from atrous.training.config import TrainConfig
 from atrous.training.cost import measure_cost, time_reading, worst
 from atrous.training.loop import samples
@@ -24,7 +25,6 @@ from atrous.training.protocol import Protocol
 from atrous.training.ranks import Ranks
 from atrous.training.reach import unfed_taps
 from atrous.training.samples import collate
-from atrous.training.task import SegmentationTask
 from atrous.training.watch import Reporter
 
 __all__ = ["plan_run"]
@@ -70,7 +70,7 @@ def plan_run(
 
     def loss(trial: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         assert isinstance(trial, SegmentationModel)
-        task = SegmentationTask(
+        task = task_kind(protocol)(
             trial,
             optimizer="sgd",
             lr=1.0,

@@ -12,6 +12,7 @@ from atrous.errors import InputError
 from atrous.evaluation import Evaluation, evaluate
 from atrous.inference import Predictor
 from atrous.models import SegmentationModel
+from atrous.training.adversary_options import AdversaryOptions
 from atrous.training.begin import seeded_model
 from atrous.training.best import Best, best_so_far
 from atrous.training.checkpoints import Progress, read_progress, sweep
@@ -151,7 +152,8 @@ def _fit_one(
     norm = pick_norm(config.norm, model, together=together, is_filled=is_filled)
     plan = dataclasses.replace(plan, norm=norm)
     check_norms(plan)
-    for note in () if earlier else norm_notes(config, plan, model, is_filled=is_filled):
+    notes = norm_notes(config, plan, model, is_filled=is_filled)
+    for note in () if earlier else (*notes, *_turns(config, plan)):
         reporter.note(note)
     folder = config.resume or ranks.of_first(new_run(config) if ranks.is_first else None)
     assert folder is not None  # not made before everything has proved right
@@ -169,6 +171,19 @@ def _fit_one(
     if not is_over:
         return RunResult(folder, folder / "model", step, None, spec, None)
     return _scored(folder, step, spec, device, reporter, ranks)
+
+
+def _turns(config: TrainConfig, plan: Plan) -> list[str]:
+    """Return a line about the turns of two networks, if there are two.
+
+    Raises:
+        InputError: The run is too short for them.
+    """
+    if config.adversary == "none":
+        return []
+    options = AdversaryOptions.of(config.adversary_options)
+    options.check_length(plan.iterations)
+    return [options.note(config.adversary)]
 
 
 def _built(
@@ -255,6 +270,7 @@ def _resolve(
         freeze_epochs=None,
         norm=plan.norm,
         options={k: v for k, v in model.spec.options.items() if v is not None},
+        adversary_options=_opposed(config),
         input_scale=model.input_scale,
         out=folder,
         iterations=plan.iterations,
@@ -268,3 +284,10 @@ def _resolve(
         weight_decay=config.decay,
         workers=plan.workers,
     )
+
+
+def _opposed(config: TrainConfig) -> dict[str, str | int | float | bool]:
+    """Return all that there is to say about adversarial training, defaults included."""
+    if config.adversary == "none":
+        return {}
+    return dataclasses.asdict(AdversaryOptions.of(config.adversary_options))

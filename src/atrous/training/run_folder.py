@@ -187,7 +187,7 @@ def _differs(name: str, value: Any, stored: TrainConfig, folder: Path) -> bool:
     if name == "crop":
         side = (value, value) if isinstance(value, int) else value
         return bool(side not in (stored.crop_size, stored.crop))
-    if name == "options":
+    if name in ("options", "adversary_options"):
         return any(before.get(key) != entry for key, entry in value.items())
     return bool(value != before)
 
