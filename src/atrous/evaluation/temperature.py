@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from atrous.data.spec import DataSpec, Pair
 from atrous.errors import InputError
-from atrous.evaluation.calibration import confidence_bins, expected_calibration_error
+from atrous.evaluation.calibration import BINS, confidence_bins, expected_calibration_error
 from atrous.evaluation.loop import Progress, pairs_of, pixels_of, scored_classes
 from atrous.inference.predictor import Predictor
 from atrous.inference.temperature import HIGHEST, LOWEST
@@ -226,7 +226,7 @@ def _judge(
     logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float
 ) -> tuple[Floats, float]:
     """Return the sums of the calibration error, and of the negative log-likelihood."""
-    bins, loss = np.zeros_like(confidence_bins(*[np.empty(0)] * 3)), 0.0
+    bins, loss = np.zeros((3, BINS)), 0.0
     for scaled, shares, truth in _softmax(logits, labels, 1 / temperature):
         confidence, predictions = shares.max(1), shares.argmax(1)
         bins += confidence_bins(confidence.astype(np.float32), predictions, truth)

@@ -135,7 +135,8 @@ class Predictor:
                 why, and which tile to try.
         """
         pixels = open_image(image, self.channels)
-        size, merged = pixels.shape[:2], None
+        size = pixels.shape[:2]
+        merged: Floats | None = None
         sure = np.empty(size, np.float32) if confidence else None
         doubts = np.empty((DOUBTS, *size), np.float32) if self.uncertainty else None
         with evaluating(self.model), self._drawing(), self._memory_named(*size):

@@ -132,8 +132,10 @@ def _exhibit(folder: Path, item: Doubtful, label_set: LabelSet) -> Exhibit | Non
         return None
     if rgb.shape[:2] != labels.shape or entropy.shape != labels.shape:
         return None
+    zoom = max(1, SIDE // max(labels.shape))  # on a tiny picture the line would hide the region
+    rgb, labels, shade = (each.repeat(zoom, 0).repeat(zoom, 1) for each in (rgb, labels, entropy))
     scored = np.ones(labels.shape, np.float32)
-    shown = View(rgb, labels, labels, entropy, scored).shrunk(SIDE)
+    shown = View(rgb, labels, labels, shade, scored).shrunk(SIDE)
     outline = _outline(doubtful_region(smoothed_doubt(entropy)), shown.size)
     colours = label_set.palette()[shown.labels]
     return Exhibit(
