@@ -78,11 +78,11 @@ def _count(truth: np.ndarray, found: np.ndarray, num_classes: int) -> NDArray[np
 
 
 def _flat(values: np.ndarray, kind: str) -> np.ndarray:
-    """Return integers as (N,), contiguous."""
+    """Return integers as (N,), contiguous, of a type that can hold 255."""
     if values.dtype.kind not in "bui":
         raise InputError(f"the {kind} are {values.dtype}; give integers")
     flat = np.ascontiguousarray(values).reshape(-1)
-    return flat.view(np.uint8) if flat.dtype == np.bool_ else flat
+    return flat.astype(np.int16) if flat.dtype in (np.bool_, np.int8) else flat
 
 
 def _refuse(values: np.ndarray, num_classes: int, kind: str) -> None:
