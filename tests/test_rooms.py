@@ -70,6 +70,8 @@ HEAVY: dict[str, tuple[str, ...]] = {  # libraries that stay in few rooms
     "torchvision": ("encoders", "weights"),
     "huggingface_hub": ("weights",),
     "torchmetrics": ("evaluation",),
+    "scipy": ("compare",),
+    "pyarrow": ("evaluation",),
 }
 
 

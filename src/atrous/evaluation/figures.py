@@ -72,7 +72,8 @@ def detail_figures(details: Sequence["ImageDetails"], kept: Kept) -> dict[str, l
         kept: (K,) classes that the means run over.
     """
     rings = np.stack([image.ring for image in details])
-    bands = np.stack([image.bands for image in details]).cumsum(1)
+    bands = np.stack([image.bands for image in details])
+    np.cumsum(bands, axis=1, out=bands)  # in place: the largest thing that is held
     objects = np.stack([image.objects[kept].sum(0) for image in details])
     found = {
         "boundary_f1": _figures(_boundary_f1(details, kept), lambda sums: _share(sums)[:, None]),
