@@ -55,9 +55,12 @@ def _no_kernel(pixels: int, padded: int, threads: int) -> Kernel:
 
 
 def _aligned(*size: int) -> Array:
-    """Return zeros that begin on a cache line, so that no chunk of a row lies across two."""
+    """Return memory that begins on a cache line, so that no chunk of a row lies across two.
+
+    It is not filled: zeros from the system cost one thread alone what all can share.
+    """
     count = int(np.prod(size))
-    memory = np.zeros(count + 16, np.float32)
+    memory = np.empty(count + 16, np.float32)
     first = -memory.ctypes.data % 64 // 4
     return memory[first : first + count].reshape(size)
 

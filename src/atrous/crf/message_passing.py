@@ -55,6 +55,8 @@ def pass_messages(
     one, other = kernels
     team = one.lattice.edges.size - 1
     begin, end = share(rows.shape[0], thread, team)
+    _clear(thread, one, 0, shape)
+    _clear(thread, other, 0, shape)
     start(rows, _view(one, 1), _view(other, 1), begin, end, shape)
     for iteration in range(1, iterations + 1):
         turn = (iteration + 1) % 2
@@ -93,6 +95,8 @@ def pass_messages_keeping(
     one, other = kernels
     team = one.lattice.edges.size - 1
     begin, end = share(rows.shape[0], thread, team)
+    _clear(thread, one, 0, shape)
+    _clear(thread, other, 0, shape)
     start(rows, _view(one, 1), _view(other, 1), begin, end, shape)
     meeting, changes = shared
     if not meet(meeting, team):
