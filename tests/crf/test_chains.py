@@ -53,17 +53,18 @@ def test_threads_blur_as_the_definition_says(count, threads):
     keys = some_keys(count)
     chains = find_chains(*tabled(keys), STEP)
     values = np.random.default_rng(1).random((count + 1, 16)).astype(np.float32)
-    rows, numbers, places = values.copy(), values[:, 0].copy(), [0]
+    rows, numbers, places = np.stack([-values, values], axis=1), values[:, 0].copy(), [0]
 
     for thread in range(threads):
         begin, end = share_of_axis(lattice_of(chains, threads), 0, thread)
         assert begin == places[-1]
         places.append(end)
-        blur(rows, chains, begin, end, shape_of(16))
+        blur(rows.reshape(-1, 16), chains, begin, end, 1, shape_of(16))
         blur_numbers(numbers, chains, begin, end)
 
     assert places[-1] == len(chains)
-    np.testing.assert_allclose(rows, blurred(keys, values), rtol=1e-6)
+    np.testing.assert_array_equal(rows[:, 0], -values)  # the other turn's
+    np.testing.assert_allclose(rows[:, 1], blurred(keys, values), rtol=1e-6)
     np.testing.assert_allclose(numbers, blurred(keys, values[:, 0]), rtol=1e-6)
 
 

@@ -77,25 +77,26 @@ def _next_chain(chains: np.ndarray, first: int, place: int) -> Any:
 
 @compiled
 def blur(
-    values: np.ndarray, chains: np.ndarray, begin: int, end: int, shape: tuple[int, ...]
+    values: np.ndarray, chains: np.ndarray, begin: int, end: int, turn: int, shape: tuple[int, ...]
 ) -> None:
     """Blur rows along some chains with weights 1/2, 1, 1/2.
 
     Args:
-        values: (R + 1, padded K), changed.
+        values: (2R + 2, padded K), of which rows 2 v + turn are changed.
         chains: See `find_chains`.
         begin: Place where the first chain begins.
         end: Place after the last.
+        turn: 0 or 1.
         shape: See `rows`.
     """
     if begin == end:
         return
-    row, side = load(values, abs(chains[begin]), shape), zeros(shape)
+    row, side = load(values, 2 * abs(chains[begin]) + turn, shape), zeros(shape)
     for place in range(begin, end):
-        prefetch(values, abs(chains[min(place + AHEAD, end - 1)]), shape)
+        prefetch(values, 2 * abs(chains[min(place + AHEAD, end - 1)]) + turn, shape)
         half = np.float32(0.5) if chains[place] > 0 else np.float32(0)  # no branch to mispredict
-        following = load(values, abs(chains[min(place + 1, end - 1)]), shape)
-        store(values, abs(chains[place]), row + side + half * following)
+        following = load(values, 2 * abs(chains[min(place + 1, end - 1)]) + turn, shape)
+        store(values, 2 * abs(chains[place]) + turn, row + side + half * following)
         side = half * row
         row = following
 

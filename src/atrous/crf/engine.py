@@ -40,7 +40,7 @@ def make_kernel(
     )
     after = after * np.float32(weight)
     own = before * after * own if exclude_self else own
-    values = _aligned(2, lattice.num_rows, LANES * len(shape_of(num_labels)))
+    values = _aligned(2 * lattice.num_rows, LANES * len(shape_of(num_labels)))
     return Kernel(lattice, before, after, own, values)
 
 
@@ -51,7 +51,7 @@ def _no_kernel(pixels: int, padded: int, threads: int) -> Kernel:
     no_copies = np.zeros((0, 2), np.int32), np.zeros(threads + 1, np.int64)
     lattice = Lattice((), *where, *no_chains, *no_copies, np.ones(threads + 1, np.int64))
     nothing = np.zeros(pixels, np.float32)
-    return Kernel(lattice, nothing, nothing, nothing[:0], _aligned(2, 1, padded))
+    return Kernel(lattice, nothing, nothing, nothing[:0], _aligned(2, padded))
 
 
 def _aligned(*size: int) -> Array:

@@ -45,9 +45,9 @@ class Turn(NamedTuple):
     after: np.ndarray
     """(N,) factor after it, times the kernel's weight."""
     values: np.ndarray
-    """(R + 1, padded K) blurred, to slice from."""
-    fresh: np.ndarray
-    """(R + 1, padded K) to splat to, 0 at first."""
+    """(2R + 2, padded K); both rows of a vertex lie together, as a pixel needs both."""
+    turn: int
+    """Row 2 v + turn of vertex v is to slice from, the other of the two to splat to."""
 
 
 @compiled
@@ -166,8 +166,7 @@ def send_keeping(
 def _fetch(kernel: Turn, p: int, shape: tuple[int, ...]) -> None:
     """Have the rows of a later pixel's vertices brought near."""
     for r in range(len(kernel.corners)):
-        prefetch(kernel.values, kernel.vertices[p, r], shape)
-        prefetch(kernel.fresh, kernel.vertices[p, r], shape)
+        prefetch(kernel.values, kernel.vertices[p, r], shape + shape)
 
 
 @compiled
@@ -175,7 +174,8 @@ def _slice(kernel: Turn, p: int, shape: tuple[int, ...]) -> Any:
     """Return the weighted mean of the vertices around a pixel, times its factor."""
     row = zeros(shape)
     for r in range(len(kernel.corners)):
-        row = row + kernel.weights[p, r] * load(kernel.values, kernel.vertices[p, r], shape)
+        place = 2 * kernel.vertices[p, r] + kernel.turn
+        row = row + kernel.weights[p, r] * load(kernel.values, place, shape)
     return kernel.after[p] * row
 
 
@@ -191,4 +191,5 @@ def _splat(kernel: Turn, p: int, q: Any) -> None:
     """Add a pixel's row, times its factor, to the vertices around it."""
     row = kernel.before[p] * q
     for r in range(len(kernel.corners)):
-        add_to(kernel.fresh, kernel.vertices[p, r], kernel.weights[p, r], row)
+        place = 2 * kernel.vertices[p, r] + 1 - kernel.turn
+        add_to(kernel.values, place, kernel.weights[p, r], row)

@@ -30,7 +30,7 @@ class Kernel(NamedTuple):
     own: np.ndarray
     """(N,) what a pixel's message loses of its own marginals; (0,) for nothing."""
     values: np.ndarray
-    """(2, R + 1, padded K) at the vertices: in turn splatted to, and blurred and sliced from."""
+    """(2R + 2, padded K) at the vertices: row 2 v + turn is in turn splatted to and sliced from."""
 
 
 @compiled
@@ -123,7 +123,7 @@ def _view(kernel: Kernel, turn: int) -> Turn:
     """Return the kernel as `iteration` takes it, to slice from one turn's values."""
     lattice = kernel.lattice
     where = lattice.corners, lattice.vertices, lattice.weights, kernel.before, kernel.after
-    return Turn(*where, kernel.values[turn], kernel.values[1 - turn])
+    return Turn(*where, kernel.values, turn)
 
 
 @compiled
@@ -131,7 +131,7 @@ def _clear(thread: int, kernel: Kernel, turn: int, shape: tuple[int, ...]) -> No
     """Set the values of a thread's vertices to 0."""
     edges = kernel.lattice.edges
     for vertex in range(edges[thread], edges[thread + 1]):
-        store(kernel.values[turn], vertex, zeros(shape))
+        store(kernel.values, 2 * vertex + turn, zeros(shape))
 
 
 @compiled
@@ -166,24 +166,25 @@ def _blur(
 @compiled
 def _add_copies(thread: int, part: int, kernel: Kernel, turn: int, shape: tuple[int, ...]) -> None:
     """Add one part's copies, shared among all threads, to their vertices."""
-    lattice, values = kernel.lattice, kernel.values[turn]
+    lattice, values = kernel.lattice, kernel.values
     first, last = lattice.copy_edges[part], lattice.copy_edges[part + 1]
     begin, end = share(last - first, thread, lattice.edges.size - 1)
     for i in range(first + begin, first + end):
-        copy, vertex = lattice.copies[i, 0], lattice.copies[i, 1]
+        copy, vertex = 2 * lattice.copies[i, 0] + turn, 2 * lattice.copies[i, 1] + turn
         store(values, vertex, load(values, vertex, shape) + load(values, copy, shape))
 
 
 @compiled
 def _refresh_copies(thread: int, kernel: Kernel, turn: int, shape: tuple[int, ...]) -> None:
     """Set a thread's copies, which no other thread reads, to their vertices' values."""
-    lattice, values = kernel.lattice, kernel.values[turn]
+    lattice, values = kernel.lattice, kernel.values
     for i in range(lattice.copy_edges[thread], lattice.copy_edges[thread + 1]):
-        store(values, lattice.copies[i, 0], load(values, lattice.copies[i, 1], shape))
+        copy, vertex = 2 * lattice.copies[i, 0] + turn, 2 * lattice.copies[i, 1] + turn
+        store(values, copy, load(values, vertex, shape))
 
 
 @compiled
 def _blur_along(thread: int, axis: int, kernel: Kernel, turn: int, shape: tuple[int, ...]) -> None:
     if axis < len(kernel.lattice.corners):
         begin, end = share_of_axis(kernel.lattice, axis, thread)
-        blur(kernel.values[turn], kernel.lattice.chains, begin, end, shape)
+        blur(kernel.values, kernel.lattice.chains, begin, end, turn, shape)
