@@ -63,7 +63,7 @@ def test_a_symmetric_kernel_has_the_factors_of_a_row_and_a_column(make):
 
 def test_rows_of_the_compiled_kernel_sum_to_its_weight():
     lattice = lattice_of(made_image(40, 30), 10, 20)
-    kernel = make_kernel(lattice, 3.0, 2, "after", False, Team(1), 1)
+    kernel = make_kernel(lattice, 3.0, 2, "after", False, Team(1))
 
     sums = kernel.after * lattice.mass(Team(1)) * kernel.before
 
