@@ -5,7 +5,7 @@ from typing import Any
 
 from atrous.cli.console import number, table
 
-__all__ = ["data_text"]
+__all__ = ["data_text", "slowest_stage", "waiting"]
 
 
 def data_text(result: Mapping[str, Any]) -> str:

@@ -39,6 +39,7 @@ from atrous.weights import class_tensors
 
 __all__ = [
     "Shown",
+    "batch_source",
     "batches",
     "file_named",
     "loader",
