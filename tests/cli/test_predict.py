@@ -131,7 +131,7 @@ def test_a_review_alone_takes_the_entropy_of_one_pass(model, photos, capsys):
 
 
 def test_too_few_samples_are_told(model, photos, capsys):
-    assert main(["predict", model, photos, "--uncertainty", "mc_dropout", "--samples", "1"]) == 1
+    assert main(["predict", model, photos, "--uncertainty", "mc_dropout", "--samples", "1"]) == 2
     assert "--samples is 1; give 2 or more" in capsys.readouterr().err
 
 

@@ -24,7 +24,7 @@ from atrous.reports.class_rows import css_colour
 from atrous.reports.page import render
 from atrous.reports.pictures import WRONG, View, error_picture, photo_uri
 
-__all__ = ["write_review"]
+__all__ = ["Exhibit", "write_review"]
 
 SHOWN = 24
 """Images with pictures; the rest stand in the table."""
