@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from atrous.errors import InputError
 from atrous.inference import Predictor
-from atrous.inference.review import doubt_of, doubtful_region, review, smoothed_doubt
+from atrous.inference.review import doubtful_region, review, smoothed_doubt
 from atrous.inference.run import run_batch
 from atrous.inference.sources import find_sources
 
@@ -33,14 +33,6 @@ def test_large_maps_are_shrunk_first():
     small = smoothed_doubt(entropy)
     assert small.shape == (341, 512)
     assert small.mean() == pytest.approx(entropy.mean(), rel=0.01)
-
-
-def test_doubt_is_the_mean_of_the_highest_5_percent():
-    values = np.arange(1000, dtype=np.float32).reshape(20, 50) / 1000
-    rng = np.random.default_rng(0)
-    shuffled = rng.permutation(values.ravel()).reshape(20, 50)
-    assert doubt_of(shuffled) == pytest.approx(np.arange(950, 1000).mean() / 1000)
-    assert doubt_of(np.full((1, 1), 0.25, np.float32)) == 0.25
 
 
 def test_the_region_is_the_connected_one_with_the_largest_sum():
@@ -111,8 +103,7 @@ def test_a_review_ranks_every_finished_image_also_those_of_an_earlier_batch(
         result = doubting(item.image) if item.image.exists() else None
         if result is None:
             continue
-        assert item.doubt == pytest.approx(doubt_of(smoothed_doubt(result.uncertainty)), abs=1e-4)
-        assert item.entropy == pytest.approx(result.uncertainty.mean(), abs=1e-4)
+        assert item.doubt == pytest.approx(result.uncertainty.mean(), abs=1e-4)
         assert item.mutual_information == pytest.approx(result.mutual_information.mean(), abs=1e-4)
         left, top, width, height = item.box
         assert 0 <= left < left + width <= 100

@@ -3,11 +3,14 @@
 Everything is taken from the files of a batch, so a batch that was interrupted and resumed, or one
 of yesterday, is reviewed as a whole, one image in memory at a time.
 
-The map of doubt is the predictive entropy, 0..1 (`atrous.inference.uncertainty`), shrunk to at most
-512 pixels a side and smoothed with a Gaussian of a 64th of its longer side: all networks doubt the
-thin line between two classes, and what is worth a look is wider than that. An image's doubt is the
-mean of the 5 % most doubtful pixels of that map. The region that is shown is, of the connected
-parts of these 5 %, the one with the largest sum.
+An image's doubt is the mean of the predictive entropy over its pixels, 0..1
+(`atrous.inference.uncertainty`). That ranked images closer to their error rates than the mean of
+the most doubtful pixels, smoothed or not (docs/log.md, 2026-11-22).
+
+For the region to look at, the entropy is shrunk to at most 512 pixels a side and smoothed with a
+Gaussian of a 64th of its longer side: all networks doubt the thin line between two classes, and
+what is worth a look is wider than that. Of the 5 % most doubtful pixels of that map, the connected
+part with the largest sum is shown.
 """
 
 import math
@@ -25,7 +28,7 @@ from atrous.inference.sources import Source
 from atrous.inference.writers import FULL_SCALE, entropy_path, mutual_information_path
 from atrous.labels import LabelSet
 
-__all__ = ["Doubtful", "doubt_of", "doubtful_region", "review", "smoothed_doubt"]
+__all__ = ["Doubtful", "doubtful_region", "review", "smoothed_doubt"]
 
 SIDE = 512
 """Longest side of the map that regions are found in, in pixels."""
@@ -34,7 +37,7 @@ SPREAD = 64
 """The longer side over the standard deviation of the smoothing."""
 
 SHARE = 0.05
-"""Part of an image that its doubt is the mean of."""
+"""Part of an image that regions are made of."""
 
 CLASSES = 3
 """Classes that are named of a region, the most frequent first."""
@@ -49,9 +52,8 @@ class Doubtful:
     Attributes:
         image: The image.
         mask: Its mask, relative to the folder of the batch.
-        doubt: Mean of the 5 % most doubtful pixels, 0 for certain to 1 for no idea.
-        entropy: Mean over all pixels, 0..1.
-        mutual_information: Mean over all pixels, 0..1; 0 for a single pass.
+        doubt: Mean entropy, 0 for certain to 1 for no idea.
+        mutual_information: Its mean, 0..1; 0 for a single pass.
         box: Left, top, width and height of the region in pixels; None where all is certain.
         classes: What the region was taken for, with the share of it, most frequent first.
     """
@@ -59,7 +61,6 @@ class Doubtful:
     image: Path
     mask: Path
     doubt: float
-    entropy: float
     mutual_information: float
     box: tuple[int, int, int, int] | None
     classes: tuple[tuple[str, float], ...]
@@ -94,7 +95,7 @@ def review(
 
 
 def smoothed_doubt(entropy: Floats) -> Floats:
-    """Return the map (h, w) that an image is judged by, h and w at most 512."""
+    """Return the map (h, w) that regions are found in, h and w at most 512."""
     height, width = entropy.shape
     scale = min(1.0, SIDE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -104,24 +105,16 @@ def smoothed_doubt(entropy: Floats) -> Floats:
     return smooth
 
 
-def doubt_of(smooth: Floats) -> float:
-    """Return the mean of the 5 % highest values, of at least one."""
-    return float(_highest(smooth).mean(dtype=np.float64))
-
-
 def doubtful_region(smooth: Floats) -> NDArray[np.bool_]:
     """Return the most doubtful connected region (h, w) of a smoothed map; empty if all is 0."""
-    threshold = max(float(_highest(smooth).min()), np.finfo(np.float32).tiny)
-    count, parts = cv2.connectedComponents((smooth >= threshold).astype(np.uint8), connectivity=8)
-    if count == 1:
+    count = max(1, math.ceil(SHARE * smooth.size))
+    highest = np.partition(smooth.ravel(), smooth.size - count)[smooth.size - count :]
+    threshold = max(float(highest.min()), np.finfo(np.float32).tiny)
+    number, parts = cv2.connectedComponents((smooth >= threshold).astype(np.uint8), connectivity=8)
+    if number == 1:
         return np.zeros(smooth.shape, bool)
     sums = np.bincount(parts.ravel(), smooth.ravel())
     return np.asarray(parts == 1 + sums[1:].argmax())
-
-
-def _highest(smooth: Floats) -> Floats:
-    count = max(1, math.ceil(SHARE * smooth.size))
-    return np.partition(smooth.ravel(), smooth.size - count)[smooth.size - count :]
 
 
 def _judged(folder: Path, source: Source, label_set: LabelSet) -> Doubtful:
@@ -129,12 +122,10 @@ def _judged(folder: Path, source: Source, label_set: LabelSet) -> Doubtful:
         read_mask(path(folder / source.mask)).values.astype(np.float32) / FULL_SCALE
         for path in (entropy_path, mutual_information_path)
     )
-    smooth = smoothed_doubt(entropy)
-    region = doubtful_region(smooth)
+    region = doubtful_region(smoothed_doubt(entropy))
     return Doubtful(
         source.path,
         source.mask,
-        doubt_of(smooth),
         float(entropy.mean(dtype=np.float64)),
         float(mutual.mean(dtype=np.float64)),
         _box(region, entropy.shape),

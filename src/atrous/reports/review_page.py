@@ -24,7 +24,7 @@ from atrous.reports.class_rows import css_colour
 from atrous.reports.page import render
 from atrous.reports.pictures import WRONG, View, error_picture, photo_uri
 
-__all__ = ["write_review"]
+__all__ = ["Exhibit", "write_review"]
 
 SHOWN = 24
 """Images with pictures; the rest stand in the table."""
@@ -36,7 +36,7 @@ SIDE = 420
 """Longest side of a picture."""
 
 COLUMNS = (
-    *("image", "mask", "doubt", "entropy", "mutual_information"),
+    *("image", "mask", "doubt", "mutual_information"),
     *("left", "top", "width", "height", "classes"),
 )
 """Of review.csv."""
@@ -113,7 +113,7 @@ def _csv(items: Sequence[Doubtful]) -> bytes:
     rows = csv.writer(text)
     rows.writerow(COLUMNS)
     for item in items:
-        figures = (item.doubt, item.entropy, item.mutual_information)
+        figures = (item.doubt, item.mutual_information)
         names = "; ".join(f"{name} {share:.2f}" for name, share in item.classes)
         written = (f"{figure:.6f}" for figure in figures)
         box = item.box or ("",) * 4
