@@ -76,6 +76,15 @@ def test_a_report_holds_the_page_the_table_and_the_result(data, capsys):
     assert len((folder / "images.csv").read_text().splitlines()) == 5
 
 
+def test_a_table_of_images_is_written_and_a_wrong_name_told_before_scoring(data, capsys):
+    words = ["evaluate", "--predictions", "found", "--data", data, "--images-table"]
+    assert main([*words, "deep/images.csv"]) == 0
+    assert "Images: deep/images.csv" in capsys.readouterr().out
+    assert len(Path("deep/images.csv").read_text().splitlines()) == 5
+    assert main([*words, "images.xls"]) == 1
+    assert "name it .csv or .parquet" in capsys.readouterr().err
+
+
 def test_a_model_is_scored_as_a_paper_did(data, capsys):
     words = ["evaluate", "street-scenes", "--data", data, "--protocol", "psp", "--tile", "64"]
     Path(data, "data.yaml").unlink()

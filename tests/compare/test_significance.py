@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm, ttest_ind
 
-from atrous.compare.significance import Counts, compare_scores, draw_scores, holm
+from atrous.compare.significance import compare_scores, holm
+from atrous.evaluation.bootstrap import Counts
 
 
 def holm_by_closed_testing(p_values: list[float]) -> list[float]:
@@ -47,24 +48,6 @@ def counts(rng: np.random.Generator, images: int, accuracy: np.ndarray, classes:
     missed = truth - hits
     predicted = hits + np.roll(missed, 1, axis=1)  # what one class loses the next one gets
     return hits, truth.astype(np.int64), predicted.astype(np.int64)
-
-
-def slow_mean_iou(runs: Counts, drawn: np.ndarray) -> float:
-    hits, truth, predicted = (sum(part[i] for i in drawn) for part in runs)
-    kept = [k for k in range(len(truth)) if truth[k] > 0]
-    return float(np.mean([hits[k] / (truth[k] + predicted[k] - hits[k]) for k in kept]))
-
-
-def test_drawn_scores_are_those_of_a_slow_loop_on_the_same_draws() -> None:
-    rng = np.random.default_rng(0)
-    runs = counts(rng, 7, rng.random(7))
-    runs[0][:5, 2] = runs[1][:5, 2] = 0  # a class that only two images hold
-    draws = np.random.default_rng(1).multinomial(7, np.full(7, 1 / 7), size=40)
-
-    fast = draw_scores(runs, draws)
-
-    slow = [slow_mean_iou(runs, np.repeat(np.arange(7), row)) for row in draws]
-    assert fast == pytest.approx(slow)
 
 
 def test_a_constant_gain_on_every_image_is_significant_although_the_intervals_overlap() -> None:

@@ -5,11 +5,15 @@ from atrous.errors import InputError
 from atrous.evaluation import bootstrap, bootstrap_interval
 from atrous.evaluation.bootstrap import (
     Difference,
+    drawn_figures,
     gain_interval,
     intervals,
     mean_interval,
+    mean_iou_of,
+    p_value,
     paired_bootstrap,
     paired_difference,
+    percentiles,
 )
 from atrous.evaluation.scores import mean_iou
 
@@ -122,7 +126,7 @@ def paired_models(seed, images, gain):
     return models
 
 
-def mean_iou_of(counts):
+def plain_mean_iou(counts):
     hits, truth, predicted = (each.sum(0) for each in counts)
     return (hits / (truth + predicted - hits)).mean()
 
@@ -134,7 +138,7 @@ def test_a_paired_difference_is_that_of_scipys_bootstrap():
 
     def difference(index):
         drawn = ([each[index] for each in model] for model in (second, first))
-        return np.subtract(*(mean_iou_of(model) for model in drawn))
+        return np.subtract(*(plain_mean_iou(model) for model in drawn))
 
     expected = stats.bootstrap(
         (np.arange(40),),
@@ -147,7 +151,7 @@ def test_a_paired_difference_is_that_of_scipys_bootstrap():
     found = paired_bootstrap(first, second)
 
     spread = expected.standard_error
-    assert found.value == pytest.approx(mean_iou_of(second) - mean_iou_of(first))
+    assert found.value == pytest.approx(plain_mean_iou(second) - plain_mean_iou(first))
     assert found.interval[0] == pytest.approx(expected.confidence_interval.low, abs=0.15 * spread)
     assert found.interval[1] == pytest.approx(expected.confidence_interval.high, abs=0.15 * spread)
     # Near normal here, so the p value is that of d / se.
@@ -243,3 +247,31 @@ def test_draws_taken_in_blocks_are_the_same_draws(matrices, monkeypatch):
     expected = interval(matrices)
     monkeypatch.setattr(bootstrap, "BLOCK", 300)
     assert interval(matrices) == expected
+
+
+def slow_mean_iou(statistics, drawn):
+    hits, truth, predicted = (sum(statistics[i, part] for i in drawn) for part in range(3))
+    kept = [k for k in range(len(truth)) if truth[k] > 0]
+    return np.mean([hits[k] / (truth[k] + predicted[k] - hits[k]) for k in kept])
+
+
+def test_drawn_scores_are_those_of_a_slow_loop_on_the_same_draws():
+    runs = np.stack([np.stack(each, 1) for each in paired_models(0, 7, 0.05)], 1)  # (7, 2, 3, 3)
+    runs[:5, :, :2, 2] = 0  # a class that only two images hold
+    draws = np.random.default_rng(1).multinomial(7, np.full(7, 1 / 7), size=40)
+
+    fast = drawn_figures(runs, mean_iou_of, resamples=40, seed=1)
+
+    assert fast.shape == (40, 2)
+    for index, row in enumerate(draws):
+        drawn = np.repeat(np.arange(7), row)
+        slow = [slow_mean_iou(runs[:, model], drawn) for model in (0, 1)]
+        assert fast[index] == pytest.approx(slow)
+
+
+def test_draws_without_a_value_are_left_out_of_p_value_and_percentiles():
+    drawn = np.array([np.nan, -1.0, 1.0, 2.0, 3.0, np.nan])
+    assert p_value(drawn) == pytest.approx(2 * 2 / 5)
+    assert percentiles(drawn, 0.5).tolist() == np.quantile([-1, 1, 2, 3], [0.25, 0.75]).tolist()
+    assert np.isnan(p_value(np.array([np.nan])))
+    assert np.isnan(percentiles(np.array([np.nan, np.nan]), 0.95)).all()

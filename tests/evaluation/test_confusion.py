@@ -39,15 +39,6 @@ def test_counts_equal_scikit_learns_for_every_integer_type(dtype):
     np.testing.assert_array_equal(matrix, expected)
 
 
-def test_more_pixels_than_a_float_can_count_are_counted_exactly(monkeypatch):
-    """OpenCV counts in float32, so it must never see more pixels than that holds exactly."""
-    assert confusion.CHUNK <= 2**24
-    monkeypatch.setattr(confusion, "CHUNK", 1000)
-    labels = np.random.default_rng(0).integers(0, 3, 12345).astype(np.uint8)
-    expected = np.diag(np.bincount(labels))
-    np.testing.assert_array_equal(confusion_matrix(labels, labels, 3), expected)
-
-
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_threads_that_share_the_work_lose_no_pixel(monkeypatch, threads):
     monkeypatch.setattr(confusion, "SHARED", 100)
@@ -56,8 +47,38 @@ def test_threads_that_share_the_work_lose_no_pixel(monkeypatch, threads):
     labels, predictions = rng.integers(0, 5, (2, 12347)).astype(np.uint8)
     expected = sklearn_metrics.confusion_matrix(labels, predictions)
     np.testing.assert_array_equal(confusion_matrix(predictions, labels, 5), expected)
-    monkeypatch.setattr(confusion, "CHUNK", 1000)
-    np.testing.assert_array_equal(confusion_matrix(predictions, labels, 5), expected)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3, 4, 5, 4099])
+@pytest.mark.parametrize("classes", [2, 150, 255])
+def test_every_pixel_counts_whatever_their_number(number, classes):
+    """The compiled loop takes four at a time, and the rest."""
+    rng = np.random.default_rng(number)
+    predictions = rng.integers(0, classes, number).astype(np.uint8)
+    labels = rng.choice([*range(classes), 255], number).astype(np.uint8)
+    expected = slow_matrix(predictions, labels, classes, 255)
+    np.testing.assert_array_equal(confusion_matrix(predictions, labels, classes), expected)
+
+
+def test_labels_and_predictions_of_two_types_are_counted():
+    labels, predictions = np.random.default_rng(0).integers(0, 4, (2, 500))
+    expected = sklearn_metrics.confusion_matrix(labels, predictions)
+    matrix = confusion_matrix(predictions, labels.astype(np.uint8), 4)
+    np.testing.assert_array_equal(matrix, expected)
+    truth = labels > 1
+    matrix = confusion_matrix(predictions > 1, truth, 2)  # masks of one class
+    np.testing.assert_array_equal(matrix, sklearn_metrics.confusion_matrix(truth, predictions > 1))
+
+
+def test_void_may_be_a_number_of_a_class_or_below_zero():
+    labels, predictions = np.array([0, 1, 2, 2]), np.array([0, 1, 7, 1])
+    assert confusion_matrix(predictions, labels, 3, ignore_index=2).tolist() == [
+        [1, 0, 0],
+        [0, 1, 0],
+        [0, 0, 0],
+    ]
+    labels[2:] = -1
+    assert confusion_matrix(predictions, labels, 3, ignore_index=-1).sum() == 2
 
 
 def test_one_class_over_many_pixels_loses_no_count():
@@ -90,7 +111,11 @@ def test_views_and_strides_are_counted_as_they_look():
         ([0, 3, 3], [0, 1, 2], r"predictions hold 3 \(2 pixels\), but the classes are 0..2"),
         ([0, 1, 2], [0, 1, 7], r"labels hold 7 \(1 pixels\)"),
         ([0, 255], [0, 1], r"predictions hold 255 \(1 pixels\)"),
+        ([0, 1, 1], [255, 4, 255], r"labels hold 4 \(1 pixels\)"),
+        ([9, 4, 1], [255, 0, 255], r"predictions hold 4 \(1 pixels\)"),
         ([-1, 0], [0, 1], "predictions hold -1"),
+        ([0, 1], [0, -(2**40)], "labels hold -1099511627776"),
+        (list(range(3, 10)), [0] * 7, "predictions hold 3 .* and 2 more values"),
         ([0, 300], [0, 1], "predictions hold 300"),
         ([0, 1, 2], [0, 1], r"shape \(3,\), the labels \(2,\)"),
         ([0.5, 1.0], [0, 1], "float64; give integers"),

@@ -146,6 +146,31 @@ def test_rows_of_object_sizes_add_up(scored):
         assert row["pixel_recall"]["value"] == (pytest.approx(right / pixels) if pixels else None)
 
 
+def test_object_sizes_by_class_are_those_of_the_images_class_by_class(scored):
+    result, _ = scored
+    rows = {(row["class"], row["size"]): row for row in result.object_sizes_by_class}
+    true, predicted = (
+        sum(getattr(image.details, name) for image in result.per_image)
+        for name in ("objects", "made_up")
+    )
+    for k, name in enumerate(result.label_set.names):
+        for index, size in enumerate(("small", "medium", "large")):
+            number, found, pixels, right = true[k, index]
+            if not number and not predicted[k, index, 0]:
+                assert (name, size) not in rows
+                continue
+            row = rows[name, size]
+            assert (row["objects"], row["found"]) == (number, found)
+            assert row["pixel_recall"] == (pytest.approx(right / pixels) if pixels else None)
+            assert row["predicted_objects"] == predicted[k, index, 0]
+            assert row["made_up"] == predicted[k, index, 0] - predicted[k, index, 1]
+    for whole in result.object_sizes:  # the pooled rows are their sums
+        mine = [row for (_, size), row in rows.items() if size == whole["size"]]
+        assert whole["objects"] == sum(row["objects"] for row in mine)
+        assert whole["made_up"] == sum(row["made_up"] for row in mine)
+    assert json.loads(json.dumps(result.to_json()))["object_sizes_by_class"] == list(rows.values())
+
+
 def test_json_with_details_holds_no_nan(scored):
     content = json.loads(json.dumps(scored[0].to_json(), allow_nan=False))
     assert [row["width"] for row in content["trimap"]] == list(range(1, 41))

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from atrous.errors import InputError
-from atrous.evaluation.boundary_kernel import squared_distances
 from atrous.evaluation.confusion import confusion_matrix
 from atrous.evaluation.scores import mean_iou, three_counts
 from atrous.evaluation.trimap import WIDTHS, band_counts
+from atrous.evaluation.trimap_kernel import BLOCK, squared_distances
 from atrous.labels import VOID
 
 
@@ -26,26 +26,38 @@ def slow_distances(labels):
     return found
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_distances_are_those_of_comparing_all_pixels(seed):
+def distances_of(labels, reach):
+    squared = np.empty(labels.shape, np.int16)
+    squared_distances(labels, reach, squared)
+    return squared
+
+
+@pytest.mark.parametrize("reach", [1, 2, 7, 40, BLOCK])
+@pytest.mark.parametrize("seed", range(6))
+def test_distances_are_those_of_comparing_all_pixels(seed, reach):
     rng = np.random.default_rng(seed)
     labels = made_labels(rng, rng.integers(1, 30, 2))
-    squared = np.empty(labels.shape, np.int32)
-    squared_distances(labels, squared)
     expected = slow_distances(labels)
-    alone = np.isinf(expected)
-    np.testing.assert_array_equal(squared[~alone], np.rint(expected[~alone] ** 2))
-    assert (squared[alone] >= sum(labels.shape) ** 2).all()
+    near = expected <= reach
+    squared = distances_of(labels, reach)
+    np.testing.assert_array_equal(squared[near], np.rint(expected[near] ** 2))
+    assert (squared[~near] > reach**2).all()
 
 
-def test_distances_of_two_classes_are_those_of_scipy():
+@pytest.mark.parametrize("size", [(90, 70), (150, 64), (70, 129), (40, 500)])
+def test_distances_of_two_classes_are_those_of_scipy(size):
+    """A few specks on a wide ground, so that distances are long and lie across the blocks."""
     from scipy import ndimage
 
-    labels = made_labels(np.random.default_rng(3), (90, 70), (0, 1))
-    squared = np.empty(labels.shape, np.int32)
-    squared_distances(labels, squared)
+    rng = np.random.default_rng(3)
+    labels = (rng.random(size) < 0.001).astype(np.uint8)
+    labels[size[0] // 2, size[1] // 3] = 1
     inside, outside = (ndimage.distance_transform_edt(labels == k) for k in (1, 0))
-    np.testing.assert_array_equal(squared, np.rint((inside + outside) ** 2))
+    expected = np.rint((inside + outside) ** 2)
+    for reach in (40, BLOCK):
+        assert (distances_of(labels, reach)[expected > reach**2] > reach**2).all()
+        within = expected <= reach**2
+        np.testing.assert_array_equal(distances_of(labels, reach)[within], expected[within])
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -118,3 +118,14 @@ def test_the_table_and_the_result_lie_beside_the_page(data, made, tmp_path):
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["images"] == 3
     assert len((tmp_path / "images.csv").read_text().splitlines()) == 4
+
+
+def test_every_class_has_its_objects_by_size(data, made, tmp_path):
+    one = made()
+    _, page = page_of(data, one, tmp_path)
+    table = page.one("table", id="class-sizes")
+    words = {row.all("th")[0].words: row.words for row in table.all("tr")[1:]}
+    assert set(words) <= set(LABELS.names)
+    for row in one.result.object_sizes_by_class:
+        if row["objects"]:
+            assert f"{row['found']} of {row['objects']}" in words[row["class"]]

@@ -6,6 +6,7 @@ from atrous.cli.console import answer, progress, table
 from atrous.cli.data_faults import look_through
 from atrous.cli.headline import headline
 from atrous.evaluation import EvaluateConfig, Evaluation, evaluate_config
+from atrous.evaluation.image_table import check_table_path
 from atrous.evaluation.run import open_subject
 from atrous.weights.sources import check_source
 
@@ -27,6 +28,7 @@ FIGURES = (
         "near boundaries": f"mIoU within {BAND} px of boundaries",
     },
     {"expected_calibration_error": "expected calibration error"},
+    {"expected_calibration_error_uncalibrated": "without the model's temperature"},
 )
 """What is printed below the mean IoU, line by line; finished masks have no calibration."""
 
@@ -37,6 +39,8 @@ def run(config: EvaluateConfig) -> int:
     """Score a model or a folder of masks; return 0."""
     if config.model is not None:
         check_source(config.model)  # before the data, which may take minutes
+    if config.images_table is not None:
+        check_table_path(config.images_table)
     spec = look_through(config.data, config.skip_bad)
     subject = open_subject(config, spec)
     with progress(None, "images") as bar:
@@ -44,6 +48,8 @@ def run(config: EvaluateConfig) -> int:
     lines = [_class_table(result), headline(result), *_other_figures(result)]
     if config.out is not None:
         lines.append(f"Result: {config.out}")
+    if config.images_table is not None:
+        lines.append(f"Images: {config.images_table}")
     if config.report is not None:
         from atrous.reports import write_evaluation_report
 

@@ -19,10 +19,10 @@ from atrous.compare.config import CompareConfig
 from atrous.compare.entries import Entry
 from atrous.compare.plan import Plan, planned_training
 from atrous.compare.scoring import opened, predictor_of
-from atrous.compare.significance import Counts
 from atrous.data import DataSpec, open_data
 from atrous.errors import InputError
 from atrous.evaluation import Evaluation, evaluate
+from atrous.evaluation.bootstrap import Counts
 from atrous.files import write_bytes, write_json
 from atrous.training import RunResult, Silent, TrainConfig, fit
 from atrous.weights import read_model_config

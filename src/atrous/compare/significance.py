@@ -23,26 +23,28 @@ that any pair is called different though it is not is at most 5 %. Pairs without
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
-from atrous.compare.student import quantile, two_sided
+from atrous.evaluation.bootstrap import (
+    Counts,
+    drawn_figures,
+    mean_iou_of,
+    p_value,
+    percentiles,
+)
 
 __all__ = [
     "LEVEL",
     "Comparison",
-    "Counts",
     "Difference",
     "compare_scores",
-    "draw_scores",
     "holm",
 ]
-
-Counts = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
-"""(hits, truth, predicted), each (N, K): pixels of each class, a row for each image."""
 
 LEVEL = 0.05
 """Corrected p-values below this are called significant."""
@@ -52,9 +54,6 @@ LEAST_GAIN = 0.003
 
 FEWEST_IMAGES = 10
 """With fewer, draws of images alone give no p-value."""
-
-AT_ONCE = 2**22
-"""Entries of the matrix of draws that are made at once: 32 MB."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +111,10 @@ def compare_scores(
             smallest p-value of one seed each is 0.0002.
         seed: Of the draws; the same seed gives the same figures.
     """
-    drawn = _drawn(runs, resamples, seed)
-    images = len(next(iter(runs.values()))[0][0])
-    scores = {name: [_score(counts) for counts in runs[name]] for name in runs}
+    statistics = {name: np.stack([np.stack(each, 1) for each in runs[name]], 1) for name in runs}
+    drawn = _drawn(statistics, resamples, seed)
+    images = len(next(iter(statistics.values())))
+    scores = {name: mean_iou_of(each.sum(0)).tolist() for name, each in statistics.items()}
     whole = {name: float(np.mean(scores[name])) for name in runs}
     pairs = list(itertools.combinations(runs, 2))
     judged = [
@@ -129,24 +129,6 @@ def compare_scores(
     )
     intervals = {n: _judge(drawn[n], whole[n], [scores[n]], images)[0] for n in runs}
     return Comparison({n: _fraction(each) for n, each in intervals.items()}, differences)
-
-
-def draw_scores(counts: Counts, draws: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the mean IoU of every draw, over the classes that it holds; NaN where it holds none.
-
-    Args:
-        counts: Of one run.
-        draws: (R, N): how often each image is drawn.
-    """
-    weights = draws.astype(np.float64)  # exact below 2**53 pixels
-    hits, truth, predicted = (weights @ part.astype(np.float64) for part in counts)
-    present = truth > 0
-    union = truth + predicted - hits
-    iou = np.divide(hits, union, out=np.zeros_like(hits), where=present)
-    number = present.sum(1).astype(np.float64)
-    number[number == 0] = np.nan
-    scores: NDArray[np.float64] = iou.sum(1) / number
-    return scores
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -166,24 +148,20 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _drawn(
-    runs: Mapping[str, Sequence[Counts]], resamples: int, seed: int
+    statistics: Mapping[str, NDArray[np.int64]], resamples: int, seed: int
 ) -> dict[str, NDArray[np.float64]]:
-    """Return the mean over its seeds of every network on every draw of images, (R,)."""
-    images = len(next(iter(runs.values()))[0][0])
-    means: dict[str, list[NDArray[np.float64]]] = {name: [] for name in runs}
-    for draws in _draws(images, resamples, seed):
-        for name, each in runs.items():
-            means[name].append(np.mean([draw_scores(counts, draws) for counts in each], axis=0))
-    return {name: np.concatenate(parts) for name, parts in means.items()}
+    """Return the mean over its seeds of every network on every draw of images, (R,).
 
-
-def _draws(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Yield (r, N) parts of all draws: how often each image is drawn."""
-    rng = np.random.default_rng(seed)
-    step = max(1, AT_ONCE // images)
-    for start in range(0, resamples, step):
-        count = min(step, resamples - start)
-        yield rng.multinomial(images, np.full(images, 1 / images), size=count)
+    Args:
+        statistics: Name -> (N, S, 3, K): the counts of its S seeds.
+        resamples: R.
+        seed: Of the draws, which are the same for all networks.
+    """
+    together = np.concatenate(list(statistics.values()), axis=1)  # one product for all of them
+    scores = drawn_figures(together, mean_iou_of, resamples=resamples, seed=seed)
+    ends = np.cumsum([each.shape[1] for each in statistics.values()])[:-1]
+    parts = np.split(scores, ends, axis=1)
+    return {name: part.mean(1) for name, part in zip(statistics, parts, strict=True)}
 
 
 def _judge(
@@ -198,7 +176,8 @@ def _judge(
         images: How many there are.
     """
     if all(len(each) == 1 for each in scores):
-        return _percentiles(drawn), _p_value(drawn) if images >= FEWEST_IMAGES else math.nan
+        low, high = (float(bound) for bound in percentiles(drawn, 1 - LEVEL))
+        return (low, high), p_value(drawn) if images >= FEWEST_IMAGES else math.nan
     parts = [(float(np.nanvar(drawn)) * images / max(images - 1, 1), max(images - 1, 1))]
     parts += [
         (float(np.var(each, ddof=1)) / len(each), len(each) - 1) for each in scores if len(each) > 1
@@ -208,24 +187,9 @@ def _judge(
         return (value, value), float(abs(value) < 1e-12)  # of one answer, up to rounding
     freedom = variance**2 / sum(part**2 / free for part, free in parts)
     error = math.sqrt(variance)
-    reach = quantile(LEVEL, freedom) * error
-    return (value - reach, value + reach), two_sided(value / error, freedom)
-
-
-def _p_value(gains: NDArray[np.float64]) -> float:
-    """Return the two-sided p-value at which the interval of the gain begins to hold 0."""
-    known = gains[~np.isnan(gains)]
-    tail = min(np.count_nonzero(known <= 0), np.count_nonzero(known >= 0))
-    return float(min(1.0, 2 * (tail + 1) / (len(known) + 1)))
-
-
-def _score(counts: Counts) -> float:
-    return float(draw_scores(counts, np.ones((1, len(counts[0])), np.int64))[0])
-
-
-def _percentiles(scores: NDArray[np.float64]) -> tuple[float, float]:
-    low, high = np.quantile(scores[~np.isnan(scores)], [LEVEL / 2, 1 - LEVEL / 2])
-    return float(low), float(high)
+    reach = float(special.stdtrit(freedom, 1 - LEVEL / 2)) * error
+    p = 2 * float(special.stdtr(freedom, -abs(value) / error))
+    return (value - reach, value + reach), p
 
 
 def _fraction(interval: tuple[float, float]) -> tuple[float, float]:

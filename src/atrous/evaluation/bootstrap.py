@@ -22,13 +22,18 @@ from atrous.errors import InputError
 from atrous.evaluation.scores import MEAN_FIGURES
 
 __all__ = [
+    "Counts",
     "Difference",
     "bootstrap_interval",
+    "drawn_figures",
     "gain_interval",
     "intervals",
     "mean_interval",
+    "mean_iou_of",
+    "p_value",
     "paired_bootstrap",
     "paired_difference",
+    "percentiles",
 ]
 
 Floats = NDArray[np.float64]
@@ -93,7 +98,7 @@ def paired_bootstrap(
     return paired_difference(
         np.stack(first, 1),
         np.stack(second, 1),
-        _mean_iou,
+        mean_iou_of,
         confidence=confidence,
         resamples=resamples,
         seed=seed,
@@ -119,8 +124,8 @@ def paired_difference(
         strict=True,
     )
     drawn = np.concatenate([after - before for before, after in blocks])
-    low, high = (float(bound) for bound in _percentiles(drawn, confidence))
-    return Difference(observed, (low, high), _p_value(drawn[~np.isnan(drawn)]))
+    low, high = (float(bound) for bound in percentiles(drawn, confidence))
+    return Difference(observed, (low, high), p_value(drawn))
 
 
 def bootstrap_interval(
@@ -147,7 +152,7 @@ def bootstrap_interval(
     """
     low, high = intervals(
         np.stack([hits, truth, predicted], 1),
-        _mean_iou,
+        mean_iou_of,
         confidence=confidence,
         resamples=resamples,
         seed=seed,
@@ -179,8 +184,8 @@ def intervals(
     if len(statistics) < 2:
         shape = figure(_sum(statistics)).shape[1:]
         return np.full((2, *shape), np.nan)
-    drawn = np.concatenate(list(_resampled(statistics, figure, resamples, seed)))
-    return _percentiles(drawn, confidence)
+    drawn = drawn_figures(statistics, figure, resamples=resamples, seed=seed)
+    return percentiles(drawn, confidence)
 
 
 def gain_interval(
@@ -212,6 +217,59 @@ def mean_interval(
     return float(low), float(high)
 
 
+def drawn_figures(
+    statistics: NDArray[np.int64] | Floats, figure: Figure, *, resamples: int, seed: int
+) -> Floats:
+    """Return a figure of every draw of N images, (R,) or (R, F).
+
+    The same N, `resamples` and `seed` are the same draws, so figures of two models are paired.
+
+    Args:
+        statistics: (N, ...) what each image adds to the sums.
+        figure: Maps sums (R, ...) to figures.
+        resamples: R, how many times N images are drawn.
+        seed: Of the draws.
+    """
+    return np.concatenate(list(_resampled(statistics, figure, resamples, seed)))
+
+
+def mean_iou_of(sums: Floats) -> Floats:
+    """Return the mean IoU of sums (..., 3, K): (...,); NaN where no pixel is scored."""
+    return MEAN_FIGURES["mean_iou"](sums, np.ones(sums.shape[-1], bool))
+
+
+def percentiles(drawn: Floats, confidence: float) -> Floats:
+    """Return (2, ...): the bounds of each column of draws (R, ...), those without value aside."""
+    tail = (1 - confidence) / 2
+    known = ~np.isnan(drawn)
+    if known.all():
+        bounds: Floats = np.quantile(drawn, [tail, 1 - tail], axis=0)
+        return bounds
+    columns = drawn.reshape(len(drawn), -1).T
+    found = np.full((2, len(columns)), np.nan)
+    for index, column in enumerate(columns):
+        values = column[~np.isnan(column)]
+        if values.size:
+            found[:, index] = np.quantile(values, [tail, 1 - tail])
+    return found.reshape(2, *drawn.shape[1:])
+
+
+def p_value(drawn: Floats) -> float:
+    """Return twice the smaller share of draws (R,) of a difference beyond 0; NaN without any.
+
+    The observed one is counted among them, so it is never below 2 / (R + 1).
+
+    Example:
+        >>> p_value(np.array([0.1, 0.2, 0.3]))
+        0.5
+    """
+    known = drawn[~np.isnan(drawn)]
+    if not known.size:
+        return float("nan")
+    beyond = min(np.count_nonzero(known <= 0), np.count_nonzero(known >= 0))
+    return float(min(1.0, 2 * (beyond + 1) / (known.size + 1)))
+
+
 def _resampled(
     statistics: NDArray[np.int64] | Floats, figure: Figure, resamples: int, seed: int
 ) -> Iterator[Floats]:
@@ -229,32 +287,3 @@ def _resampled(
 def _sum(statistics: NDArray[np.int64] | Floats) -> Floats:
     total: Floats = statistics.sum(0, keepdims=True).astype(np.float64)
     return total
-
-
-def _mean_iou(sums: Floats) -> Floats:
-    """Return the mean IoU of sums (R, 3, K); NaN where no pixel is scored."""
-    return MEAN_FIGURES["mean_iou"](sums, np.ones(sums.shape[-1], bool))
-
-
-def _percentiles(drawn: Floats, confidence: float) -> Floats:
-    """Return (2, ...): the bounds of each column of draws (R, ...), those without value aside."""
-    tail = (1 - confidence) / 2
-    known = ~np.isnan(drawn)
-    if known.all():
-        bounds: Floats = np.quantile(drawn, [tail, 1 - tail], axis=0)
-        return bounds
-    columns = drawn.reshape(len(drawn), -1).T
-    found = np.full((2, len(columns)), np.nan)
-    for index, column in enumerate(columns):
-        values = column[~np.isnan(column)]
-        if values.size:
-            found[:, index] = np.quantile(values, [tail, 1 - tail])
-    return found.reshape(2, *drawn.shape[1:])
-
-
-def _p_value(drawn: Floats) -> float:
-    """Return twice the smaller share of draws beyond 0, the observed one counted among them."""
-    if not drawn.size:
-        return float("nan")
-    beyond = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
-    return float(min(1.0, 2 * (beyond + 1) / (drawn.size + 1)))

@@ -14,7 +14,6 @@ void that was missed). A prediction that is right wherever there is a label ther
 
 import functools
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,26 +54,14 @@ def boundary_f1(
         >>> boundary_f1(labels[:, ::-1], labels, 3, tolerance=0.1)  # 0.1 of 4.1 px: exactly there
         array([ 0.,  0., nan])
     """
-    from atrous.evaluation.boundary_kernel import count_met  # numba takes half a second to load
-
     check_maps(predictions, labels)
     truth, found = as_labels(labels, ignore_index), as_labels(predictions)
-    offsets = _disk(tolerance * float(np.hypot(*labels.shape)))
-    is_void = truth == VOID
-    (truth_edges, truth_judged), (found_edges, found_judged) = (
-        _edges(labels, is_void) for labels in (truth, found)
-    )
-    truth_judged |= truth_edges & (found != truth) & ~is_void
-    true_edge, edge = np.zeros((2, num_classes, 2), np.int64)
-    no_class = np.uint8(VOID)
-    met_by = np.where(found_edges, found, no_class), np.where(truth_edges, truth, no_class)
-    count_met(truth, truth_judged, met_by[0], offsets, true_edge)
-    count_met(found, found_judged, met_by[1], offsets, edge)
+    reach = tolerance * float(np.hypot(*labels.shape))
+    true_edge, edge, occurs = _count_edges(truth, found, num_classes, reach)
     scores = _f1(true_edge, edge)
-    pixels = cv2.calcHist([truth], [0], None, [256], [0, 256]).ravel()[:num_classes]
-    for index in np.flatnonzero((pixels > 0) & (true_edge[:, 0] == 0) & (edge[:, 0] == 0)):
+    for index in np.flatnonzero(occurs & (true_edge[:, 0] == 0) & (edge[:, 0] == 0)):
         scores[index] = (found[truth == index] == index).all()  # it borders on nothing but void
-    scores[pixels == 0] = np.nan
+    scores[~occurs] = np.nan
     return scores
 
 
@@ -101,20 +88,27 @@ def as_labels(values: np.ndarray, void: int | None = None) -> NDArray[np.uint8]:
     return np.where(outside, VOID, values).astype(np.uint8)
 
 
-def _edges(
-    labels: NDArray[np.uint8], is_void: NDArray[np.bool_]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which pixels have a 4-neighbour of another label, and which so outside void."""
-    edges, judged = np.zeros((2, *labels.shape), np.bool_)
-    for rows, columns in ((1, 0), (0, 1)):
-        near = slice(rows, None), slice(columns, None)
-        far = slice(labels.shape[0] - rows), slice(labels.shape[1] - columns)
-        change = labels[near] != labels[far]
-        outside = change & ~(is_void[near] | is_void[far])
-        for side in (near, far):
-            edges[side] |= change
-            judged[side] |= outside
-    return edges, judged
+def _count_edges(
+    truth: NDArray[np.uint8], found: NDArray[np.uint8], num_classes: int, reach: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Return (K, 2) of the truth and of the prediction, judged boundary pixels and those met.
+
+    The third are the classes that occur in the truth, (K,).
+    """
+    from atrous.evaluation.boundary_kernel import count_met, find_edges  # numba takes half a second
+
+    margin, (height, width) = int(reach), truth.shape
+    edges = np.empty((2, height + 2 * margin, width + 2 * margin), np.uint8)
+    judged = np.empty((2, truth.size, 2), np.int32)
+    counts, occurs = np.zeros((2, num_classes, 2), np.int64), np.zeros((2, 256), np.bool_)
+    numbers = [
+        find_edges(labels, truth, found, edges[side], judged[side], occurs[side])
+        for side, labels in enumerate((truth, found))
+    ]
+    for side, labels in enumerate((truth, found)):
+        points = judged[side, : numbers[side]]
+        count_met(labels, points, edges[1 - side], _disk(reach), counts[side])
+    return counts[0], counts[1], occurs[0, :num_classes]
 
 
 def _f1(true_edge: NDArray[np.int64], edge: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -6,6 +6,8 @@ of the contour. Of classes instead of objects, so counted over the data set as m
 void in the prediction as well: a perfect prediction scores 1.
 """
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -43,21 +45,48 @@ def ring_counts(
     Raises:
         InputError: Shapes differ, or there is no image.
     """
-    from atrous.evaluation.boundary_kernel import count_ring
+    from atrous.evaluation.confusion_kernel import count_pairs  # numba takes half a second to load
 
     check_maps(predictions, labels)
     truth = as_labels(labels, ignore_index)
-    found = np.where(truth == VOID, np.uint8(VOID), as_labels(predictions))
+    found = as_labels(predictions) | _void_where(truth == VOID)
     width = max(1, round(ratio * float(np.hypot(*labels.shape))))
-    counts = np.zeros((3, num_classes), np.int64)
-    count_ring(found, truth, _near_contour(found, width), _near_contour(truth, width), counts)
-    return counts
+    ring, found_ring = (
+        (each | _void_where(~_near_contour(each, width))).reshape(-1) for each in (truth, found)
+    )
+    pairs = count_pairs(ring, found_ring, num_classes)
+    counts: NDArray[np.int64] = np.stack([np.diagonal(pairs), pairs.sum(1), pairs.sum(0)])
+    return counts[:, :num_classes]
+
+
+def _void_where(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return 255 where a mask is set, else 0; labels combined with it by OR are void there."""
+    return np.negative(mask.view(np.uint8))
 
 
 def _near_contour(labels: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
-    """Return where the square of 2 `width` + 1 pixels holds another label or leaves the image."""
-    square = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
-    near: NDArray[np.bool_] = cv2.dilate(labels, square) != cv2.erode(labels, square)
-    near[:width] = near[-width:] = True
-    near[:, :width] = near[:, -width:] = True
+    """Return where the square of 2 `width` + 1 pixels holds another label or leaves the image.
+
+    Then, and only then, the square of 2 `width` - 1 holds a pixel beside another label or at the
+    image's border. Those are spread from 1 pixel to 2, 4, 8, ..., down and then across.
+    """
+    reach, (height, columns) = width - 1, labels.shape
+    near = np.zeros((height + 2 * reach, columns + 2 * reach), np.bool_)
+    inner = near[reach : reach + height, reach : reach + columns]
+    square = np.ones((3, 3), np.uint8)
+    np.not_equal(cv2.dilate(labels, square), cv2.erode(labels, square), out=inner)
+    inner[[0, -1]] = inner[:, [0, -1]] = True
+    for step in _jumps(2 * reach + 1):
+        near = near[:-step] | near[step:]
+    for step in _jumps(2 * reach + 1):
+        near = near[:, :-step] | near[:, step:]
     return near
+
+
+def _jumps(window: int) -> Iterator[int]:
+    """Yield how far to look ahead, again and again, until `window` pixels are seen."""
+    seen = 1
+    while seen < window:
+        step = min(seen, window - seen)
+        yield step
+        seen += step

@@ -33,6 +33,8 @@ class EvaluateConfig:
     """Folder for report.html, images.csv and result.json."""
     out: Path | None = None
     """JSON file to write the whole result to."""
+    images_table: Path | None = None
+    """Table with a row per image: .csv, or .parquet, which needs pyarrow."""
 
     protocol: ProtocolName | None = None
     """Look at images as this paper did: sets scales, flip and tile where they are not given."""

@@ -11,14 +11,11 @@ from atrous.labels import VOID
 
 __all__ = ["confusion_matrix"]
 
-CHUNK = 1 << 23
-"""Pixels per histogram: OpenCV's counts are float32, exact up to 2**24."""
-
 SHARED = 1 << 20
 """From so many pixels on threads share the work; below, starting them costs more."""
 
 MOST_THREADS = 4
-"""Each fills a table of its own, so many threads gain nothing."""
+"""Each fills tables of its own, so many threads gain nothing."""
 
 
 def confusion_matrix(
@@ -26,8 +23,7 @@ def confusion_matrix(
 ) -> NDArray[np.int64]:
     """Count pixels by (true class, predicted class); void pixels are left out entirely.
 
-    One joint histogram of all 256 x 256 pairs counts and checks the range in a single pass
-    (`benchmarks/bench_confusion.py`).
+    One pass counts and checks the range (`benchmarks/bench_confusion.py`).
 
     Args:
         predictions: Integers of any shape; every value 0..K-1 except under void.
@@ -50,54 +46,53 @@ def confusion_matrix(
             f"the prediction has shape {predictions.shape}, the labels {labels.shape}; "
             "predict at the size of the labels"
         )
-    joint = _joint_histogram(_bytes(labels, "labels"), _bytes(predictions, "predictions"))
-    joint[ignore_index] = 0
-    _check(joint.sum(1), num_classes, "labels")
-    _check(joint.sum(0), num_classes, "predictions")
-    return joint[:num_classes, :num_classes]
+    truth, found = _flat(labels, "labels"), _flat(predictions, "predictions")
+    pairs = _count(truth, found, num_classes)
+    matrix = pairs[:num_classes, :num_classes].copy()
+    if ignore_index < num_classes:
+        pairs[ignore_index] = matrix[ignore_index] = 0
+    elif pairs[num_classes].any():  # void, or no class at all
+        void = np.count_nonzero(truth == ignore_index)
+        pairs[num_classes] = pairs[num_classes].sum() - void, *[0] * num_classes
+    if pairs[num_classes].any() or pairs[:num_classes, num_classes].any():
+        known = truth != ignore_index
+        _refuse(truth[known], num_classes, "labels")
+        _refuse(found[known], num_classes, "predictions")
+    return matrix
 
 
-def _joint_histogram(rows: NDArray[np.uint8], columns: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return (256, 256) counts of pairs of bytes."""
-    threads = min(MOST_THREADS, cv2.getNumThreads()) if rows.size >= SHARED else 1
-    step = max(1, min(CHUNK, -(-rows.size // threads)))
-    starts = range(0, rows.size, step)
+def _count(truth: np.ndarray, found: np.ndarray, num_classes: int) -> NDArray[np.int64]:
+    """Return (K + 1, K + 1) counts, of many pixels on several threads."""
+    from atrous.evaluation.confusion_kernel import count_pairs  # numba takes half a second to load
 
-    def count(start: int) -> NDArray[np.int64]:
-        pair = [rows[start : start + step], columns[start : start + step]]
-        counts = cv2.calcHist(pair, [0, 1], None, [256, 256], [0, 256, 0, 256])
-        return counts.astype(np.int64)
-
-    joint = np.zeros((256, 256), np.int64)  # int64: 2975 images of 1024 x 2048 overflow int32
+    threads = min(MOST_THREADS, cv2.getNumThreads()) if truth.size >= SHARED else 1
     if threads == 1:
-        for start in starts:
-            joint += count(start)
-        return joint
-    with ThreadPoolExecutor(threads) as pool:  # OpenCV counts without the GIL
-        for counts in pool.map(count, starts):
-            joint += counts
-    return joint
+        counts: NDArray[np.int64] = count_pairs(truth, found, num_classes)
+        return counts
+    parts = (np.array_split(each, threads) for each in (truth, found))
+    with ThreadPoolExecutor(threads) as pool:  # compiled code holds no GIL
+        total: NDArray[np.int64] = sum(
+            pool.map(lambda rows, columns: count_pairs(rows, columns, num_classes), *parts)
+        )
+    return total
 
 
-def _bytes(values: np.ndarray, kind: str) -> NDArray[np.uint8]:
-    """Return `values` flat as uint8, after a look at what would not fit."""
+def _flat(values: np.ndarray, kind: str) -> np.ndarray:
+    """Return integers as (N,), contiguous, of a type that can hold 255."""
+    if values.dtype.kind not in "bui":
+        raise InputError(f"the {kind} are {values.dtype}; give integers")
     flat = np.ascontiguousarray(values).reshape(-1)
-    if flat.dtype == np.uint8:
-        return flat
-    if flat.dtype.kind not in "bui":
-        raise InputError(f"the {kind} are {flat.dtype}; give integers")
-    if flat.size and (flat.min() < 0 or flat.max() > 255):
-        wrong = flat[(flat < 0) | (flat > 255)]
-        raise InputError(f"the {kind} hold {wrong[0]} ({wrong.size} pixels out of 0..255)")
-    return flat.astype(np.uint8)
+    return flat.astype(np.int16) if flat.dtype in (np.bool_, np.int8) else flat
 
 
-def _check(counts: NDArray[np.int64], num_classes: int, kind: str) -> None:
-    wrong = np.flatnonzero(counts[num_classes:]) + num_classes
+def _refuse(values: np.ndarray, num_classes: int, kind: str) -> None:
+    """Tell of values that are no class, if there are any."""
+    wrong, counts = np.unique(values[(values < 0) | (values >= num_classes)], return_counts=True)
     if wrong.size:
-        found = ", ".join(f"{value} ({counts[value]} pixels)" for value in wrong[:5])
+        pairs = zip(wrong[:5], counts[:5], strict=True)
+        told = ", ".join(f"{value} ({count} pixels)" for value, count in pairs)
         more = f" and {wrong.size - 5} more values" if wrong.size > 5 else ""
         raise InputError(
-            f"the {kind} hold {found}{more}, but the classes are 0..{num_classes - 1}; "
+            f"the {kind} hold {told}{more}, but the classes are 0..{num_classes - 1}; "
             "map or name those values"
         )

@@ -200,6 +200,31 @@ class Evaluation:
             for index, (name, smallest) in enumerate(SIZES)
         ]
 
+    @property
+    def object_sizes_by_class(self) -> list[dict[str, object]]:
+        """Return a row for each class and size of which there is an object, true or predicted."""
+        details = [image.details for image in self.per_image if image.details is not None]
+        if not self.curves:
+            return []
+        true, predicted = (
+            np.sum([getattr(image, name) for image in details], axis=0)
+            for name in ("objects", "made_up")
+        )
+        return [
+            {
+                "class": name,
+                "size": size,
+                "objects": int(true[k, index, 0]),
+                "found": int(true[k, index, 1]),
+                "pixel_recall": _ratio(true[k, index, 3], true[k, index, 2]),
+                "predicted_objects": int(predicted[k, index, 0]),
+                "made_up": int(predicted[k, index, 0] - predicted[k, index, 1]),
+            }
+            for k, name in enumerate(self.label_set.names)
+            for index, (size, _) in enumerate(SIZES)
+            if true[k, index, 0] or predicted[k, index, 0]
+        ]
+
     def to_json(self) -> dict[str, object]:
         """Return plain values; a number that does not exist is None, never NaN."""
         baseline, constant = self.baseline
@@ -255,7 +280,12 @@ class Evaluation:
             "trimap": [{"width": width, **figure.to_json()} for width, figure in trimap],
             "reliability": self.reliability,
             "object_sizes": self.object_sizes,
+            "object_sizes_by_class": self.object_sizes_by_class,
         }
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return float(part / whole) if whole else None
 
 
 def _number(value: float) -> float | None:

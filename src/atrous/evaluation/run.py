@@ -6,6 +6,7 @@ from collections.abc import Callable
 from atrous.data import DataSpec
 from atrous.evaluation.config import EvaluateConfig
 from atrous.evaluation.evaluation import Evaluation
+from atrous.evaluation.image_table import write_image_table
 from atrous.evaluation.loop import accumulate, pairs_of, subject_of
 from atrous.evaluation.predictions import stored_masks
 from atrous.evaluation.protocols import PROTOCOLS, with_protocol
@@ -22,7 +23,7 @@ def evaluate_config(
     subject: Subject | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Score what `config` names, in every way; write the result to `config.out` if it is given.
+    """Score what `config` names, in every way; write the files that it names.
 
     Args:
         config: The command's configuration.
@@ -43,6 +44,8 @@ def evaluate_config(
     )
     if config.out is not None:
         write_json(config.out, result.to_json())
+    if config.images_table is not None:
+        write_image_table(config.images_table, result)
     return result
 
 

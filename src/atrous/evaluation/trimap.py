@@ -48,12 +48,12 @@ def band_counts(
         >>> band_counts(labels, labels, 2)[:, 1].cumsum(0)[:4].tolist()  # true pixels
         [[1, 1], [2, 1], [3, 1], [3, 1]]
     """
-    from atrous.evaluation.boundary_kernel import count_bands, squared_distances
+    from atrous.evaluation.trimap_kernel import count_bands, squared_distances
 
     check_maps(predictions, labels)
     truth = as_labels(labels, ignore_index)
-    squared = np.empty(truth.shape, np.int32)
-    squared_distances(truth, squared)
+    squared = np.empty(truth.shape, np.int16)
+    squared_distances(truth, WIDTHS[-1], squared)
     counts = np.zeros((len(WIDTHS), 3, num_classes), np.int64)
     count_bands(as_labels(predictions), truth, squared, BANDS, counts)
     return counts

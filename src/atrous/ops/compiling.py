@@ -10,7 +10,7 @@ import numba
 
 __all__ = ["compiled"]
 
-ROOMS = ("ops", "crf")
+ROOMS = ("ops", "crf", "evaluation")
 """Where compiled functions, and those that they contain, stand."""
 
 

@@ -4,28 +4,17 @@ Maps come as lines: (planes, height, width) of NCHW memory with one channel, or 
 width * channels) of channels-last memory. A kernel takes the lines of windows from `begin` to
 `end`, so that threads can share them, and releases the GIL. Each inner loop writes to one or two
 arrays only: with more, LLVM gives up proving that they do not overlap, and vectorises nothing.
-
-numba compiles per type at the first call and keeps the result beside this file, or in the user's
-cache where that is read-only.
 """
-
-from collections.abc import Callable
 
 import numba
 import numpy as np
 
+from atrous.ops.compiling import compiled
+
 __all__ = ["pick_lines", "pool_lines", "pool_lines_bfloat16", "spread_lines"]
 
 
-def _compiled(function: Callable[..., None]) -> Callable[..., None]:
-    try:
-        compiled: Callable[..., None] = numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # no folder is writable: compile in every process
-        compiled = numba.njit(nogil=True)(function)
-    return compiled
-
-
-@_compiled
+@compiled
 def pool_lines(
     x: np.ndarray, pooled: np.ndarray, codes: np.ndarray, channels: int, begin: int, end: int
 ) -> None:
@@ -53,7 +42,7 @@ def pool_lines(
             _pool_cells(x[plane, 2 * row], lower, pooled[plane, row], codes[plane, row], channels)
 
 
-@_compiled
+@compiled
 def pool_lines_bfloat16(
     x: np.ndarray, pooled: np.ndarray, codes: np.ndarray, channels: int, begin: int, end: int
 ) -> None:
@@ -79,7 +68,7 @@ def pool_lines_bfloat16(
         _narrow(best.view(np.int32), pooled[plane, row])
 
 
-@_compiled
+@compiled
 def spread_lines(
     x: np.ndarray, y: np.ndarray, codes: np.ndarray, channels: int, begin: int, end: int
 ) -> None:
@@ -109,7 +98,7 @@ def spread_lines(
             y[plane, 2 * rows] = 0
 
 
-@_compiled
+@compiled
 def pick_lines(
     y: np.ndarray, x: np.ndarray, codes: np.ndarray, channels: int, begin: int, end: int
 ) -> None:

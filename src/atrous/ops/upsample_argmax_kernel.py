@@ -1,21 +1,19 @@
 """The compiled form of `upsample_argmax` on the CPU; numba is imported with this module.
 
-One plain function of one signature: numba's `parallel=True` would compile five times as long, and
-its threads may not be entered twice. numba keeps the result beside this file, or in the user's
-cache where that is read-only.
+One plain function: numba's `parallel=True` would compile five times as long, and its threads may
+not be entered twice.
 """
-
-from collections.abc import Callable
 
 import numba
 import numpy as np
 
+from atrous.ops.compiling import compiled
+
 __all__ = ["label_blocks"]
 
-SIGNATURE = "void(f4[:,:,::1], u1[:,::1], i8[::1], f4[::1], i8[::1], f4[::1], i8, i8)"
 
-
-def _label_blocks(
+@compiled
+def label_blocks(
     scores: np.ndarray,
     labels: np.ndarray,
     first_y: np.ndarray,
@@ -110,15 +108,3 @@ def _find_rivals(
             corners[count, 2], corners[count, 3] = c, d - c
             count += 1
     return count
-
-
-def _compile() -> Callable[..., None]:
-    """Compile for the one signature; releases the GIL, so that threads can share the rows."""
-    try:
-        compiled: Callable[..., None] = numba.njit(SIGNATURE, nogil=True, cache=True)(_label_blocks)
-    except RuntimeError:  # no folder is writable: compile in every process
-        compiled = numba.njit(SIGNATURE, nogil=True)(_label_blocks)
-    return compiled
-
-
-label_blocks = _compile()

@@ -34,6 +34,7 @@ FACTS = (
     ("boundary_f1", "Boundary F1"),
     ("boundary_iou", "Boundary IoU"),
     ("expected_calibration_error", "Calibration error"),
+    ("expected_calibration_error_uncalibrated", "… without temperature"),
 )
 
 
@@ -75,6 +76,7 @@ def write_evaluation_report(
         "patches": worst_patches(evaluation, spec, predict, split=split),
         "charts": _charts(evaluation),
         "sizes": evaluation.object_sizes,
+        "class_sizes": _class_sizes(evaluation),
     }
     write_image_table(folder / "images.csv", evaluation)
     write_json(folder / "result.json", evaluation.to_json())
@@ -85,6 +87,14 @@ def write_evaluation_report(
 
 def _title(protocol: Mapping[str, object]) -> str:
     return str(protocol.get("model") or f"Masks in {protocol.get('predictions')}")
+
+
+def _class_sizes(evaluation: Evaluation) -> dict[str, dict[str, dict[str, object]]]:
+    """Return class -> size -> row of `object_sizes_by_class`."""
+    table: dict[str, dict[str, dict[str, object]]] = {}
+    for row in evaluation.object_sizes_by_class:
+        table.setdefault(str(row["class"]), {})[str(row["size"])] = row
+    return table
 
 
 def _charts(evaluation: Evaluation) -> list[Chart]:
