@@ -124,8 +124,8 @@ def infer(
         (N, padded K) marginals.
     """
     shape = (0,) * (rows.shape[1] // LANES)
-    absent = [_no_kernel(*rows.shape, team.size)] * (2 - len(kernels))
-    first, second = *kernels, *absent
+    absent = _no_kernel(len(rows), rows.shape[1], team.size)
+    first, second, *_ = (*kernels, absent, absent)
     owns = [kernel.own for kernel in kernels if kernel.own.size]
     is_everyday = prices is None and not (owns or damping or tolerance)
     own = np.sum(owns, axis=0, dtype=np.float32) if owns else np.zeros(len(rows), np.float32)
