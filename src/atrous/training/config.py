@@ -16,6 +16,7 @@ __all__ = [
     "DEFAULT_LR_OF_PRETRAINED_WITHOUT_NORM",
     "DEFAULT_LR_WITHOUT_NORM",
     "FEWEST_ITERATIONS",
+    "CacheKind",
     "Decayed",
     "NormPolicy",
     "TrainConfig",
@@ -26,6 +27,9 @@ Decayed = Literal["weights", "dense", "scales", "all"]
 
 NormPolicy = Literal["auto", "train", "fixed_encoder", "fixed", "frozen"]
 """What batch norm does; see norm.py."""
+
+CacheKind = Literal["auto", "none", "memory", "disk", "device"]
+"""Where decoded images are kept; see caching.py."""
 
 PROTOCOL = {"brief": True}
 """Metadata of the fields that recipes set and people seldom type: the help names them only."""
@@ -169,6 +173,8 @@ class TrainConfig:
     """Processes that read and augment; else by the number of cores."""
     skip_bad: bool = field(default=False, metadata=PROTOCOL)  # its error names it
     """Leave faulty pairs out instead of refusing to train."""
+    cache: CacheKind = field(default="auto", metadata=PROTOCOL)
+    """Where decoded images are kept: none, memory, disk or device; auto: where they fit."""
     seed: int = 0
     """Of initial weights, order of images and every random change."""
 

@@ -14,6 +14,7 @@ from atrous.inference import Predictor
 from atrous.models import SegmentationModel
 from atrous.training.begin import seeded_model
 from atrous.training.best import Best, best_so_far
+from atrous.training.caching import with_cache
 from atrous.training.checkpoints import Progress, read_progress, sweep
 from atrous.training.config import TrainConfig
 from atrous.training.environment import check_data, write_environment
@@ -144,8 +145,9 @@ def _fit_one(
     model, weights = _built(config, spec, earlier, reporter)
     model = model.to(device).to(memory_format=torch.channels_last)
     lr = config.lr or default_lr(config.optimizer, model, pretrained=weights is not None)
+    fast = with_cache(config, spec, device=device, reporter=reporter, ranks=ranks)
     plan = plan_run(
-        config, spec, model, device=device, lr=lr, done=done, reporter=reporter, ranks=ranks
+        config, fast, model, device=device, lr=lr, done=done, reporter=reporter, ranks=ranks
     )
     is_filled, together = weights is not None, plan.normalised_together
     norm = pick_norm(config.norm, model, together=together, is_filled=is_filled)
@@ -165,7 +167,8 @@ def _fit_one(
         _record(folder, config, plan, {"data": spec.fingerprint, **began})
     reporter.plan(plan)
     with resumable(folder), memory_named(plan):
-        step, is_over = train(config, plan, spec, model, folder, reporter, best, ranks)
+        step, is_over = train(config, plan, fast, model, folder, reporter, best, ranks)
+    del fast  # the score takes its memory
     if not is_over:
         return RunResult(folder, folder / "model", step, None, spec, None)
     return _scored(folder, step, spec, device, reporter, ranks)
@@ -267,4 +270,5 @@ def _resolve(
         lr=plan.lr,
         weight_decay=config.decay,
         workers=plan.workers,
+        cache=plan.cache,
     )

@@ -25,7 +25,17 @@ __all__ = [
     "write_config",
 ]
 
-MAY_CHANGE = {"data", "resume", "iterations", "tile", "workers", "device", "skip_bad", "patience"}
+MAY_CHANGE = {
+    "data",
+    "resume",
+    "iterations",
+    "tile",
+    "workers",
+    "cache",
+    "device",
+    "skip_bad",
+    "patience",
+}
 """Fields that may differ between a run and its continuation; data may move, not change."""
 
 
@@ -139,7 +149,7 @@ def resumed(config: TrainConfig) -> TrainConfig:
             continue
         if field.name == "extend":
             changes["iterations"] = (stored.iterations or 0) + value
-        elif field.name in MAY_CHANGE:
+        elif field.name in MAY_CHANGE and not _rounds_otherwise(field.name, value, stored):
             changes[field.name] = value
         elif field.name in ("epochs", "minutes"):
             raise InputError(
@@ -177,6 +187,11 @@ def _is_given(config: TrainConfig, field: "dataclasses.Field[Any]") -> bool:
     default = field.default if factory is dataclasses.MISSING else factory()
     value = getattr(config, field.name)
     return value is not None and (field.name in config.given or value != default)
+
+
+def _rounds_otherwise(name: str, value: Any, stored: TrainConfig) -> bool:
+    """Return whether samples are augmented elsewhere than in the run: on the device, or not."""
+    return name == "cache" and "device" in (value, stored.cache)
 
 
 def _differs(name: str, value: Any, stored: TrainConfig, folder: Path) -> bool:
