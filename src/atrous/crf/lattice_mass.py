@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from atrous.ops.compiling import compiled
+from atrous.compiling import compiled
 
 __all__ = ["blur_numbers", "own_shares", "slice_numbers", "splat_ones"]
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from atrous.compiling import compiled
 from atrous.crf.iteration import Share, blur, join_and_blur, send, send_keeping, start
 from atrous.crf.meeting import meet
-from atrous.ops.compiling import compiled
 
 __all__ = ["Filter", "pass_messages", "pass_messages_keeping"]
 
