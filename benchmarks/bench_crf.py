@@ -163,11 +163,10 @@ def lattice_mb(crf: DenseCRF, image: np.ndarray, num_labels: int, threads: int) 
     total = 0
     for each, channels in zip(stds, (0, 3), strict=True):
         seen = np.ascontiguousarray(image[..., :channels])
-        lattice = build_lattice(seen, extra, np.array(each, np.float32), Team(1))
-        arrays = lattice.vertices, lattice.weights, lattice.neighbours
-        row = 4 * LANES * len(shape_of(num_labels))
-        total += sum(array.nbytes for array in arrays)
-        total += (threads + 2) * (lattice.num_vertices + 1) * row
+        with Team(threads) as team:
+            lattice = build_lattice(seen, extra, np.array(each, np.float32), team)
+        total += sum(part.nbytes for part in lattice if isinstance(part, np.ndarray))
+        total += 2 * lattice.num_rows * 4 * LANES * len(shape_of(num_labels))
     return total / 2**20
 
 

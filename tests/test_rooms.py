@@ -97,14 +97,24 @@ def imported(path: Path) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, name) for name in names or [module])
 
 
-def lazy_homes(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (line, module) of the homes that a package's `lazy(...)` call names."""
-    package = ".".join(path.relative_to(PACKAGE.parent).parent.parts)
+def lazy_calls(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield (line, name -> module inside the package) of the `lazy(...)` call of a package."""
     for node in ast.walk(tree(path)):
         is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
         if is_call and node.func.id == "lazy" and len(node.args) == 2:
-            for name, home in ast.literal_eval(node.args[1]).items():
-                yield node.lineno, f"{package}.{home or name}"
+            yield node.lineno, ast.literal_eval(node.args[1])
+
+
+def lazy_names(path: Path) -> dict[str, str]:
+    return {name: home for _, homes in lazy_calls(path) for name, home in homes.items()}
+
+
+def lazy_homes(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield (line, module) of the homes that a package's `lazy(...)` call names."""
+    package = ".".join(path.relative_to(PACKAGE.parent).parent.parts)
+    for line, homes in lazy_calls(path):
+        for name, home in homes.items():
+            yield line, f"{package}.{home or name}"
 
 
 def edges() -> list[tuple[str, str, str]]:
@@ -138,6 +148,18 @@ def test_rooms_import_only_what_their_row_names() -> None:
         and other not in EVERYWHERE
         and other != "__version__"
         and other not in ROOMS[room]
+    ]
+
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_lazy_name_is_also_the_name_of_its_module() -> None:
+    """Importing the module would put it where the name ought to stand, by the order of imports."""
+    wrong = [
+        f"{path.relative_to(PACKAGE)}: {name}"
+        for path in sorted(PACKAGE.rglob("__init__.py"))
+        for name, home in lazy_names(path).items()
+        if home and ((path.parent / f"{name}.py").exists() or (path.parent / name).is_dir())
     ]
 
     assert not wrong, "\n".join(wrong)

@@ -10,7 +10,7 @@ from atrous.cli.help import command_help, overview
 from atrous.cli.options import options_of
 from atrous.cli.parsing import parse
 
-SCREEN = 48  # lines; all options of train stand on it
+SCREEN = 45  # lines; all options of train stand on it
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -96,6 +96,45 @@ def test_a_batch_without_a_result_leaves_no_folder_in_the_way(model, photos, cap
     assert main(["predict", model, "one.png"]) == 0
 
 
+def test_a_review_lists_images_by_doubt_and_draws_where(model, photos, capsys):
+    assert main(["predict", model, photos, "--uncertainty", "flip", "--review"]) == 0
+    out = capsys.readouterr().out
+    heading = " ".join(out.splitlines()[0].split())
+    assert heading == "doubt image region (x, y, w x h) taken for"
+    assert "Review: photos-masks/review.html   (2 images, by doubt)" in out
+    told = json.loads(Path("photos-masks/review.json").read_text())
+    assert told["method"] == "flip"
+    first, second = told["images"]
+    assert first["doubt"] >= second["doubt"] > 0
+    assert {first["image"], second["image"]} == {"photos/a.jpg", "photos/b.png"}
+    rows = Path("photos-masks/review.csv").read_text().splitlines()
+    assert rows[0].startswith("image,mask,doubt,mutual_information,left,top,width,height")
+    assert len(rows) == 3
+    page = Path("photos-masks/review.html").read_text()
+    assert page.count("<img ") == 6
+    assert "photos/a.jpg" in page
+
+    again = ["predict", model, photos, "--uncertainty", "flip", "--review", "--resume", "--json"]
+    assert main(again) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["skipped"] == 2
+    assert content["review"]["page"] == "photos-masks/review.html"
+    assert content["review"]["images"] == told["images"]
+
+
+def test_a_review_alone_takes_the_entropy_of_one_pass(model, photos, capsys):
+    assert main(["predict", model, photos, "--review"]) == 0
+    assert json.loads(Path("photos-masks/review.json").read_text())["method"] == "entropy"
+    assert Path("photos-masks/a-entropy.png").exists()
+    assert main(["predict", model, photos, "--resume"]) == 1
+    assert "made with uncertainty" in capsys.readouterr().err
+
+
+def test_too_few_samples_are_told(model, photos, capsys):
+    assert main(["predict", model, photos, "--uncertainty", "mc_dropout", "--samples", "1"]) == 2
+    assert "--samples is 1; give 2 or more" in capsys.readouterr().err
+
+
 def test_a_misspelt_input_is_told_before_the_model_is_loaded(photos, capsys):
     assert main(["predict", "no-such-model", "fotos"]) == 1
     assert capsys.readouterr().err.strip() == "error: no file or folder fotos; did you mean photos?"
@@ -105,13 +144,20 @@ def test_interruption_says_how_to_go_on(monkeypatch, capsys):
     stopped = BatchResult(Path("out"), written=[Path("out/a.png")], interrupted=True, seconds=1.0)
     monkeypatch.setattr(predict, "predict_batch", lambda config, progress: stopped)
     config = PredictConfig(
-        model="m", inputs=("my photos", "*.jpg"), overlay=True, scales=(0.5, 1.0), tile=512
+        model="m",
+        inputs=("my photos", "*.jpg"),
+        overlay=True,
+        scales=(0.5, 1.0),
+        tile=512,
+        uncertainty="mc_dropout",
+        samples=8,
+        review=True,
     )
     assert predict.run(config) == 130
     out = capsys.readouterr().out
     assert (
-        "Go on: atrous predict m 'my photos' '*.jpg' --out out --overlay --scales 0.5,1.0 "
-        "--tile 512 --resume" in out
+        "Go on: atrous predict m 'my photos' '*.jpg' --out out --overlay --review "
+        "--uncertainty mc_dropout --samples 8 --scales 0.5,1.0 --tile 512 --resume" in out
     )
 
 

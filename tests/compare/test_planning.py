@@ -2,13 +2,15 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from atrous.compare.apart import WorkFailed
-from atrous.compare.comparison import compare
+from atrous.compare.comparison import _weights, compare
 from atrous.compare.config import CompareConfig
 from atrous.compare.entries import Entry
+from atrous.compare.folder import Folder
 from atrous.compare.plan import Plan, check_budget, make_plan
 from atrous.compare.planning import Course, Planned, check_split
 from atrous.data import open_data, write_scenes
@@ -74,6 +76,25 @@ def test_the_budget_that_a_refusal_asks_for_is_accepted_in_the_same_folder(
         compare(typed(0.1), spec, Quiet())
     with pytest.raises(InputError, match="the training began"):
         compare(typed(0.6), spec, Quiet())
+
+
+def test_a_network_that_cannot_be_weighed_fails_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def weighed(config: object, place: object, entry: Entry, *_: object) -> str:
+        if entry.name == "b":
+            raise WorkFailed("out of memory")
+        return "light"
+
+    monkeypatch.setattr("atrous.compare.comparison._weighed", weighed)
+    planned = Planned((Entry("a"), Entry("b"), Entry("c")), {})
+    cells: Any = {"a": [None], "b": [None]}
+    config = CompareConfig(data=tmp_path)
+
+    found = _weights(config, Folder(tmp_path), planned, cells, Course(Quiet(), 1))
+
+    assert found == {"a": "light"}
+    assert planned.failures == {"b": {None: "it cannot be weighed: out of memory"}}
 
 
 def test_a_split_without_a_labelled_pixel_is_refused_beforehand(tmp_path: Path) -> None:

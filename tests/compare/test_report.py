@@ -19,8 +19,8 @@ from atrous.compare.config import CompareConfig
 from atrous.compare.entries import Entry
 from atrous.compare.plan import Plan
 from atrous.compare.planning import Planned
+from atrous.compare.record import results
 from atrous.compare.report import write_report
-from atrous.compare.results import results
 from atrous.compare.table import Row, Table
 from atrous.compare.together import Together, disagreement, most_uneven
 from atrous.compare.verdict import take

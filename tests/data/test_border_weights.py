@@ -39,7 +39,7 @@ def blobs(seed, size=(60, 70), count=7):
 def test_the_term_is_the_papers_formula(seed, sigma):
     instances = instances_of(blobs(seed))
     expected = by_hand(instances, sigma=sigma)
-    assert np.abs(separation(instances, sigma=sigma) - expected).max() < 1e-4
+    assert np.abs(separation(instances, sigma=sigma) - expected).max() < 1e-6
 
 
 @pytest.mark.parametrize(("gap", "weight"), [(1, 9.2312), (4, 6.0653), (9, 1.3534), (19, 0.003355)])

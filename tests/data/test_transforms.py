@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from atrous.data.colour_jitter import random_colours
 from atrous.data.elastic import bent, interpolated, random_displacements
-from atrous.data.transforms import JointTransform, fill_values, random_matrix
+from atrous.data.random_matrix import random_matrix
+from atrous.data.transforms import JointTransform, fill_values
 from atrous.data.warp import smooth_before_warp, warp_image, warp_labels
 from atrous.errors import InputError
 from atrous.ops import Normalization

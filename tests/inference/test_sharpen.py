@@ -84,6 +84,16 @@ def test_0_and_255_are_two_classes(photo, coarse, truth):
     assert (read_mask(result.path).values != 255 * (truth == 2)).mean() < 0.01
 
 
+def test_a_mask_of_1_bit_stays_one(photo, coarse, truth):
+    Image.fromarray(coarse == 2).save("mask.png")
+
+    result = run(photo, "mask.png")
+
+    found = Image.open(result.path)
+    assert found.mode == "1"
+    assert (np.asarray(found) != (truth == 2)).mean() < ((coarse == 2) != (truth == 2)).mean()
+
+
 def test_colours_come_back_as_the_same_colours(photo, coarse):
     Image.fromarray(COLOURS[coarse]).save("mask.png")
 

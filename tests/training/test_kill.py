@@ -106,7 +106,17 @@ EVERYTHING = {
 }
 
 
-@pytest.fixture(scope="module", params=[{}, EVERYTHING], ids=["plain", "everything"])
+OPPOSED = {
+    "adversary": "small_fov_light",
+    "adversary_options": {"pretrain_segmentor": 1, "pretrain_adversary": 2, "period": 2},
+    "ema": 0.9,
+    "clip": 1.0,
+}
+
+CHOICES = [{}, EVERYTHING, OPPOSED]
+
+
+@pytest.fixture(scope="module", params=CHOICES, ids=["plain", "everything", "adversarial"])
 def fields(scenes: Path, tiny: dict[str, Any], request: pytest.FixtureRequest) -> dict[str, Any]:
     run = {"data": scenes, "iterations": 12, "val_every": 5, "workers": 2}
     return {**tiny, **run, **request.param}

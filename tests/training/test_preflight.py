@@ -1,12 +1,26 @@
 """What is refused before any of the data is read."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from atrous.errors import InputError
 from atrous.training import TrainConfig
 from atrous.training.preflight import preflight
+
+
+def test_options_of_an_adversary_need_one() -> None:
+    told = "--adversary-options need an --adversary, such as small_fov"
+    cases: tuple[dict[str, Any], ...] = (
+        {},
+        {"recipe": "unet"},
+        {"recipe": "adversarial", "adversary": "none", "given": frozenset({"adversary"})},
+    )
+    for fields in cases:
+        config = TrainConfig(data=Path("data"), adversary_options={"weight": 1}, **fields)
+        with pytest.raises(InputError, match=told):
+            preflight(config)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ def recipe(name: str, **fields: Any) -> tuple[TrainConfig, ...]:
 
 # What the papers print; read off them, not off our files.
 PRINTED = {
+    "adversarial": {"batch_size": 14, "adversary": "large_fov"},
     "attention_to_scale": {"batch_size": 30, "lr": 1e-3, "crop": 321, "weight_decay": 5e-4},
     "deeplab_v1": {"batch_size": 20, "lr": 1e-3, "iterations": 6000, "momentum": 0.9},
     "deeplab_v2": {"batch_size": 10, "lr": 2.5e-4, "iterations": 20_000, "crop": 321},
@@ -74,6 +75,19 @@ def test_fcn_is_trained_in_stages_and_deeplab_v3_in_two_phases() -> None:
     first, second = recipe("deeplab_v3")
     assert (first.options["output_stride"], first.norm, first.lr) == (16, "train", 0.007)
     assert (second.options["output_stride"], second.norm, second.lr) == (8, "fixed", 0.001)
+
+
+def test_the_adversarial_recipe_is_told_in_parts_and_can_be_told_to_be_plain() -> None:
+    (run,) = recipe("adversarial", adversary="small_fov", adversary_options={"weight": 1})
+    assert (run.adversary, run.adversary_options["weight"]) == ("small_fov", 1)
+    assert run.adversary_options["encoding"] == "product"  # the recipe's stays
+    assert (run.adversary_options["period"], run.adversary_options["pretrain_adversary"]) == (
+        500, 500,
+    )  # fmt: skip
+    (plain,) = recipe("adversarial", adversary="none", given=frozenset({"adversary"}))
+    assert (plain.adversary, plain.adversary_options) == ("none", {})
+    with pytest.raises(InputError, match=r"20 iterations end within the 6000 \+ 500"):
+        recipe("adversarial", iterations=20)
 
 
 def test_what_is_given_wins_over_the_recipe_in_every_phase() -> None:
@@ -137,6 +151,10 @@ def test_a_recipe_that_there_is_not_is_named() -> None:
 
 # Widths at which a network of each recipe trains in a second; legal sizes only.
 SMALL: dict[str, dict[str, Any]] = {
+    "adversarial": {
+        "options": {"fc_channels": 8}, "crop": 33,
+        "adversary_options": {"pretrain_segmentor": 4, "pretrain_adversary": 4, "period": 3},
+    },
     "attention_to_scale": {"options": {"fc_channels": 8, "attention_channels": 8}, "crop": 33},
     "deeplab_v1": {"options": {"fc_channels": 8}, "crop": 33},
     "deeplab_v2": {"encoder": "resnet18", "crop": 33},

@@ -20,7 +20,7 @@ COMMON = [
     "--encoder", "mobilenet_v2_035", "--weights", "none", "--batch-size", "8", "--crop", "48",
     "--options", "aspp_channels=16,decoder_channels=16,skip_channels=8,dropout=0.0",
     "--norm", "frozen", "--lr", "0.05", "--iterations", "6", "--val-every", "3",
-    "--clip", "5", "--precision", "fp32", "--device", "cpu", "--workers", "0",
+    "--clip", "0.05", "--precision", "fp32", "--device", "cpu", "--workers", "0",
     "--class-weights", "median_frequency",
 ]  # fmt: skip
 
@@ -44,8 +44,13 @@ def train(folder: Path, data: Path, *words: str, processes: int = 1) -> str:
 
 
 def losses(folder: Path) -> list[float]:
+    return told(folder, "loss")
+
+
+def told(folder: Path, name: str) -> list[float]:
+    """Return a figure of every step that has it."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [line["loss"] for line in lines if line["split"] == "train"]
+    return [line[name] for line in lines if line["split"] == "train" and name in line]
 
 
 def weights(folder: Path) -> dict[str, Any]:
@@ -71,6 +76,23 @@ def test_a_batch_of_eight_is_the_same_cut_in_two_and_shared_by_two_processes(
     again = fit(TrainConfig(resume=shared, extend=1))  # what two began one goes on with
     assert again.step == 7
     assert len(losses(shared)) == 7
+
+
+@pytest.mark.slow
+def test_an_adversary_learns_the_same_from_a_batch_cut_in_two_and_shared_by_two_processes(
+    scenes: Path, tmp_path: Path
+) -> None:
+    turns = "encoding=product,pretrain_segmentor=1,pretrain_adversary=2,period=1,lr=0.001"
+    words = ["--adversary", "small_fov_light", "--adversary-options", turns]
+    whole, cut, shared = tmp_path / "whole", tmp_path / "cut", tmp_path / "shared"
+    train(whole, scenes, *words, "--micro-batch", "8")
+    train(cut, scenes, *words, "--micro-batch", "3")
+    train(shared, scenes, *words, "--micro-batch", "2", processes=2)
+    for other in (cut, shared):
+        for name in ("loss", "segmentation_loss", "adversary_loss", "adversary_accuracy"):
+            assert told(other, name) == pytest.approx(told(whole, name), rel=1e-4)
+        for name, value in weights(whole).items():
+            torch.testing.assert_close(weights(other)[name], value, rtol=1e-3, atol=1e-4)
 
 
 def test_more_processes_than_images_in_a_batch_are_refused() -> None:

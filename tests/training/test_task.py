@@ -160,7 +160,7 @@ def test_biases_and_norms_are_not_decayed() -> None:
     task = SegmentationTask(
         Plain(), optimizer="adamw", lr=0.1, weight_decay=0.5, iterations=1, micro_batch=1
     )
-    groups = task.configure_optimizers().param_groups
+    groups = task.configure_optimizers()[0].param_groups
     assert [p.ndim for p in groups[0]["params"]] == [4]
     assert [p.ndim for p in groups[1]["params"]] == [1]
     assert [group["weight_decay"] for group in groups] == [0.5, 0.0]

@@ -14,7 +14,7 @@ from atrous.errors import InputError
 from atrous.labels import LabelSet
 from atrous.models import MODELS
 from atrous.ops import Normalization
-from atrous.weights import create_model, load, read_model_config, save, store_crf
+from atrous.weights import create_model, load, read_model_config, save, store_calibration, store_crf
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -314,6 +314,20 @@ def test_what_a_search_found_for_the_crf_is_kept_beside_the_same_weights(tmp_pat
     assert load(tmp_path / "again").crf == found
 
 
+def test_a_temperature_is_kept_beside_the_same_weights_and_can_be_taken_back(tmp_path):
+    save(small_model(), tmp_path)
+    weights = (tmp_path / WEIGHTS).read_bytes()
+    store_crf(tmp_path, {"helps": True})
+    store_calibration(tmp_path, {"temperature": 1.5})
+    assert load(tmp_path).calibration == {"temperature": 1.5}
+    assert load(tmp_path).crf == {"helps": True}
+    assert (tmp_path / WEIGHTS).read_bytes() == weights
+    save(load(tmp_path), tmp_path / "again")
+    assert load(tmp_path / "again").calibration == {"temperature": 1.5}
+    store_calibration(tmp_path, None)
+    assert load(tmp_path).calibration is None
+
+
 def test_a_folder_that_cannot_take_a_crf_says_so(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -322,3 +336,5 @@ def test_a_folder_that_cannot_take_a_crf_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr("atrous.weights.model_folder.write_text", full)
     with pytest.raises(InputError, match=r"cannot write .*No space left.*not stored"):
         store_crf(tmp_path, {})
+    with pytest.raises(InputError, match=r"cannot write .*calibration not stored: make"):
+        store_calibration(tmp_path, {})

@@ -122,6 +122,30 @@ COMMANDS: dict[str, Command] = {
         out_of_memory="lower --tile (512, say) or --images",
         go_on="run it again",
     ),
+    "calibrate": Command(
+        module="atrous.cli.calibrate",
+        config="atrous.evaluation.calibrate_config:CalibrateConfig",
+        purpose="make a model's probabilities say how often it is right",
+        examples=(
+            ("calibrate runs/NAME/model --data FOLDER", "store the temperature in the model"),
+            ("calibrate MODEL --data FOLDER --images 50", "sooner, from fewer images"),
+            ("calibrate MODEL --data FOLDER --split test", "another part of the data"),
+        ),
+        out_of_memory="lower --tile (512, say)",
+        go_on="run it again",
+    ),
+    "bench": Command(
+        module="atrous.cli.bench",
+        config="atrous.cli.bench:BenchConfig",
+        purpose="images a second of each stage between files and network",
+        examples=(
+            ("bench data --data FOLDER", "decode, cache, warp, colours, the whole loader"),
+            ("bench data --data FOLDER --model unet", "and whether it would wait for them"),
+            ("bench data --data FOLDER --cache none", "what decoding each time would cost"),
+        ),
+        out_of_memory="lower --batch-size or --crop",
+        go_on="run it again",
+    ),
     "explain": Command(
         module="atrous.cli.explain",
         config="atrous.cli.explain:ExplainConfig",

@@ -28,6 +28,7 @@ FIGURES = (
         "near boundaries": f"mIoU within {BAND} px of boundaries",
     },
     {"expected_calibration_error": "expected calibration error"},
+    {"expected_calibration_error_uncalibrated": "without the model's temperature"},
 )
 """What is printed below the mean IoU, line by line; finished masks have no calibration."""
 

@@ -4,7 +4,9 @@ import shlex
 
 from atrous.cli.console import answer, progress, warn
 from atrous.cli.progress import rate
+from atrous.cli.review_lines import review_table
 from atrous.inference import BatchResult, PredictConfig, predict_batch
+from atrous.inference.config import SAMPLES
 
 __all__ = ["run"]
 
@@ -18,10 +20,36 @@ def run(config: PredictConfig) -> int:
         result = predict_batch(config, progress=bar)
     if result.doubt:
         warn(result.doubt)
-    answer(_summary(result, config), _content(result))
+    told, content = _summary(result, config), _content(result)
+    if config.review and (result.written or result.skipped) and not _is_unfinished(result):
+        told, content = _reviewed(result, config, told, content)
+    answer(told, content)
     if result.interrupted:
         return 130
     return 1 if result.failures or result.stopped else 0
+
+
+def _is_unfinished(result: BatchResult) -> bool:
+    return result.interrupted or bool(result.stopped)
+
+
+def _reviewed(
+    result: BatchResult, config: PredictConfig, told: str, content: dict[str, object]
+) -> tuple[str, dict[str, object]]:
+    """Write the review of everything in the folder; add it to what is told."""
+    from atrous.inference.review import review
+    from atrous.reports import write_review
+
+    assert result.label_set is not None
+    with progress(None, "reviewed") as bar:
+        items = review(result.folder, result.label_set, progress=bar)
+    page = write_review(
+        result.folder, items, result.label_set, model=config.model, method=str(config.doubt)
+    )
+    lines = [review_table(items), told, f"Review: {page}   ({len(items)} images, by doubt)"]
+    return "\n".join(lines), content | {
+        "review": {"page": page, "images": [item.to_json() for item in items]}
+    }
 
 
 def _summary(result: BatchResult, config: PredictConfig) -> str:
@@ -52,7 +80,11 @@ def _go_on(result: BatchResult, config: PredictConfig) -> str:
     """Return the command that finishes what was interrupted."""
     words = ["atrous", "predict", config.model, *config.inputs, "--out", str(result.folder)]
     words += ["--overlay"] * config.overlay + ["--probabilities"] * config.probabilities
-    words += ["--flip"] * config.flip
+    words += ["--flip"] * config.flip + ["--review"] * config.review
+    if config.uncertainty is not None:
+        words += ["--uncertainty", config.uncertainty]
+    if config.samples != SAMPLES:
+        words += ["--samples", str(config.samples)]
     if config.scales != (1.0,):
         words += ["--scales", ",".join(map(str, config.scales))]
     if config.tile is not None:

@@ -45,7 +45,7 @@ class TerminalReporter:
             f"Plan     batch {plan.batch_size}{_cut(plan)}, crops {height}x{width}, "
             f"{plan.optimizer} lr {plan.lr:g} {plan.schedule}{_NORM[plan.norm]}, "
             f"{plan.precision} on {plan.device}; {left} iterations, "
-            f"about {duration(plan.seconds)}, {size(plan.memory_bytes)}"
+            f"about {duration(plan.seconds)}, {size(plan.memory_bytes)}{_kept(plan)}"
         )
         bar = progress(plan.iterations, "iteration", unit="", done=plan.done)
         self._bar = self._stack.enter_context(bar)
@@ -78,6 +78,14 @@ _NORM = {
     "fixed": ", norms fixed",
     "frozen": ", norms frozen",
 }
+
+
+def _kept(plan: "Plan") -> str:
+    """Say where decoded images are kept."""
+    if plan.cache == "none":
+        return ""
+    place = {"memory": "in memory", "disk": "on disk"}.get(plan.cache, f"on {plan.device}")
+    return f"; decoded images {place} ({size(plan.cache_bytes)})"
 
 
 def _cut(plan: "Plan") -> str:

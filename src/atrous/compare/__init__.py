@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from atrous.compare.entries import entries_of
     from atrous.compare.folder import default_out
     from atrous.compare.planning import Planned, Watcher, plan_comparison
+    from atrous.compare.record import results
     from atrous.compare.report import write_report
-    from atrous.compare.results import results
     from atrous.compare.significance import compare_scores, holm
 
 __all__ = [
@@ -42,7 +42,7 @@ __getattr__ = lazy(
         "entries_of": "entries",
         "holm": "significance",
         "plan_comparison": "planning",
-        "results": "results",
+        "results": "record",
         "write_report": "report",
     },
 )

@@ -85,9 +85,12 @@ def _passing_on_interrupts(process: BaseProcess) -> Iterator[list[int]]:
 
     def pass_on(signum: int, frame: object) -> None:
         interrupts.append(signum)
-        with suppress(ProcessLookupError, TypeError):  # it has ended; TypeError: so has its id
-            last = process.kill if len(interrupts) >= KILL_AFTER else None
-            last() if last else os.kill(process.pid, signal.SIGINT)  # type: ignore[arg-type]
+        assert process.pid is not None  # it was started
+        with suppress(ProcessLookupError):  # it has ended
+            if len(interrupts) >= KILL_AFTER:
+                process.kill()
+            else:
+                os.kill(process.pid, signal.SIGINT)
 
     if threading.current_thread() is not threading.main_thread():
         yield interrupts

@@ -73,15 +73,12 @@ def compare(
     total = sum(planned.plans[name].seconds for name in left) + TOGETHER_SECONDS
     course = Course(watcher, total + WEIGH_SECONDS * len(planned.plans))
     cells = _finished_cells(config, spec, place, planned, course)
+    weights = _weights(config, place, planned, cells, course)
+    cells = {name: each for name, each in cells.items() if name in weights}
     if not cells:
         name, failures = next(iter(planned.failures.items()))
         raise InputError(f"every network failed; {name}: {next(iter(failures.values()))}")
-    by_name = {entry.name: entry for entry in planned.entries}
     try:
-        weights = {
-            name: _weighed(config, place, by_name[name], each[0], course)
-            for name, each in cells.items()
-        }
         together = apart(
             run_together,
             config,
@@ -132,6 +129,27 @@ def _finished_cells(
         if cell is not None:
             found.setdefault(entry.name, []).append(cell)
     return {entry.name: found[entry.name] for entry in planned.entries if entry.name in found}
+
+
+def _weights(
+    config: CompareConfig,
+    place: Folder,
+    planned: Planned,
+    cells: Mapping[str, Sequence[Cell]],
+    course: Course,
+) -> dict[str, Weight]:
+    """Weigh every network; one that cannot be weighed is remembered in `planned.failures`."""
+    weights: dict[str, Weight] = {}
+    for entry in planned.entries:
+        if entry.name not in cells:
+            continue
+        try:
+            weights[entry.name] = _weighed(config, place, entry, cells[entry.name][0], course)
+        except WorkFailed as failure:
+            why = f"it cannot be weighed: {failure}"
+            planned.failures.setdefault(entry.name, {})[None] = why
+            course.note(f"{entry.name} failed: {why}")
+    return weights
 
 
 def _weighed(

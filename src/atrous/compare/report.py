@@ -7,7 +7,7 @@ from pathlib import Path
 from atrous import __version__
 from atrous.compare.comparison import Compared
 from atrous.compare.config import CompareConfig
-from atrous.compare.results import protocol_of
+from atrous.compare.record import protocol_of
 from atrous.compare.table import Table
 from atrous.compare.verdict import as_good, why_equal
 from atrous.data import DataSpec

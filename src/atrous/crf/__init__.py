@@ -16,9 +16,10 @@ On the CPU the same algorithm is compiled by numba and shared among threads:
 - `threads`, `meeting`, and `atrous.compiling`: how, and where threads wait for each other;
 - `packing`, and `rows` in `atrous.ops`: maps of labels as rows, and a row as one value in vector
   registers;
-- `simplices`, `lattice_build`, `lattice_mass`, `lattice`: the lattice of an image;
-- `iteration`: slice, softmax and splat as one pass over the pixels, and the blur between;
-- `message_passing`, `engine`: all iterations as one call that every thread makes.
+- `simplices`, `lattice_build`, `chains`, `lattice_mass`, `lattice`: the lattice of an image;
+- `iteration`: slice, softmax and splat as one pass over the pixels;
+- `message_passing`, `engine`: all iterations, and the blur between, as one call that every thread
+  makes.
 
 `search` is the papers' grid of parameters; the search itself is evaluation.
 

@@ -25,14 +25,14 @@ from atrous.ops.rows import (
     zeros,
 )
 
-__all__ = ["Share", "blur", "join_and_blur", "send", "send_keeping", "start"]
+__all__ = ["Turn", "send", "send_keeping", "start"]
 
 AHEAD = 8
 """Pixels from now whose vertices are fetched: the memory takes about as long as they do."""
 
 
-class Share(NamedTuple):
-    """A normalised kernel as one thread sees it."""
+class Turn(NamedTuple):
+    """A normalised kernel in one iteration: what it slices from, and splats to."""
 
     corners: tuple[int, ...]
     """d + 1 zeros: a tuple's length is known when a function is compiled."""
@@ -45,14 +45,14 @@ class Share(NamedTuple):
     after: np.ndarray
     """(N,) factor after it, times the kernel's weight."""
     values: np.ndarray
-    """(M + 1, padded K) blurred, to slice from."""
-    part: np.ndarray
-    """(M + 1, padded K) to splat to; no other thread does."""
+    """(2R + 2, padded K); both rows of a vertex lie together, as a pixel needs both."""
+    turn: int
+    """Row 2 v + turn of vertex v is to slice from, the other of the two to splat to."""
 
 
 @compiled
 def start(
-    rows: np.ndarray, first: Share, second: Share, begin: int, end: int, shape: tuple[int, ...]
+    rows: np.ndarray, first: Turn, second: Turn, begin: int, end: int, shape: tuple[int, ...]
 ) -> None:
     """Splat the unary's own marginals for the first iteration.
 
@@ -73,8 +73,8 @@ def start(
 @compiled
 def send(
     rows: np.ndarray,
-    first: Share,
-    second: Share,
+    first: Turn,
+    second: Turn,
     begin: int,
     end: int,
     is_last: bool,
@@ -91,9 +91,6 @@ def send(
         is_last: Store instead of splatting.
         shape: See `rows`.
     """
-    if not is_last:
-        first.part[:] = 0
-        second.part[:] = 0
     for p in range(begin, end, 2):
         pair = min(p + 1, end - 1)
         for soon in range(min(p + AHEAD, end - 2), min(p + AHEAD + 2, end)):
@@ -117,8 +114,8 @@ def send(
 @compiled
 def send_keeping(
     rows: np.ndarray,
-    first: Share,
-    second: Share,
+    first: Turn,
+    second: Turn,
     kept: tuple[np.ndarray, np.ndarray, np.ndarray, np.float32],
     begin: int,
     end: int,
@@ -144,8 +141,6 @@ def send_keeping(
     marginals, own, prices, damping = kept
     message_of = np.empty((1, rows.shape[1]), np.float32)
     change = np.float32(0)
-    first.part[:] = 0
-    second.part[:] = 0
     for p in range(begin, end):
         soon = min(p + AHEAD, end - 1)
         _fetch(first, soon, shape)
@@ -168,19 +163,19 @@ def send_keeping(
 
 
 @compiled
-def _fetch(kernel: Share, p: int, shape: tuple[int, ...]) -> None:
+def _fetch(kernel: Turn, p: int, shape: tuple[int, ...]) -> None:
     """Have the rows of a later pixel's vertices brought near."""
     for r in range(len(kernel.corners)):
-        prefetch(kernel.values, kernel.vertices[p, r], shape)
-        prefetch(kernel.part, kernel.vertices[p, r], shape)
+        prefetch(kernel.values, kernel.vertices[p, r], shape + shape)
 
 
 @compiled
-def _slice(kernel: Share, p: int, shape: tuple[int, ...]) -> Any:
+def _slice(kernel: Turn, p: int, shape: tuple[int, ...]) -> Any:
     """Return the weighted mean of the vertices around a pixel, times its factor."""
     row = zeros(shape)
     for r in range(len(kernel.corners)):
-        row = row + kernel.weights[p, r] * load(kernel.values, kernel.vertices[p, r], shape)
+        place = 2 * kernel.vertices[p, r] + kernel.turn
+        row = row + kernel.weights[p, r] * load(kernel.values, place, shape)
     return kernel.after[p] * row
 
 
@@ -192,53 +187,9 @@ def _softmax(unary: Any, message: Any) -> Any:
 
 
 @compiled
-def _splat(kernel: Share, p: int, q: Any) -> None:
+def _splat(kernel: Turn, p: int, q: Any) -> None:
     """Add a pixel's row, times its factor, to the vertices around it."""
     row = kernel.before[p] * q
     for r in range(len(kernel.corners)):
-        add_to(kernel.part, kernel.vertices[p, r], kernel.weights[p, r], row)
-
-
-@compiled
-def join_and_blur(
-    parts: np.ndarray,
-    neighbours: np.ndarray,
-    begin: int,
-    end: int,
-    values: np.ndarray,
-    shape: tuple[int, ...],
-) -> None:
-    """Add up what the threads splatted, and blur along the first axis.
-
-    Args:
-        parts: (T, M + 1, padded K); row 0 stays 0.
-        neighbours: (2, M + 1) on both sides along the axis; 0 where there is none.
-        begin: First vertex.
-        end: Vertex after the last.
-        values: (M + 1, padded K), written from `begin` to `end`.
-        shape: See `rows`.
-    """
-    half = np.float32(0.5)
-    for v in range(begin, end):
-        middle, sides = zeros(shape), zeros(shape)
-        for t in range(parts.shape[0]):
-            middle = middle + load(parts[t], v, shape)
-            sides = sides + load(parts[t], neighbours[0, v], shape)
-            sides = sides + load(parts[t], neighbours[1, v], shape)
-        store(values, v, middle + half * sides)
-
-
-@compiled
-def blur(
-    old: np.ndarray,
-    neighbours: np.ndarray,
-    begin: int,
-    end: int,
-    new: np.ndarray,
-    shape: tuple[int, ...],
-) -> None:
-    """Blur along one axis with weights 1/2, 1, 1/2."""
-    half = np.float32(0.5)
-    for v in range(begin, end):
-        sides = load(old, neighbours[0, v], shape) + load(old, neighbours[1, v], shape)
-        store(new, v, load(old, v, shape) + half * sides)
+        place = 2 * kernel.vertices[p, r] + 1 - kernel.turn
+        add_to(kernel.values, place, kernel.weights[p, r], row)

@@ -1,13 +1,14 @@
-"""The permutohedral lattice of an image as one object: where pixels lie, who neighbours whom."""
+"""The permutohedral lattice of an image as one object: where pixels lie, who blurs with whom."""
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.crf.lattice_build import embed, find_neighbours, join, new_table, renumber
-from atrous.crf.lattice_mass import blur_numbers, own_shares, slice_numbers, splat_ones
+from atrous.crf.chains import find_chains, unchain
+from atrous.crf.lattice_build import ABSENT, embed, join, new_table, renumber
+from atrous.crf.lattice_mass import own_shares, row_sums
 from atrous.crf.threads import Team
 from atrous.errors import InputError
 
@@ -17,12 +18,16 @@ FARTHEST = 2.0**20
 """Beyond so many lattice steps from the origin float32 cannot tell simplices apart."""
 
 
-@dataclass(frozen=True)
-class Lattice:
-    """The lattice of one kernel over one image.
+class Lattice(NamedTuple):
+    """The lattice of one kernel over one image, built by a team of T threads.
 
-    Vertices count from 1; where one is missing stands 0, whose values are 0.
+    Compiled code takes it as it is. Vertices count from 1. Those around each thread's pixels follow
+    each other, R in all: a vertex that two threads' pixels touch stands there twice, the second
+    time as a copy.
     """
+
+    corners: tuple[int, ...]
+    """d + 1 zeros: a tuple's length is known when a function is compiled."""
 
     vertices: NDArray[np.int32]
     """(N, d + 1) the vertices around each pixel."""
@@ -30,33 +35,49 @@ class Lattice:
     weights: NDArray[np.float32]
     """(N, d + 1) their barycentric weights; sum to 1."""
 
-    neighbours: NDArray[np.int32]
-    """(d + 1, 2, M + 1) the neighbours along each axis, on either side."""
+    chains: NDArray[np.int32]
+    """(L,) the vertices along each axis, axis by axis; see `chains`."""
+
+    chain_edges: NDArray[np.int64]
+    """(d + 2,) where each axis' chains begin, and the end."""
+
+    copies: NDArray[np.int32]
+    """(C, 2) a copy, and the vertex that it is a copy of; in the order of the copies."""
+
+    copy_edges: NDArray[np.int64]
+    """(T + 1,) where each thread's copies begin, and the end."""
+
+    edges: NDArray[np.int64]
+    """(T + 1,) where each thread's vertices begin, and R + 1."""
+
+    @property
+    def num_rows(self) -> int:
+        """R + 1: rows of an array that holds values by number."""
+        return int(self.edges[-1])
 
     @property
     def num_vertices(self) -> int:
-        """M."""
-        return int(self.neighbours.shape[2]) - 1
+        """R - C."""
+        return self.num_rows - 1 - len(self.copies)
 
     def mass(self, team: Team) -> NDArray[np.float32]:
         """Return (N,) row sums of the filter splat, blur, slice."""
-        count, size = len(self.vertices), self.num_vertices + 1
-        cuts = team.cuts(count)
-        parts = np.zeros((team.size, size), np.float32)
-        team.run(lambda t: splat_ones(self.vertices, self.weights, *cuts[t], parts[t]))
-        old, new = parts.sum(0), np.zeros(size, np.float32)
-        for neighbours in self.neighbours:
-            blur_numbers(old, neighbours, new)
-            old, new = new, old
-        mass = np.empty(count, np.float32)
-        team.run(lambda t: slice_numbers(self.vertices, self.weights, old, *cuts[t], mass))
+        assert team.size == len(self.edges) - 1
+        values = np.zeros(self.num_rows, np.float32)
+        mass = np.empty(len(self.vertices), np.float32)
+        team.run(lambda t: row_sums(t, self, values, mass, team.meeting))
         return mass
 
     def own(self, team: Team) -> NDArray[np.float32]:
         """Return (N,) shares of its own value that a pixel receives from the filter."""
         cuts = team.cuts(len(self.weights))
+        neighbours = np.zeros((len(self.corners), 2, self.num_rows), np.int32)
+        for axis in range(len(self.corners)):
+            unchain(self.chains, *self.chain_edges[axis : axis + 2], neighbours[axis])
+        original = np.arange(self.num_rows, dtype=np.int32)
+        original[self.copies[:, 0]] = self.copies[:, 1]
         shares = np.empty(len(self.weights), np.float32)
-        lattice = self.vertices, self.weights, self.neighbours
+        lattice = original[self.vertices], self.weights, neighbours
         team.run(lambda t: own_shares(*lattice, *cuts[t], shares))
         return shares
 
@@ -84,23 +105,22 @@ def build_lattice(
     weights = np.empty((count, corners), np.float32)
     cuts = team.cuts(count)
     found = team.run(lambda t: embed(image, extra, stds, factors, *cuts[t], vertices, weights))
-    most = sum(len(keys) for keys in found)
-    keys, table, total = np.zeros(most, np.int64), new_table(most), 0
-    for part, part_keys in enumerate(found):
-        numbers, total = join(table, keys, total, part_keys)
-        if part:  # the first part's numbers stay as they are
-            begin, end = cuts[part]
-            renumber(vertices, numbers, begin, end)
-    keys = keys[: total + 1]
-    neighbours = np.zeros((corners, 2, total + 1), np.int32)
+    edges = np.cumsum([1, *(len(keys) - 1 for keys in found)])
+    team.run(lambda t: renumber(vertices, edges[t], *cuts[t]) if t else None)
+    keys, table = np.full(edges[-1], ABSENT), new_table(edges[-1])
+    copies = [join(table, keys, edges[t], found[t]) for t in range(team.size)]
     steps = factors.sum() - corners * factors
-    team.run(
-        lambda t: [
-            find_neighbours(table, keys, steps[axis], neighbours[axis])
-            for axis in range(t, corners, team.size)
-        ]
+    axes = team.run(
+        lambda t: [find_chains(table, keys, steps[axis]) for axis in range(t, corners, team.size)]
     )
-    return Lattice(vertices, weights, neighbours)
+    chains = [axes[axis % team.size][axis // team.size] for axis in range(corners)]
+    blurred = *_in_a_row(chains), *_in_a_row(copies)
+    return Lattice((0,) * corners, vertices, weights, *blurred, edges)
+
+
+def _in_a_row(parts: list[NDArray[np.int32]]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return parts one after the other, and where each begins, and the end."""
+    return np.concatenate(parts), np.cumsum([0, *map(len, parts)])
 
 
 def key_factors(spans: NDArray[np.float64], images: int = 1) -> NDArray[np.int64]:

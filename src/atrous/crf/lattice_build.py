@@ -4,7 +4,9 @@ A vertex is found by a 64-bit key that is linear in its coordinates, sum_i facto
 step along an axis is an addition. The factors make a number in a mixed base where the ranges of the
 coordinates allow it, which is nearly always, and are random odd numbers otherwise.
 
-Every thread numbers the vertices of its own pixels; then the tables are joined.
+Every thread numbers the vertices of its own pixels, and those numbers follow each other: a vertex
+that two threads' pixels touch has two numbers, of which the later one is a copy. So a thread splats
+and slices in memory of its own, and copies are added up before the blur.
 """
 
 from typing import Any
@@ -22,7 +24,7 @@ from atrous.crf.simplices import (
     read_points,
 )
 
-__all__ = ["embed", "find_neighbours", "find_slot", "join", "new_table", "renumber"]
+__all__ = ["ABSENT", "embed", "find_slot", "join", "new_table", "renumber"]
 
 FEW = 4096
 """Vertices that a table begins with; a small table stays in the processor's cache."""
@@ -31,7 +33,9 @@ RECENT_BITS = 12
 MIX = np.uint64(0x9E3779B97F4A7C15)
 """2^64 over the golden ratio: a multiplication by it spreads keys (Knuth's hash)."""
 EMPTY = 0
-"""A slot of the table without a vertex; vertices count from 1, and row 0 of values stays 0."""
+"""A slot of the table without a vertex; vertices count from 1."""
+ABSENT = -(2**63)
+"""The key of a vertex that the table does not hold: a copy; no vertex has it."""
 
 
 @compiled
@@ -168,49 +172,37 @@ def _refilled(keys: np.ndarray, count: int) -> Any:
 
 
 @compiled
-def join(table: np.ndarray, keys: np.ndarray, count: int, others: np.ndarray) -> Any:
-    """Enter the keys of another part's vertices; return the number that each has from now on.
+def join(table: np.ndarray, keys: np.ndarray, first: int, others: np.ndarray) -> Any:
+    """Enter the keys of another part's vertices; those that are there already are copies.
 
     Args:
-        table: Slots for the joined vertices, large enough.
-        keys: (at least count + len(others) + 1,) joined keys, written.
-        count: Joined vertices so far.
-        others: (M + 1,) keys of the part.
+        table: Slots of the parts before, with room.
+        keys: (at least first + M,) keys by number; the part's are written, ABSENT for copies.
+        first: Number of the part's first vertex.
+        others: (M + 1,) keys of the part, the first unused.
 
     Returns:
-        (M + 1,) int32 numbers, and the new count.
+        (C, 2) int32 numbers: of each copy, and of the vertex that it is a copy of.
     """
-    numbers = np.zeros(others.size, np.int32)
-    for vertex in range(1, others.size):
-        slot = find_slot(table, keys, others[vertex])
+    copies = np.empty((others.size, 2), np.int32)
+    count = 0
+    for i in range(1, others.size):
+        vertex = first + i - 1
+        slot = find_slot(table, keys, others[i])
         if table[slot] == EMPTY:
+            table[slot] = vertex
+            keys[vertex] = others[i]
+        else:
+            copies[count, 0] = vertex
+            copies[count, 1] = table[slot]
+            keys[vertex] = ABSENT
             count += 1
-            keys[count] = others[vertex]
-            table[slot] = count
-        numbers[vertex] = table[slot]
-    return numbers, count
+    return copies[:count]
 
 
 @compiled
-def renumber(vertices: np.ndarray, numbers: np.ndarray, begin: int, end: int) -> None:
-    """Replace a part's numbers of vertices by the joined ones."""
+def renumber(vertices: np.ndarray, first: int, begin: int, end: int) -> None:
+    """Let the vertices of some pixels count from `first` instead of 1."""
     for p in range(begin, end):
         for r in range(vertices.shape[1]):
-            vertices[p, r] = numbers[vertices[p, r]]
-
-
-@compiled
-def find_neighbours(table: np.ndarray, keys: np.ndarray, step: int, neighbours: np.ndarray) -> None:
-    """Write each vertex's neighbours on both sides along one axis; 0 where there is none.
-
-    Args:
-        table: Slots of all vertices.
-        keys: (M + 1,).
-        step: What one step along the axis adds to a key.
-        neighbours: (2, M + 1) int32 of zeros, written.
-    """
-    for vertex in range(1, keys.size):
-        neighbour = table[find_slot(table, keys, keys[vertex] + step)]
-        neighbours[0, vertex] = neighbour
-        if neighbour != EMPTY:
-            neighbours[1, neighbour] = vertex
+            vertices[p, r] += first - 1

@@ -1,53 +1,64 @@
 """Filtering one number per pixel on the lattice, in compiled code: the mass of a kernel's rows."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from atrous.compiling import compiled
+from atrous.crf.chains import blur_numbers, share_of_axis
+from atrous.crf.meeting import meet, share
 
-__all__ = ["blur_numbers", "own_shares", "slice_numbers", "splat_ones"]
+if TYPE_CHECKING:
+    from atrous.crf.lattice import Lattice
+
+__all__ = ["own_shares", "row_sums"]
 
 
 @compiled
-def splat_ones(
-    vertices: np.ndarray, weights: np.ndarray, begin: int, end: int, values: np.ndarray
+def row_sums(
+    thread: int, lattice: "Lattice", values: np.ndarray, sums: np.ndarray, meeting: np.ndarray
 ) -> None:
-    """Add 1 of every pixel to the vertices around it.
+    """Filter a 1 of every pixel: splat, blur, slice.
 
     Args:
-        vertices: (N, d + 1).
-        weights: (N, d + 1).
-        begin: First pixel.
-        end: Pixel after the last.
-        values: (M + 1,) float32, added to.
+        thread: Number of the calling thread; all of the team that built the lattice have to call.
+        lattice: Of N pixels and R vertices.
+        values: (R + 1,) float32 of zeros, overwritten.
+        sums: (N,) float32, written.
+        meeting: See `meeting`.
     """
+    begin, end = share(sums.size, thread, lattice.edges.size - 1)
     for p in range(begin, end):
-        for r in range(vertices.shape[1]):
-            values[vertices[p, r]] += weights[p, r]
-
-
-@compiled
-def blur_numbers(old: np.ndarray, neighbours: np.ndarray, new: np.ndarray) -> None:
-    """Blur (M + 1,) values along one axis with 1/2, 1, 1/2; value 0 stays 0."""
-    for v in range(1, old.size):
-        sides = old[neighbours[0, v]] + old[neighbours[1, v]]
-        new[v] = old[v] + np.float32(0.5) * sides
-
-
-@compiled
-def slice_numbers(
-    vertices: np.ndarray,
-    weights: np.ndarray,
-    values: np.ndarray,
-    begin: int,
-    end: int,
-    numbers: np.ndarray,
-) -> None:
-    """Write the weighted mean of the vertices around each pixel into (N,) `numbers`."""
+        for r in range(lattice.vertices.shape[1]):
+            values[lattice.vertices[p, r]] += lattice.weights[p, r]
+    if not _blur(thread, lattice, values, meeting):
+        return
     for p in range(begin, end):
         mean = np.float32(0)
-        for r in range(vertices.shape[1]):
-            mean += weights[p, r] * values[vertices[p, r]]
-        numbers[p] = mean
+        for r in range(lattice.vertices.shape[1]):
+            mean += lattice.weights[p, r] * values[lattice.vertices[p, r]]
+        sums[p] = mean
+
+
+@compiled
+def _blur(thread: int, lattice: "Lattice", values: np.ndarray, meeting: np.ndarray) -> bool:
+    """Do to numbers what `message_passing` does to rows."""
+    team = lattice.edges.size - 1
+    if not meet(meeting, team):
+        return False
+    if thread == 0:
+        for i in range(lattice.copies.shape[0]):
+            values[lattice.copies[i, 1]] += values[lattice.copies[i, 0]]
+    if not meet(meeting, team):
+        return False
+    for axis in range(lattice.vertices.shape[1]):
+        begin, end = share_of_axis(lattice, axis, thread)
+        blur_numbers(values, lattice.chains, begin, end)
+        if not meet(meeting, team):
+            return False
+    for i in range(lattice.copy_edges[thread], lattice.copy_edges[thread + 1]):
+        values[lattice.copies[i, 0]] = values[lattice.copies[i, 1]]
+    return True
 
 
 @compiled

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from atrous.compiling import compiled
 from atrous.ops.chunks import operation
 
-__all__ = ["call_off", "meet", "new_meeting"]
+__all__ = ["call_off", "meet", "new_meeting", "share"]
 
 LOOKS = 2000
 """How often a waiting thread looks, 10 to 100 microseconds, before it offers its core."""
@@ -72,6 +72,12 @@ def meet(meeting: np.ndarray, size: int) -> bool:
             else:
                 _nap()
     return True
+
+
+@compiled
+def share(count: int, thread: int, team: int) -> Any:
+    """Return the first number of a thread's share, and the one after the last, as `Team.cuts`."""
+    return count * thread // team, count * (thread + 1) // team
 
 
 @operation

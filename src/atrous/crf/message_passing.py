@@ -1,42 +1,43 @@
 """All iterations of mean field in one call of compiled code that every thread makes.
 
-Each thread has a share of the pixels and of the vertices. It splats its pixels to values of its
-own, meets the others, blurs its vertices axis by axis with a meeting after each, and slices again.
+Each thread has a share of the pixels, and of each axis' chains. It splats its pixels to vertices of
+its own, meets the others, blurs axis by axis with a meeting after each, and slices again.
 Where a meeting is called off, everybody leaves at once.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from atrous.compiling import compiled
-from atrous.crf.iteration import Share, blur, join_and_blur, send, send_keeping, start
-from atrous.crf.meeting import meet
+from atrous.crf.chains import blur, share_of_axis
+from atrous.crf.iteration import Turn, send, send_keeping, start
+from atrous.crf.lattice import Lattice
+from atrous.crf.meeting import meet, share
+from atrous.ops.rows import load, store, zeros
 
-__all__ = ["Filter", "pass_messages", "pass_messages_keeping"]
+__all__ = ["Kernel", "pass_messages", "pass_messages_keeping"]
 
 
-class Filter(NamedTuple):
-    """A normalised kernel, as compiled code takes it; the first five are those of `Share`."""
+class Kernel(NamedTuple):
+    """A normalised kernel over one image of N pixels, ready to filter rows of labels."""
 
-    corners: tuple[int, ...]
-    vertices: np.ndarray
-    weights: np.ndarray
+    lattice: Lattice
     before: np.ndarray
+    """(N,) factor of each pixel before the filter."""
     after: np.ndarray
-    neighbours: np.ndarray
-    """(d + 1, 2, M + 1) of every vertex along each axis."""
+    """(N,) factor after it, times the kernel's weight."""
+    own: np.ndarray
+    """(N,) what a pixel's message loses of its own marginals; (0,) for nothing."""
     values: np.ndarray
-    """(2, M + 1, padded K) by turns old and new while blurring."""
-    parts: np.ndarray
-    """(T, M + 1, padded K) what each thread splats."""
+    """(2R + 2, padded K) at the vertices: row 2 v + turn is in turn splatted to and sliced from."""
 
 
 @compiled
 def pass_messages(
     thread: int,
     rows: np.ndarray,
-    kernels: tuple[Filter, Filter],
+    kernels: tuple[Kernel, Kernel],
     iterations: int,
     meeting: np.ndarray,
     shape: tuple[int, ...],
@@ -51,21 +52,28 @@ def pass_messages(
         meeting: See `meeting`.
         shape: See `rows`.
     """
-    team = kernels[0].parts.shape[0]
-    begin, end = _share(rows.shape[0], thread, team)
-    one, other = _view(kernels[0], thread), _view(kernels[1], thread)
-    start(rows, one, other, begin, end, shape)
+    one, other = kernels
+    team = one.lattice.edges.size - 1
+    begin, end = share(rows.shape[0], thread, team)
+    _clear(thread, one, 0, shape)
+    _clear(thread, other, 0, shape)
+    start(rows, _view(one, 1), _view(other, 1), begin, end, shape)
     for iteration in range(1, iterations + 1):
-        if not meet(meeting, team) or not _blur(thread, kernels, meeting, shape):
+        turn = (iteration + 1) % 2
+        if not meet(meeting, team) or not _blur(thread, kernels, turn, meeting, shape):
             return
-        send(rows, one, other, begin, end, iteration == iterations, shape)
+        is_last = iteration == iterations
+        if not is_last:
+            _clear(thread, one, 1 - turn, shape)
+            _clear(thread, other, 1 - turn, shape)
+        send(rows, _view(one, turn), _view(other, turn), begin, end, is_last, shape)
 
 
 @compiled
 def pass_messages_keeping(
     thread: int,
     rows: np.ndarray,
-    kernels: tuple[Filter, Filter],
+    kernels: tuple[Kernel, Kernel],
     kept: tuple[np.ndarray, np.ndarray, np.ndarray, np.float32],
     iterations: int,
     tolerance: float,
@@ -84,18 +92,23 @@ def pass_messages_keeping(
         shared: The meeting, and (2, T) float32 changes, overwritten.
         shape: See `rows`.
     """
-    team = kernels[0].parts.shape[0]
-    begin, end = _share(rows.shape[0], thread, team)
-    one, other = _view(kernels[0], thread), _view(kernels[1], thread)
-    start(rows, one, other, begin, end, shape)
+    one, other = kernels
+    team = one.lattice.edges.size - 1
+    begin, end = share(rows.shape[0], thread, team)
+    _clear(thread, one, 0, shape)
+    _clear(thread, other, 0, shape)
+    start(rows, _view(one, 1), _view(other, 1), begin, end, shape)
     meeting, changes = shared
     if not meet(meeting, team):
         return
     for iteration in range(iterations):
-        if not _blur(thread, kernels, meeting, shape):
-            return
         turn = iteration % 2  # while some still read the last changes, others write the next
-        changes[turn, thread] = send_keeping(rows, one, other, kept, begin, end, shape)
+        if not _blur(thread, kernels, turn, meeting, shape):
+            return
+        _clear(thread, one, 1 - turn, shape)
+        _clear(thread, other, 1 - turn, shape)
+        views = _view(one, turn), _view(other, turn)
+        changes[turn, thread] = send_keeping(rows, *views, kept, begin, end, shape)
         if not meet(meeting, team):
             return
         largest = np.float32(0)
@@ -106,47 +119,72 @@ def pass_messages_keeping(
 
 
 @compiled
-def _view(kernel: Filter, thread: int) -> Share:
-    """Return the kernel as `iteration` takes it, for one thread."""
-    blurred = kernel.values[(len(kernel.corners) + 1) % 2]  # what the last axis' blur writes
-    return Share(
-        kernel.corners,
-        kernel.vertices,
-        kernel.weights,
-        kernel.before,
-        kernel.after,
-        blurred,
-        kernel.parts[thread],
-    )
+def _view(kernel: Kernel, turn: int) -> Turn:
+    """Return the kernel as `iteration` takes it, to slice from one turn's values."""
+    lattice = kernel.lattice
+    where = lattice.corners, lattice.vertices, lattice.weights, kernel.before, kernel.after
+    return Turn(*where, kernel.values, turn)
+
+
+@compiled
+def _clear(thread: int, kernel: Kernel, turn: int, shape: tuple[int, ...]) -> None:
+    """Set the values of a thread's vertices to 0."""
+    edges = kernel.lattice.edges
+    for vertex in range(edges[thread], edges[thread + 1]):
+        store(kernel.values, 2 * vertex + turn, zeros(shape))
 
 
 @compiled
 def _blur(
-    thread: int, kernels: tuple[Filter, Filter], meeting: np.ndarray, shape: tuple[int, ...]
+    thread: int,
+    kernels: tuple[Kernel, Kernel],
+    turn: int,
+    meeting: np.ndarray,
+    shape: tuple[int, ...],
 ) -> bool:
-    """Blur both kernels' values along all axes, one axis of each between two meetings."""
+    """Add up the copies of vertices, blur along all axes, and bring the copies up to date.
+
+    Both kernels are taken together, so that threads meet less often.
+    """
     one, other = kernels
-    for axis in range(max(len(one.corners), len(other.corners))):
-        _blur_along(thread, one, axis, shape)
-        _blur_along(thread, other, axis, shape)
-        if not meet(meeting, one.parts.shape[0]):
+    team = one.lattice.edges.size - 1
+    for part in range(1, team):  # within a part no two copies are of the same vertex
+        _add_copies(thread, part, one, turn, shape)
+        _add_copies(thread, part, other, turn, shape)
+        if not meet(meeting, team):
             return False
+    for axis in range(max(len(one.lattice.corners), len(other.lattice.corners))):
+        _blur_along(thread, axis, one, turn, shape)
+        _blur_along(thread, axis, other, turn, shape)
+        if not meet(meeting, team):
+            return False
+    _refresh_copies(thread, one, turn, shape)
+    _refresh_copies(thread, other, turn, shape)
     return True
 
 
 @compiled
-def _blur_along(thread: int, kernel: Filter, axis: int, shape: tuple[int, ...]) -> None:
-    if axis >= len(kernel.corners):
-        return
-    begin, end = _share(kernel.neighbours.shape[2] - 1, thread, kernel.parts.shape[0])
-    old, new, beside = kernel.values[1 - axis % 2], kernel.values[axis % 2], kernel.neighbours[axis]
-    if axis == 0:
-        join_and_blur(kernel.parts, beside, begin + 1, end + 1, new, shape)
-    else:
-        blur(old, beside, begin + 1, end + 1, new, shape)
+def _add_copies(thread: int, part: int, kernel: Kernel, turn: int, shape: tuple[int, ...]) -> None:
+    """Add one part's copies, shared among all threads, to their vertices."""
+    lattice, values = kernel.lattice, kernel.values
+    first, last = lattice.copy_edges[part], lattice.copy_edges[part + 1]
+    begin, end = share(last - first, thread, lattice.edges.size - 1)
+    for i in range(first + begin, first + end):
+        copy, vertex = 2 * lattice.copies[i, 0] + turn, 2 * lattice.copies[i, 1] + turn
+        store(values, vertex, load(values, vertex, shape) + load(values, copy, shape))
 
 
 @compiled
-def _share(count: int, thread: int, team: int) -> Any:
-    """Return the first number of a thread's share, and the one after the last."""
-    return count * thread // team, count * (thread + 1) // team
+def _refresh_copies(thread: int, kernel: Kernel, turn: int, shape: tuple[int, ...]) -> None:
+    """Set a thread's copies, which no other thread reads, to their vertices' values."""
+    lattice, values = kernel.lattice, kernel.values
+    for i in range(lattice.copy_edges[thread], lattice.copy_edges[thread + 1]):
+        copy, vertex = 2 * lattice.copies[i, 0] + turn, 2 * lattice.copies[i, 1] + turn
+        store(values, copy, load(values, vertex, shape))
+
+
+@compiled
+def _blur_along(thread: int, axis: int, kernel: Kernel, turn: int, shape: tuple[int, ...]) -> None:
+    if axis < len(kernel.lattice.corners):
+        begin, end = share_of_axis(kernel.lattice, axis, thread)
+        blur(kernel.values, kernel.lattice.chains, begin, end, turn, shape)

@@ -96,10 +96,9 @@ def solve_compiled(crf: "DenseCRF", scene: Scene) -> NDArray[np.float32]:
         rows = engine.make_rows(scene.maps, labels, team, left_out)
         if crf.iterations:
             given = [(kernel, _lattice(kernel, scene, team)) for kernel in _kernels(crf)]
-            crew = engine.crew_for([lattice for _, lattice in given], team)
             forms = crf.normalization, crf.exclude_self
             kernels = [
-                engine.make_kernel(lattice, kernel.weight, len(labels), *forms, team, crew)
+                engine.make_kernel(lattice, kernel.weight, len(labels), *forms, team)
                 for kernel, lattice in given
             ]
             rows = engine.infer(

@@ -57,7 +57,7 @@ def border_weights(
         )
     known = labels != ignore_index
     counts = np.bincount(labels[known], minlength=1)
-    table = np.zeros(256, np.float32)
+    table = np.zeros(256)
     weights = inverse_frequency(counts.tolist()) if class_weights is None else class_weights
     if len(weights) < len(counts):
         raise InputError(
@@ -69,7 +69,7 @@ def border_weights(
         instances_of(labels, background=background, ignore_index=ignore_index), w0=w0, sigma=sigma
     )
     between[labels != background] = 0
-    return np.where(known, table[labels] + between, np.float32(0))
+    return np.where(known, table[labels] + between, 0.0).astype(np.float32)
 
 
 def inverse_frequency(pixels: Sequence[int]) -> list[float]:
@@ -105,7 +105,7 @@ def instances_of(
 
 def separation(
     instances: NDArray[np.int32], *, w0: float = 10.0, sigma: float = 5.0
-) -> NDArray[np.float32]:
+) -> NDArray[np.float64]:
     """Return w_0 exp(-(d_1 + d_2)^2 / (2 sigma^2)), 0 where fewer than two cells are near.
 
     Each cell's distances are computed in its neighbourhood only, so the time grows with the area
@@ -117,15 +117,21 @@ def separation(
         w0: Value where d_1 + d_2 = 0.
         sigma: Width in pixels.
     """
-    nearest, second = (np.full(instances.shape, np.inf, np.float32) for _ in range(2))
+    nearest, second = (np.full(instances.shape, np.inf) for _ in range(2))
     for number, window in _windows(instances, int(np.ceil(REACH * sigma))):
         others = (instances[window] != number).view(np.uint8)
-        distance = cv2.distanceTransform(others, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        distance = _distance_in_pixels(others)
         first = nearest[window]
         second[window] = np.minimum(second[window], np.maximum(first, distance))
         nearest[window] = np.minimum(first, distance)
-    result: NDArray[np.float32] = w0 * np.exp(-((nearest + second) ** 2) / (2 * sigma**2))
+    result: NDArray[np.float64] = w0 * np.exp(-((nearest + second) ** 2) / (2 * sigma**2))
     return result
+
+
+def _distance_in_pixels(others: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return how far the nearest 0 is; OpenCV's float32, whose square is a whole number, mended."""
+    rounded = cv2.distanceTransform(others, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).astype(np.float64)
+    return np.sqrt(np.rint(rounded**2))
 
 
 def _windows(instances: NDArray[np.int32], reach: int) -> Iterator[tuple[int, tuple[slice, slice]]]:

@@ -40,11 +40,13 @@ class RawMask:
         values: (H, W) uint8, uint16 or int32: indices, or colours as 0xRRGGBB.
         coloured: Whether `values` are colours.
         palette: Red, green, blue of index 0, of index 1, ...; empty without a palette.
+        bilevel: Whether the file had one bit a pixel, and no palette.
     """
 
     values: np.ndarray
     coloured: bool
     palette: Sequence[int] = ()
+    bilevel: bool = False
 
     def colour(self, index: int) -> int | None:
         """Return the colour 0xRRGGBB of an index, or None where the palette ends before it."""
@@ -143,7 +145,7 @@ def _from_pillow(path: Path, header: ImageHeader, content: bytes) -> RawMask:
     if mode in ("RGB", "RGBA", "RGBX"):
         return _coloured(pixels)
     if mode == "1":
-        return RawMask(pixels.astype(np.uint8), False)
+        return RawMask(pixels.astype(np.uint8), False, bilevel=True)
     if mode in ("L", "P"):
         if mode == "L" and header.bits in (2, 4):  # Pillow stretches them to 0..255
             pixels = pixels // (255 // (2**header.bits - 1))

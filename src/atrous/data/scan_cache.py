@@ -14,16 +14,25 @@ from pathlib import Path
 from atrous.data.file_facts import FileFacts
 from atrous.files import write_bytes
 
-__all__ = ["cache_file", "load_facts", "save_facts"]
+__all__ = ["cache_file", "load_facts", "save_facts", "user_cache"]
 
 VERSION = 2  # of the facts: raise it when they are found or written in another way
 
 
 def cache_file(root: Path) -> Path:
     """Return where the facts of the data set at `root` are kept."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     name = hashlib.blake2b(os.fsencode(root.resolve()), digest_size=8).hexdigest()
-    return Path(home) / "atrous" / "scans" / f"{name}.json"
+    return user_cache() / "scans" / f"{name}.json"
+
+
+def user_cache() -> Path:
+    """Return the folder of all that is kept for later and may be deleted at any time.
+
+    Raises:
+        RuntimeError: There is no home folder.
+    """
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "atrous"
 
 
 def load_facts(root: Path) -> dict[str, FileFacts]:

@@ -2,11 +2,13 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from atrous.data.cache.pair_cache import PairCache
+from atrous.data.cache.resident_pairs import ResidentPairs
 from atrous.data.classes import Classes, decide_classes
 from atrous.data.coding import MaskCoding
 from atrous.data.data_yaml import NAME, read_data_yaml, refuse_remote
@@ -54,6 +56,7 @@ class DataSpec:
         statistics: Name -> counts over the usable pairs.
         coding: Which raw number of a mask is which class.
         fingerprint: Hash of the usable files' bytes, their order and the classes.
+        cache: Where `read_pair` looks first; None decodes every time.
     """
 
     root: Path
@@ -66,6 +69,17 @@ class DataSpec:
     statistics: Mapping[str, SplitStatistics]
     coding: MaskCoding
     fingerprint: str
+    cache: PairCache | ResidentPairs | None = field(default=None, compare=False, repr=False)
+
+    def read_pair(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `read_image` and `read_labels` do, from the cache if there is one.
+
+        They may be views of memory that others read as well: not to be written to.
+
+        Raises:
+            FileError: As those two.
+        """
+        return self._decode(pair) if self.cache is None else self.cache.read(pair, self._decode)
 
     def read_image(self, pair: Pair) -> np.ndarray:
         """Return (H, W, C) uint8 or uint16, RGB order, C = `channels`.
@@ -82,6 +96,9 @@ class DataSpec:
             FileError: The file has changed since the scan.
         """
         return self.coding.labels(read_mask(pair.mask), pair.mask)
+
+    def _decode(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+        return self.read_image(pair), self.read_labels(pair)
 
 
 def open_data(path: Path | str, *, progress: Callable[[int, int], None] | None = None) -> DataSpec:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from atrous.data.coding import MaskCoding
+from atrous.data.file_facts import FileFacts
 from atrous.data.findings import Finding
 from atrous.data.scan import ScannedPair
 from atrous.labels import VOID, LabelSet
@@ -27,6 +28,7 @@ class SplitStatistics:
         area_with: Pixels of those images together, void included.
         pairs_with: Numbers of those pairs, in the order of the split.
         sizes: (height, width) -> number of images, the commonest first.
+        depths: (pixels, bytes per value) of each image, in the order of the split.
     """
 
     images: int
@@ -36,6 +38,7 @@ class SplitStatistics:
     area_with: tuple[int, ...]
     pairs_with: tuple[tuple[int, ...], ...] = ()
     sizes: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    depths: tuple[tuple[int, int], ...] = ()
 
     @property
     def shares(self) -> tuple[float, ...]:
@@ -69,7 +72,12 @@ def count_split(pairs: Sequence[ScannedPair], coding: MaskCoding, classes: int) 
         area_with=tuple(area_with[label] for label in range(classes)),
         pairs_with=tuple(tuple(pairs_with[label]) for label in range(classes)),
         sizes=dict(sizes.most_common()),
+        depths=tuple(_depth(pair.image.facts) for pair in pairs),
     )
+
+
+def _depth(facts: FileFacts) -> tuple[int, int]:
+    return facts.height * facts.width, 2 if facts.bits > 8 else 1
 
 
 def class_findings(

@@ -4,9 +4,8 @@ The first four compose into ONE 2x3 affine matrix, to which an elastic deformati
 image and its labels are each warped once: linear for the image, nearest for the labels, so that no
 label is ever interpolated.
 
-Scale is uniform in `scale_range`, as in DeepLab's protocol (v3, Sec. 4.1: "randomly scaling the
-input images (from 0.5 to 2.0)"; their code draws evenly from 0.5, 0.75, ..., 2). Log-uniform would
-shrink half of the images instead of a third, and what is shrunk below the crop is padded with void.
+All random numbers of a sample are drawn first (`Draw`), so that the same changes can be made
+elsewhere: `batch_transform` makes them on a GPU.
 
 Colours change before the warp, on the part of the image that the crop shows: the fill keeps its
 value, which normalisation maps to the zero that convolutions pad with.
@@ -17,27 +16,41 @@ The module leaves OpenCV's threads alone; a loader worker settles them by `prepa
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from atrous.data.colour_jitter import random_colours, recolour
 from atrous.data.elastic import bent, interpolated, random_displacements
+from atrous.data.random_matrix import random_matrix
 from atrous.data.warp import pixel_spacing, smooth_before_warp, warp_image, warp_labels
 from atrous.errors import InputError
 from atrous.labels import VOID
 from atrous.ops import Normalization
 
-__all__ = [
-    "JointTransform",
-    "check_pair",
-    "fill_values",
-    "random_corner",
-    "random_matrix",
-    "seen_window",
-]
+__all__ = ["WHITE", "Draw", "JointTransform", "check_pair", "fill_values", "seen_window"]
 
 WHITE = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
+"""Largest value of what images are made of."""
+
+
+class Draw(NamedTuple):
+    """What is done to one image and its labels; every random number of it is drawn.
+
+    Attributes:
+        crop_size: (height, width) of the result.
+        matrix: (2, 3), from pixels of the result to pixels of the image.
+        factors: Of brightness, contrast and saturation, and the turn of hue in radians.
+        nodes: (3, 3, 2) displacements in pixels of the image; None bends nothing.
+        is_blurred: Whether the 5x5 Gaussian comes last.
+    """
+
+    crop_size: tuple[int, int]
+    matrix: np.ndarray
+    factors: tuple[float, float, float, float]
+    nodes: np.ndarray | None
+    is_blurred: bool
 
 
 @dataclass(frozen=True)
@@ -125,7 +138,23 @@ class JointTransform:
             InputError: Shapes or types that do not fit each other.
         """
         check_pair(image, labels)
-        height, width = labels.shape
+        return self.apply(self.draw(rng, labels.shape, focus=focus), image, labels)
+
+    def draw(
+        self,
+        rng: np.random.Generator,
+        image_size: tuple[int, ...],
+        *,
+        focus: tuple[int, int] | None = None,
+    ) -> Draw:
+        """Draw what will be done to an image of (height, width), without looking at it.
+
+        Args:
+            rng: As in a call, which draws the same.
+            image_size: (height, width).
+            focus: As in a call.
+        """
+        height, width = image_size
         crop_size = self.crop_size or (height, width)
         matrix = random_matrix(
             rng,
@@ -144,106 +173,31 @@ class JointTransform:
             saturation=self.saturation,
             hue=self.hue,
         )
-        bend = self._bend(rng, matrix, crop_size)
+        nodes = None
+        if self.elastic:
+            nodes = random_displacements(rng, self.elastic) @ matrix[:, :2].T
+        is_blurred = bool(self.blur and rng.random() < self.blur)
+        return Draw(crop_size, matrix, factors, nodes, is_blurred)
+
+    def apply(
+        self, drawn: Draw, image: np.ndarray, labels: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Do to an image and its labels what was drawn; neither is changed."""
+        bend = None if drawn.nodes is None else interpolated(drawn.nodes, drawn.crop_size)
         reach = 0.0 if bend is None else float(np.abs(bend).max())
         fill = fill_values(self.fill, image, self.normalization)
-        rows, columns = seen_window(matrix, (height, width), crop_size, reach=reach)
+        rows, columns = seen_window(drawn.matrix, labels.shape, drawn.crop_size, reach=reach)
+        matrix = drawn.matrix.copy()
         matrix[:, 2] -= columns.start, rows.start
-        seen = recolour(smooth_before_warp(image[rows, columns], matrix), factors)
-        if self.blur and rng.random() < self.blur:
+        seen = recolour(smooth_before_warp(image[rows, columns], matrix), drawn.factors)
+        if drawn.is_blurred:
             seen = cv2.GaussianBlur(seen, (5, 5), 0).reshape(seen.shape)
         where = matrix if bend is None else bent(matrix, bend)
+        ignore, size = self.ignore_index, drawn.crop_size
         return (
-            warp_image(seen, where, crop_size, fill=fill),
-            warp_labels(labels[rows, columns], where, crop_size, ignore_index=self.ignore_index),
+            warp_image(seen, where, size, fill=fill),
+            warp_labels(labels[rows, columns], where, size, ignore_index=ignore),
         )
-
-    def _bend(
-        self, rng: np.random.Generator, matrix: np.ndarray, crop_size: tuple[int, int]
-    ) -> np.ndarray | None:
-        """Draw displacements (h, w, 2) of the crop, in pixels of the image; None for no elastic."""
-        if not self.elastic:
-            return None
-        return interpolated(random_displacements(rng, self.elastic) @ matrix[:, :2].T, crop_size)
-
-
-def random_matrix(
-    rng: np.random.Generator,
-    image_size: tuple[int, int],
-    crop_size: tuple[int, int],
-    *,
-    scale_range: tuple[float, float] = (0.5, 2.0),
-    scale_step: float | None = None,
-    rotation: float = 10.0,
-    flip: float = 0.5,
-    focus: tuple[int, int] | None = None,
-) -> np.ndarray:
-    """Draw scale, rotation, flip and crop as one matrix; always five numbers from `rng`.
-
-    The crop lies on whole pixels of the scaled image, so at scale 1 without rotation it is a slice.
-    A crop larger than the scaled image contains all of it, at a random place.
-
-    Args:
-        rng: The only source of randomness.
-        image_size: (height, width) of the image.
-        crop_size: (height, width) of the result.
-        scale_range: Smallest and largest zoom, drawn uniformly.
-        scale_step: Distance between the zooms that are drawn from; None: all in the range.
-        rotation: Largest angle either way in degrees, about the centre of the crop.
-        flip: Probability of mirroring left to right.
-        focus: A pixel (x, y) of the image: the crop is drawn from those that show it, before
-            the rotation, which can turn what lies in a corner out of it.
-
-    Returns:
-        (2, 3) float64, from pixels of the result to pixels of the image, integers at the pixels'
-        centres: `(x, y) = matrix @ (column, row, 1)`.
-    """
-    scale = rng.uniform(*scale_range)
-    if scale_step is not None:
-        scale = _stepped(scale, scale_range, scale_step)
-    angle = math.radians(rng.uniform(-rotation, rotation))
-    mirror = -1.0 if rng.random() < flip else 1.0
-    centre_y, centre_x = (
-        (random_corner(rng, round(length * scale), crop, seen) + crop / 2) / scale
-        for length, crop, seen in zip(image_size, crop_size, _scaled(focus, scale), strict=True)
-    )
-    cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
-    turn = np.array([[mirror * cos, sin], [-mirror * sin, cos]])
-    middle = np.array([crop_size[1], crop_size[0]]) / 2  # edges at 0 and w; centres at + 0.5
-    shift_x, shift_y = np.array([centre_x, centre_y]) - 0.5 - turn @ (middle - 0.5)
-    return np.array([[*turn[0], shift_x], [*turn[1], shift_y]])
-
-
-def random_corner(rng: np.random.Generator, length: int, crop: int, seen: int | None = None) -> int:
-    """Draw where the crop starts: inside the image, or around all of it if the crop is larger.
-
-    Args:
-        rng: Gives one number.
-        length: Pixels of the image along this side.
-        crop: Pixels of the crop.
-        seen: A pixel of the image that the crop must hold.
-    """
-    low, high = min(0, length - crop), max(0, length - crop)
-    if seen is not None:
-        seen = min(seen, length - 1)
-        low, high = max(low, seen - crop + 1), min(high, seen)
-    return int(rng.integers(low, high, endpoint=True))
-
-
-def _scaled(focus: tuple[int, int] | None, scale: float) -> tuple[int | None, int | None]:
-    """Return the row and the column of the scaled image that a pixel (x, y) falls on."""
-    if focus is None:
-        return None, None
-    x, y = focus
-    return math.floor((y + 0.5) * scale), math.floor((x + 0.5) * scale)
-
-
-def _stepped(scale: float, scale_range: tuple[float, float], step: float) -> float:
-    """Turn an even draw from the range into an even draw from its low, low + step, ..., high."""
-    low, high = scale_range
-    count = math.floor((high - low) / step + 1e-6) + 1
-    share = (scale - low) / (high - low) if high > low else 0.0
-    return low + step * min(math.floor(share * count), count - 1)
 
 
 def seen_window(

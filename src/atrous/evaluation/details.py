@@ -29,6 +29,7 @@ class ImageDetails:
         objects: (K, 3, 4) int32 of `object_counts`: true objects and what was found of them.
         made_up: (K, 3, 4) int32, predicted objects and what of them is true.
         calibration: (3, 15) of `confidence_bins`, or None for finished masks.
+        uncalibrated: The same without the model's temperature; None where it has none.
         mistakes: (true class, predicted class, pixels), the largest first.
     """
 
@@ -39,6 +40,7 @@ class ImageDetails:
     made_up: NDArray[np.int32]
     calibration: NDArray[np.float64] | None
     mistakes: tuple[tuple[int, int, int], ...]
+    uncalibrated: NDArray[np.float64] | None = None
 
     @classmethod
     def of(
@@ -48,7 +50,7 @@ class ImageDetails:
         matrix: NDArray[np.int64],
     ) -> "ImageDetails":
         """Take them from two label maps (H, W) whose confusion matrix has been counted."""
-        classes, (predictions, confidence) = len(matrix), prediction
+        classes, (predictions, confidence, untempered) = len(matrix), prediction
         return cls(
             boundary_f1=boundary_f1(predictions, labels, classes),
             ring=ring_counts(predictions, labels, classes),
@@ -59,6 +61,9 @@ class ImageDetails:
             if confidence is None
             else confidence_bins(confidence, predictions, labels),
             mistakes=_largest(matrix),
+            uncalibrated=None
+            if untempered is None
+            else confidence_bins(untempered, predictions, labels),
         )
 
 

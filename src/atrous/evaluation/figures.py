@@ -82,10 +82,15 @@ def detail_figures(details: Sequence["ImageDetails"], kept: Kept) -> dict[str, l
         "object_recall": _figures(objects, lambda sums: _share(sums[..., [1, 0]])),
         "object_pixel_recall": _figures(objects, lambda sums: _share(sums[..., [3, 2]])),
     }
-    bins = [image.calibration for image in details if image.calibration is not None]
-    if len(bins) == len(details):
-        error = _figures(np.stack(bins), lambda sums: expected_calibration_error(sums)[:, None])
-        found["expected_calibration_error"] = error
+    for name, each in (
+        ("expected_calibration_error", [image.calibration for image in details]),
+        ("expected_calibration_error_uncalibrated", [image.uncalibrated for image in details]),
+    ):
+        bins = [sums for sums in each if sums is not None]
+        if len(bins) == len(details):
+            found[name] = _figures(
+                np.stack(bins), lambda sums: expected_calibration_error(sums)[:, None]
+            )
     assert len(found["trimap_iou"]) == len(WIDTHS)
     assert len(found["object_recall"]) == len(SIZES)
     return found

@@ -73,14 +73,17 @@ def subject_of(
     """
     label_set = scored_classes(spec, predictor.model.label_set)
     keep = {"confidence": True} if confidence else {}
+    is_tempered = confidence and predictor.temperature != 1
+    plain = predictor.without_temperature() if is_tempered else None
 
     def predict(pair: Pair, _: np.ndarray) -> Prediction:
         pixels = pixels_of(predictor, spec, pair)
         try:
             found = predictor(pixels, **keep)
+            untempered = None if plain is None else plain(pixels, **keep).confidence
         except InputError as error:
             raise InputError(f"{pair.image}: {error}") from error
-        return Prediction(found.labels, found.confidence if confidence else None)
+        return Prediction(found.labels, found.confidence if confidence else None, untempered)
 
     stamp = data_stamp(spec, split) | {"align_corners": predictor.model.align_corners}
     return Subject(predict, label_set, stamp | predictor.protocol())

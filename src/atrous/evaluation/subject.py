@@ -25,6 +25,8 @@ class Prediction(NamedTuple):
     """(H, W) classes."""
     confidence: NDArray[np.float32] | None = None
     """(H, W) probability of each label; None where only labels are known."""
+    untempered: NDArray[np.float32] | None = None
+    """The same as the network gives it, where a temperature has been at the other one."""
 
 
 @dataclass(frozen=True, eq=False)

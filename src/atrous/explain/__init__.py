@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from atrous._lazy import lazy
 
 if TYPE_CHECKING:
+    from atrous.explain.deeplab_view import field_of_view
     from atrous.explain.effective import effective_receptive_field, side_that_holds
-    from atrous.explain.field_of_view import field_of_view
     from atrous.explain.layer_table import Layer, fields, grouped, layers
     from atrous.explain.picture import draw
     from atrous.explain.receptive_field import Span, joined
@@ -31,7 +31,7 @@ __getattr__ = lazy(
         "Span": "receptive_field",
         "draw": "picture",
         "effective_receptive_field": "effective",
-        "field_of_view": "field_of_view",
+        "field_of_view": "deeplab_view",
         "fields": "layer_table",
         "grouped": "layer_table",
         "joined": "receptive_field",

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from atrous.inference.sampling import monte_carlo
     from atrous.inference.segmentation import Segmentation
     from atrous.inference.stitching import shift_and_stitch
+    from atrous.inference.uncertainty import Uncertainty
 
 __all__ = [
     "BatchResult",
     "PredictConfig",
     "Predictor",
     "Segmentation",
+    "Uncertainty",
     "adapt",
     "monte_carlo",
     "open_predictor",
@@ -33,6 +35,7 @@ __getattr__ = lazy(
         "PredictConfig": "config",
         "Predictor": "predictor",
         "Segmentation": "segmentation",
+        "Uncertainty": "uncertainty",
         "adapt": "adapter",
         "monte_carlo": "sampling",
         "open_predictor": "opening",

@@ -6,7 +6,15 @@ from typing import Literal
 
 from atrous.errors import InputError
 
-__all__ = ["CRF_OPTION", "SMALLEST_TILE", "CRFChoice", "PredictConfig", "PublishedCRF"]
+__all__ = [
+    "CRF_OPTION",
+    "SAMPLES",
+    "SMALLEST_TILE",
+    "CRFChoice",
+    "PredictConfig",
+    "PublishedCRF",
+    "UncertaintyMethod",
+]
 
 PublishedCRF = Literal[
     "deeplab",
@@ -21,6 +29,12 @@ PublishedCRF = Literal[
 
 CRFChoice = Literal["stored", PublishedCRF]
 """`stored` is what `atrous crf-search` left in the model folder."""
+
+UncertaintyMethod = Literal["entropy", "mc_dropout", "flip", "scales"]
+"""What a pixel's doubt is taken from; `atrous.inference.uncertainty` explains them."""
+
+SAMPLES = 20
+"""Passes of `mc_dropout`; Bayesian SegNet takes 50, and most of the gain is there by 6."""
 
 CRF_OPTION = {"bare": "stored", "metavar": "[NAME]"}
 """How the command line takes it: `--crf` alone, or with one of the names."""
@@ -45,6 +59,14 @@ class PredictConfig:
     """Also write the image with the classes' colours over it, as NAME-overlay.jpg."""
     probabilities: bool = False
     """Also write the probabilities as NAME-probabilities.npy: (K, H, W) float16."""
+    uncertainty: UncertaintyMethod | None = None
+    """Also write entropy and mutual information as 16-bit PNGs, 65535 for 1: of one pass, of
+    networks drawn by dropout, or of the image flipped or scaled."""
+    samples: int = SAMPLES
+    """Passes of --uncertainty mc_dropout."""
+    review: bool = False
+    """Also write review.html, .csv and .json: the images by doubt, the doubtful region drawn;
+    takes --uncertainty entropy if none is given."""
     resume: bool = False
     """Go on in a folder that holds results; images that are finished are skipped."""
 
@@ -66,7 +88,14 @@ class PredictConfig:
         """Require something to predict.
 
         Raises:
-            InputError: No input.
+            InputError: No input, or too few samples.
         """
         if not self.inputs:
             raise InputError("no images given; name files, folders or quoted patterns")
+        if self.samples < 2:
+            raise InputError(f"--samples is {self.samples}; give 2 or more: one has no spread")
+
+    @property
+    def doubt(self) -> UncertaintyMethod | None:
+        """What maps of doubt are taken from; a review cannot do without them."""
+        return self.uncertainty or ("entropy" if self.review else None)

@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 from atrous.inference.config import CRFChoice
 from atrous.inference.crf_settings import open_crf
 from atrous.inference.predictor import Predictor
+from atrous.inference.uncertainty import Uncertainty
 from atrous.weights import load
 
 __all__ = ["PredictorOptions", "open_predictor"]
@@ -38,7 +39,9 @@ class PredictorOptions(Protocol):
         """fp32 or bf16."""
 
 
-def open_predictor(model: str, options: PredictorOptions) -> Predictor:
+def open_predictor(
+    model: str, options: PredictorOptions, *, uncertainty: Uncertainty | None = None
+) -> Predictor:
     """Load a model folder or a named model and make it a predictor.
 
     Raises:
@@ -52,6 +55,7 @@ def open_predictor(model: str, options: PredictorOptions) -> Predictor:
         flip=options.flip,
         tile=options.tile,
         crf=None if options.crf is None else open_crf(options.crf, network),
+        uncertainty=uncertainty,
         device=options.device,
         precision=options.precision,
     )

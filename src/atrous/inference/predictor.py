@@ -1,6 +1,7 @@
 """The predictor: a network, and how an image goes through it, as one callable."""
 
 import contextlib
+import copy
 import hashlib
 import math
 from collections.abc import Callable, Iterator
@@ -11,22 +12,27 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from atrous.data.warp import smooth_before_shrinking
 from atrous.errors import InputError, is_out_of_memory, unknown
+from atrous.inference.config import UncertaintyMethod
 from atrous.inference.crf_settings import stamp
+from atrous.inference.evaluating import evaluating
 from atrous.inference.images import open_image
-from atrous.inference.merging import merge
+from atrous.inference.merging import DOUBTS, merge, merge_with_doubt, passes
 from atrous.inference.segmentation import Segmentation, to_rgb, uncertainty
+from atrous.inference.temperature import temperature_of
 from atrous.inference.tiling import WHOLE_PIXELS, Block, Tiling, tiled
+from atrous.inference.uncertainty import Uncertainty
 from atrous.models.segmentation_model import SegmentationModel
 from atrous.ops import normalise, resize, upsample_argmax
 
-__all__ = ["Predictor", "evaluating"]
+__all__ = ["Predictor"]
 
 ImageSource = str | Path | np.ndarray | Image.Image
-CRF = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]]
+Floats = NDArray[np.float32]
+CRF = Callable[[NDArray[np.uint8], Floats], Floats]
 
 ENGINES = ("auto", "eager")
 PRECISIONS = ("fp32", "bf16")
@@ -46,6 +52,10 @@ class Predictor:
     A CRF sees the whole image up to 4 194 304 pixels, however the network was fed, and as many as
     the network beyond: there each window is sharpened before they are blended.
 
+    A temperature that `atrous calibrate` stored with the model divides the logits of every pass,
+    so that probabilities say how often they are right. The labels of one pass stay as they are. A
+    CRF gets the probabilities without it, as the search for its parameters did.
+
     Args:
         model: Any `SegmentationModel`, also one in training: its train/eval modes are restored
             after each call. It is moved to `device`, its weights to the channels-last layout.
@@ -58,6 +68,9 @@ class Predictor:
             which its score was taken with; without one it is the rule above, its pixels counted at
             the largest scale. Lower it when memory runs out.
         crf: Sharpens probabilities: (image (H, W, 3) uint8, (K, H, W) float32) -> (K, H, W).
+        uncertainty: What tells how doubtful a pixel is: "entropy", "mc_dropout", "flip" or
+            "scales" (`atrous.inference.uncertainty`), or an `Uncertainty` with its settings. Every
+            result then has maps of the entropy and of the mutual information, before any CRF.
         device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1", ...
         precision: "fp32", or "bf16" for autocast.
 
@@ -69,7 +82,7 @@ class Predictor:
         >>> predictor("photo.jpg").save("mask.png")  # doctest: +SKIP
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - every setting of a prediction, and nothing else
         self,
         model: SegmentationModel,
         engine: str = "auto",
@@ -77,6 +90,7 @@ class Predictor:
         flip: bool = False,
         tile: int | tuple[int, int] | None = None,
         crf: CRF | None = None,
+        uncertainty: UncertaintyMethod | Uncertainty | None = None,
         *,
         device: str | torch.device = "auto",
         precision: Literal["fp32", "bf16"] = "fp32",
@@ -87,6 +101,10 @@ class Predictor:
             raise unknown("precision", precision, PRECISIONS)
         if not scales or not all(0 < scale <= 8 for scale in scales):
             raise InputError(f"scales are {scales}; give one or more numbers above 0, at most 8")
+        self.uncertainty = None if uncertainty is None else Uncertainty.of(uncertainty)
+        if self.uncertainty is not None:
+            self.uncertainty.check(model)
+            scales, flip = self.uncertainty.views(scales, flip)
         self.device = _device(device)
         # One layout for live, saved and loaded weights: another gives other last bits. This one is
         # 1.4 times as fast for DeepLab v3+ on a CPU thread.
@@ -96,6 +114,7 @@ class Predictor:
         self.flip = flip
         self.tiling = Tiling.of(model.tile if tile is None else tile, max(self.factors))
         self.crf = crf
+        self.temperature = 1.0 if crf is not None else temperature_of(model)
         self.precision = precision
         self.channels = len(model.normalization.mean)
 
@@ -116,23 +135,52 @@ class Predictor:
                 why, and which tile to try.
         """
         pixels = open_image(image, self.channels)
-        merged = None
-        sure = np.empty(pixels.shape[:2], np.float32) if confidence else None
-        with evaluating(self.model), self._memory_named(*pixels.shape[:2]):
-            if probabilities or self._crf_sees_whole(*pixels.shape[:2]):
-                merged = self._probabilities(pixels)
+        size = pixels.shape[:2]
+        merged: Floats | None = None
+        sure = np.empty(size, np.float32) if confidence else None
+        doubts = np.empty((DOUBTS, *size), np.float32) if self.uncertainty else None
+        with evaluating(self.model), self._drawing(), self._memory_named(*size):
+            if probabilities or self._crf_sees_whole(*size):
+                merged = self._probabilities(pixels, doubts)
                 labels = merged.argmax(0).astype(np.uint8)
                 if sure is not None:
                     merged.max(0, out=sure)
             else:
-                labels = self._labels(pixels, sure)
+                labels = self._labels(pixels, sure, doubts)
         kept = merged if probabilities else None
-        doubt = uncertainty(merged) if merged is not None and probabilities else None
-        return Segmentation(labels, self.model.label_set, kept, doubt, pixels, sure)
+        if doubts is not None:
+            doubt, mutual = doubts
+        else:
+            doubt, mutual = None if kept is None else uncertainty(kept), None
+        return Segmentation(labels, self.model.label_set, kept, doubt, pixels, sure, mutual)
 
     def read(self, path: Path) -> np.ndarray:
         """Return the pixels of an image file as the network needs them; safe in a thread."""
         return open_image(path, self.channels)
+
+    def at(self, image: ImageSource, points: NDArray[np.int64]) -> Floats:
+        """Return the probabilities (n, K) at `points` (n, 2), row and column, without a CRF.
+
+        Of an image in windows, no more than those of one window are held at once.
+
+        Raises:
+            InputError: As in a call.
+        """
+        pixels = open_image(image, self.channels)
+        found = np.empty((len(points), len(self.model.label_set)), np.float32)
+        with evaluating(self.model), self._drawing(), self._memory_named(*pixels.shape[:2]):
+            for top, left, block in self._blocks(pixels, alone=True):
+                places = points - (top, left)
+                inside = ((places >= 0) & (places < block.shape[1:])).all(1)
+                rows, columns = torch.from_numpy(places[inside].T).to(block.device)
+                found[inside] = block[: found.shape[1], rows, columns].T.cpu().numpy()
+        return found
+
+    def without_temperature(self) -> "Predictor":
+        """Return the same predictor with the probabilities that the network gives by itself."""
+        plain = copy.copy(self)
+        plain.temperature = 1.0
+        return plain
 
     def fingerprint(self) -> dict[str, object]:
         """Return what decides the labels, as plain JSON values: the weights' hash, the settings."""
@@ -156,47 +204,62 @@ class Predictor:
             "tile": list(self.tiling.window) if self.tiling.window else None,
             "whole_pixels": self.tiling.whole_pixels,
             "crf": stamp(self.crf),
+            "uncertainty": None if self.uncertainty is None else self.uncertainty.stamp(),
+            "temperature": None if self.temperature == 1 else self.temperature,
         }
 
     def _labels(
-        self, pixels: np.ndarray, sure: NDArray[np.float32] | None = None
+        self, pixels: np.ndarray, sure: Floats | None = None, doubts: Floats | None = None
     ) -> NDArray[np.uint8]:
         """Return labels (H, W) without ever holding K full-resolution maps of the whole image.
 
-        Confidence is written into `sure` (H, W), for which an image taken whole does need them.
+        Confidence is written into `sure` (H, W), entropy and mutual information into `doubts`
+        (2, H, W); an image taken whole does need the K maps for them.
         """
         height, width = pixels.shape[:2]
-        whole = self.tiling.keeps_whole(height, width)
-        if len(self.scales) == 1 and not self.flip and whole:
+        is_one_view = len(self.scales) == 1 and not self.flip and doubts is None
+        if is_one_view and self.tiling.keeps_whole(height, width):
             scores = self._score(self._seen(pixels, self.factors[0]))
             labels = upsample_argmax(scores, (height, width), self.model.align_corners)
             if sure is not None:
+                scores = scores / self.temperature
                 logits = resize(scores, (height, width), align_corners=self.model.align_corners)
                 sure[:] = logits.softmax(1).amax(1)[0].cpu().numpy()
             return labels[0].cpu().numpy()
         labels_array = np.empty((height, width), np.uint8)
         for top, left, block in self._blocks(pixels):
             rows, columns = block.shape[1:]
-            found = block.argmax(0).to(torch.uint8).cpu()
-            labels_array[top : top + rows, left : left + columns] = found
+            here = slice(top, top + rows), slice(left, left + columns)
+            maps = self._without_doubts(block, here, doubts)
+            labels_array[here] = maps.argmax(0).to(torch.uint8).cpu()
             if sure is not None:
-                sure[top : top + rows, left : left + columns] = block.amax(0).cpu().numpy()
-            del block  # before the network needs room for the next window
+                sure[here] = maps.amax(0).cpu().numpy()
+            del block, maps  # before the network needs room for the next window
         return labels_array
 
-    def _probabilities(self, pixels: np.ndarray) -> NDArray[np.float32]:
-        """Return probabilities (K, H, W) float32, sharpened where a CRF was given."""
+    def _probabilities(self, pixels: np.ndarray, doubts: Floats | None = None) -> Floats:
+        """Return probabilities (K, H, W), sharpened where a CRF was given; fill `doubts`."""
         height, width = pixels.shape[:2]
         merged = self._room((len(self.model.label_set), height, width))
         for top, left, block in self._blocks(pixels):
             rows, columns = block.shape[1:]
-            merged[:, top : top + rows, left : left + columns] = block.cpu().numpy()
+            here = slice(top, top + rows), slice(left, left + columns)
+            merged[:, *here] = self._without_doubts(block, here, doubts).cpu().numpy()
             del block
         if self.crf is not None and self._crf_sees_whole(height, width):
             return self.crf(to_rgb(pixels), merged)
         return merged
 
-    def _room(self, shape: tuple[int, int, int]) -> NDArray[np.float32]:
+    def _without_doubts(
+        self, block: Tensor, here: tuple[slice, slice], doubts: Floats | None
+    ) -> Tensor:
+        """Return the probabilities of a block; what lies behind them goes into `doubts`."""
+        if doubts is None:
+            return block
+        doubts[:, *here] = block[-DOUBTS:].cpu().numpy()
+        return block[:-DOUBTS]
+
+    def _room(self, shape: tuple[int, int, int]) -> Floats:
         """Return an array for probabilities (K, H, W); no tile makes these smaller."""
         try:
             return np.empty(shape, np.float32)
@@ -207,13 +270,17 @@ class Predictor:
                 f"{gigabytes:.1f} GB, more than there is; ask for labels alone, or cut the image"
             ) from error
 
-    def _blocks(self, pixels: np.ndarray) -> Iterator[Block]:
-        """Yield finished blocks of probabilities: one where the image is taken whole."""
+    def _blocks(self, pixels: np.ndarray, *, alone: bool = False) -> Iterator[Block]:
+        """Yield finished blocks of probabilities: one where the image is taken whole.
+
+        A CRF that works in windows has seen them, unless the network `alone` is wanted.
+        """
         window = self.tiling.window
         if window is None or self.tiling.keeps_whole(*pixels.shape[:2]):
             yield 0, 0, self._merge(pixels)
         else:
-            apart = self.crf is not None and not self._crf_sees_whole(*pixels.shape[:2])
+            sees_whole = self._crf_sees_whole(*pixels.shape[:2])
+            apart = self.crf is not None and not sees_whole and not alone
             yield from tiled(pixels, window, self._sharpened if apart else self._merge)
 
     def _crf_sees_whole(self, height: int, width: int) -> bool:
@@ -224,18 +291,32 @@ class Predictor:
     def _sharpened(self, pixels: np.ndarray) -> Tensor:
         """Return the probabilities of one window after a CRF that sees this window alone."""
         assert self.crf is not None
-        return torch.from_numpy(self.crf(to_rgb(pixels), self._merge(pixels).cpu().numpy()))
+        merged = self._merge(pixels).cpu()
+        maps = merged[: len(self.model.label_set)]
+        maps.copy_(torch.from_numpy(self.crf(to_rgb(pixels), maps.numpy())))
+        return merged
 
     def _merge(self, pixels: np.ndarray) -> Tensor:
-        """Return the probabilities (K, h, w) of one window, averaged over scales and flips."""
-        return merge(
-            self._score,
+        """Return the probabilities (K, h, w) of one window over all passes.
+
+        Where uncertainty is wanted, entropy and mutual information lie behind them.
+        """
+        seen = passes(
+            lambda images: self._score(images) / self.temperature,
             lambda factor: self._seen(pixels, factor),
             pixels.shape[:2],
             scales=self.factors,
             flip=self.flip,
             align_corners=self.model.align_corners,
+            samples=1 if self.uncertainty is None else self.uncertainty.draws,
         )
+        return merge(seen) if self.uncertainty is None else merge_with_doubt(seen)
+
+    def _drawing(self) -> contextlib.AbstractContextManager[None]:
+        """Let dropout draw, where that is asked for; each image has the same draws."""
+        if self.uncertainty is None:
+            return contextlib.nullcontext()
+        return self.uncertainty.drawing(self.model, self.device)
 
     def _seen(self, pixels: np.ndarray, factor: float) -> Tensor:
         """Return an image at a factor on its size, smoothed as in training where it shrinks."""
@@ -266,23 +347,6 @@ class Predictor:
             if not is_out_of_memory(error):
                 raise
             raise InputError(self.tiling.advice(height, width)) from error
-
-
-@contextlib.contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put `model` in eval mode without gradients; give each module its own mode back.
-
-    `no_grad`, not `inference_mode`: a tensor that a module keeps from here must still be usable
-    in the training step that follows.
-    """
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, training in modes:  # a frozen batch norm stays in eval mode
-            module.training = training
 
 
 def _device(name: str | torch.device) -> torch.device:

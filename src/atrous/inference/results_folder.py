@@ -2,14 +2,14 @@
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from atrous.errors import InputError
 from atrous.files import write_json
-from atrous.inference.sources import NOTE, Source
+from atrous.inference.sources import NOTE, Source, as_typed
 
-__all__ = ["check_folder", "drop_lone_note", "write_note"]
+__all__ = ["check_folder", "drop_lone_note", "finished_sources", "write_note"]
 
 
 def check_folder(folder: Path, *, resume: bool) -> None:
@@ -57,6 +57,29 @@ def drop_lone_note(folder: Path) -> None:
         (folder / NOTE).unlink()
         with contextlib.suppress(OSError):  # the working folder, or a mount point
             folder.rmdir()
+
+
+def finished_sources(
+    folder: Path, beside: Sequence[Callable[[Path], Path]] = ()
+) -> tuple[Source, ...]:
+    """Return the images of all batches in a folder whose mask lies there, and what goes with it.
+
+    Args:
+        folder: Of the results.
+        beside: Each names a file that has to lie beside a mask.
+
+    Raises:
+        InputError: The folder holds no batch.
+    """
+    images = _read_note(folder)["images"]
+    assert isinstance(images, dict)
+    found = [
+        (Path(image), Path(mask))
+        for mask, image in images.items()
+        if all((folder / name).exists() for name in (mask, *(n(Path(mask)) for n in beside)))
+    ]
+    shown = as_typed([image for image, _ in found])
+    return tuple(Source(image, mask) for image, (_, mask) in zip(shown, found, strict=True))
 
 
 def _read_note(folder: Path) -> dict[str, object]:

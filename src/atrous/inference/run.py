@@ -19,7 +19,13 @@ from atrous.inference.config import PredictConfig
 from atrous.inference.results_folder import check_folder, drop_lone_note, write_note
 from atrous.inference.sources import Source, default_folder, find_sources
 from atrous.inference.white import white_doubt
-from atrous.inference.writers import is_finished, write_results
+from atrous.inference.writers import (
+    entropy_path,
+    is_finished,
+    mutual_information_path,
+    write_results,
+)
+from atrous.labels import LabelSet
 
 if TYPE_CHECKING:
     from atrous.inference.predictor import Predictor
@@ -56,9 +62,11 @@ class BatchResult:
         interrupted: Whether Ctrl-C ended it.
         seconds: Time from the first image to the last.
         doubt: What makes all the masks doubtful, or "".
+        label_set: The classes of the masks.
     """
 
     folder: Path
+    label_set: LabelSet | None = None
     written: list[Path] = field(default_factory=list)
     skipped: int = 0
     failures: list[Failure] = field(default_factory=list)
@@ -84,8 +92,10 @@ def predict_batch(config: PredictConfig, *, progress: Progress | None = None) ->
     check_folder(folder, resume=config.resume)
     # Only now: torch takes seconds to load, and a misspelt name should be told at once.
     from atrous.inference.opening import open_predictor
+    from atrous.inference.uncertainty import Uncertainty
 
-    predictor = open_predictor(config.model, config)
+    uncertainty = None if config.doubt is None else Uncertainty(config.doubt, config.samples)
+    predictor = open_predictor(config.model, config, uncertainty=uncertainty)
     return run_batch(
         predictor,
         sources,
@@ -111,11 +121,19 @@ def run_batch(
     batch after the image at hand.
 
     Raises:
-        InputError: The folder holds masks of another model, setting or image.
+        InputError: The folder holds masks of another model, setting or image, or two results
+            would have one name.
     """
+    has_maps = predictor.uncertainty is not None
+    if has_maps:
+        _check_names(sources)
     write_note(folder, sources, predictor.fingerprint())
-    result = BatchResult(folder)
-    wanted = [s for s in sources if not is_finished(folder / s.mask, overlay, probabilities)]
+    result = BatchResult(folder, predictor.model.label_set)
+    wanted = [
+        source
+        for source in sources
+        if not is_finished(folder / source.mask, overlay, probabilities, has_maps)
+    ]
     result.skipped = len(sources) - len(wanted)
     if progress is not None:
         progress(0, len(wanted))
@@ -143,6 +161,22 @@ def run_batch(
     result.interrupted = stop.is_set()
     result.seconds = time.monotonic() - begin
     return result
+
+
+def _check_names(sources: Sequence[Source]) -> None:
+    """Refuse an image whose mask has the name of another one's map.
+
+    Raises:
+        InputError: There is one.
+    """
+    masks = {source.mask: source.path for source in sources}
+    for source in sources:
+        for path in (entropy_path(source.mask), mutual_information_path(source.mask)):
+            if path in masks:
+                raise InputError(
+                    f"the mask of {masks[path]} and a map of {source.path} would both be "
+                    f"{path}; rename one of the images, or predict them into two folders"
+                )
 
 
 @contextlib.contextmanager

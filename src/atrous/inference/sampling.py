@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from atrous.errors import InputError
-from atrous.inference.predictor import evaluating
+from atrous.inference.evaluating import evaluating
 
-__all__ = ["monte_carlo"]
+__all__ = ["drawing", "dropouts_of", "monte_carlo"]
 
 _DROPOUTS = (
     nn.Dropout,
@@ -48,17 +48,14 @@ def monte_carlo(
     Raises:
         InputError: No dropout layer, or no sample.
     """
-    dropouts = [module for module in model.modules() if isinstance(module, _DROPOUTS)]
-    if not dropouts:
+    if not dropouts_of(model):
         raise InputError(
             f"{type(model).__name__} has no dropout layer, so its samples would all be the same; "
             "build it with one (segnet and segnet_basic: dropout='central')"
         )
     if samples < 1:
         raise InputError(f"samples is {samples}; give 1 or more")
-    with evaluating(model), _seeded(images.device, generator):
-        for dropout in dropouts:
-            dropout.train()
+    with evaluating(model), drawing(model, images.device, generator):
         mean = deviation = torch.zeros((), device=images.device)
         for number in range(1, samples + 1):
             logits: Tensor = model(images)
@@ -69,6 +66,28 @@ def monte_carlo(
         return mean, deviation / samples
 
 
+def dropouts_of(model: nn.Module) -> list[nn.Module]:
+    """Return the dropout layers of a network."""
+    return [module for module in model.modules() if isinstance(module, _DROPOUTS)]
+
+
+@contextlib.contextmanager
+def drawing(
+    model: nn.Module, device: torch.device, generator: torch.Generator | None
+) -> Iterator[None]:
+    """Let the dropout layers of a model in eval mode drop, and nothing else train.
+
+    Args:
+        model: In `evaluating`, which gives the layers their own modes back.
+        device: The model's.
+        generator: Decides what is dropped; None is torch's own, which is then drawn from once.
+    """
+    with _seeded(device, generator):
+        for dropout in dropouts_of(model):
+            dropout.train()
+        yield
+
+
 @contextlib.contextmanager
 def _seeded(device: torch.device, source: torch.Generator | None) -> Iterator[None]:
     """Seed the generator that dropout draws from on `device`, from `source`; put it back after."""
@@ -76,7 +95,8 @@ def _seeded(device: torch.device, source: torch.Generator | None) -> Iterator[No
     seed = int(torch.randint(2**62, (), generator=source, device=where))
     dropouts = torch.default_generator
     if device.type == "cuda":
-        dropouts = torch.cuda.default_generators[device.index]
+        place = torch.cuda.current_device() if device.index is None else device.index
+        dropouts = torch.cuda.default_generators[place]
     state = dropouts.get_state()
     dropouts.manual_seed(seed)
     try:

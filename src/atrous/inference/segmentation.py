@@ -24,8 +24,11 @@ class Segmentation:
         label_set: Names and colours of the classes.
         probabilities: (K, H, W) float32, or None if they were not asked for.
         uncertainty: (H, W) float32 in [0, 1], entropy over its largest value log K, or None.
+            Multiplied by log K it is in nats.
         image: (H, W, C) as the network's reader gave it.
         confidence: (H, W) float32, the probability of each label, or None if not asked for.
+        mutual_information: (H, W) float32 in [0, 1], the part of the uncertainty that comes from
+            passes that differ, on the same scale; None without `Predictor(uncertainty=...)`.
     """
 
     labels: NDArray[np.uint8]
@@ -34,6 +37,7 @@ class Segmentation:
     uncertainty: NDArray[np.float32] | None
     image: np.ndarray
     confidence: NDArray[np.float32] | None = None
+    mutual_information: NDArray[np.float32] | None = None
 
     def overlay(self, opacity: float = 0.5) -> Image.Image:
         """Return the image with the classes' colours laid over it.
@@ -105,5 +109,6 @@ def uncertainty(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
     entropy = np.zeros(probabilities.shape[1:], np.float32)
     for p in probabilities:  # one class at a time: 20 megapixels of 21 classes are 1.7 GB
         entropy -= p * np.log(np.maximum(p, np.finfo(np.float32).tiny))
-    scaled: NDArray[np.float32] = np.clip(entropy / np.float32(np.log(len(probabilities))), 0, 1)
+    largest = np.float32(max(np.log(len(probabilities)), 1e-9))  # of one class alone it is 0
+    scaled: NDArray[np.float32] = np.clip(entropy / largest, 0, 1)
     return scaled

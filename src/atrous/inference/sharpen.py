@@ -84,7 +84,7 @@ def sharpen(config: SharpenConfig) -> Sharpened:
     table = np.zeros(256, raw.values.dtype)
     table[: len(values)] = values
     table[VOID] = VOID if config.void is None else config.void
-    _write(out, RawMask(table[sharp], raw.coloured, raw.palette))
+    _write(out, replace(raw, values=table[sharp]))
     changed = float((sharp != labels)[known].mean())
     filled = int((sharp[~known] != VOID).sum())
     return Sharpened(out, crf, tuple(int(value) for value in values), changed, filled)
@@ -163,12 +163,12 @@ def _crf(config: SharpenConfig) -> DenseCRF:
 
 
 def _write(path: Path, mask: RawMask) -> None:
-    """Write a mask as it came: palette, grey of 8 or 16 bits, or colours."""
+    """Write a mask as it came: palette, grey of 1, 8 or 16 bits, or colours."""
     values = mask.values
     if mask.coloured:
         picture = Image.fromarray(np.stack([values >> 16, values >> 8, values], 2).astype(np.uint8))
     else:
-        picture = Image.fromarray(values)
+        picture = Image.fromarray(values.astype(np.bool_) if mask.bilevel else values)
     palette: Sequence[int] = list(mask.palette)
     if palette and values.dtype == np.uint8:
         picture.putpalette(palette)

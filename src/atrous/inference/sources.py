@@ -10,7 +10,15 @@ from pathlib import Path
 
 from atrous.errors import InputError, closest_path
 
-__all__ = ["IMAGE_SUFFIXES", "NOTE", "Source", "default_folder", "find_sources", "holds_results"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "NOTE",
+    "Source",
+    "as_typed",
+    "default_folder",
+    "find_sources",
+    "holds_results",
+]
 
 NOTE = "predictions.json"
 """In a folder of results: the settings, the classes, and which image each mask was made from."""
@@ -62,7 +70,7 @@ def find_sources(inputs: Sequence[str], *, exclude: Path | None = None) -> tuple
         relative.with_name(f"{relative.name if path.parent in crowded else relative.stem}.png")
         for path, relative in ((path, path.relative_to(root)) for path in paths)
     ]
-    return tuple(Source(path, mask) for path, mask in zip(_as_typed(paths), masks, strict=True))
+    return tuple(Source(path, mask) for path, mask in zip(as_typed(paths), masks, strict=True))
 
 
 def holds_results(folder: Path) -> bool:
@@ -135,7 +143,7 @@ def _folders_with_twins(paths: Sequence[Path]) -> set[Path]:
     return {parent for (parent, _), number in count.items() if number > 1}
 
 
-def _as_typed(paths: Sequence[Path]) -> list[Path]:
+def as_typed(paths: Sequence[Path]) -> list[Path]:
     """Return paths below the working folder relative to it, as the user sees them."""
     here = Path.cwd()
     return [path.relative_to(here) if here in path.parents else path for path in paths]

@@ -81,6 +81,9 @@ class SegmentationModel(nn.Module):
     crf: Mapping[str, object] | None = None
     """What `atrous crf-search` found for these weights: parameters and gain, JSON values."""
 
+    calibration: Mapping[str, object] | None = None
+    """What `atrous calibrate` found for these weights: temperature and gain, JSON values."""
+
     tile: int | None = None
     """Side of the windows that the predictor cuts images into unless told otherwise, 0 for none:
     what the model's score was taken with. None leaves it to the size of the image."""

@@ -1,4 +1,4 @@
-"""The course of a run as charts: mIoU, loss and learning rate over the iterations."""
+"""The course of a run as charts: mIoU, loss, learning rate, adversary over the iterations."""
 
 import math
 
@@ -28,6 +28,8 @@ def course_charts(run: RunRecord, baseline: float, baseline_name: str) -> list[C
         charts.append(_score_chart(run, last, baseline, baseline_name))
     if run.train:
         charts += [_loss_chart(run, last), _rate_chart(run, last)]
+    if any(math.isfinite(x.adversary_accuracy) for x in run.train):
+        charts.append(_adversary_chart(run, last))
     return charts
 
 
@@ -63,3 +65,20 @@ def _loss_chart(run: RunRecord, last: int) -> Chart:
 def _rate_chart(run: RunRecord, last: int) -> Chart:
     points = thin([(x.step, x.lr) for x in run.train], MOST_POINTS)
     return line_chart("Learning rate", [Line("train", points)], last_step=last)
+
+
+def _adversary_chart(run: RunRecord, last: int) -> Chart:
+    """Draw how many maps, true and predicted, the adversary tells rightly; 0.5 is guessing."""
+    points = [(x.step, x.adversary_accuracy) for x in run.train]
+    raw, smooth = (
+        Line("faint", thin(points, MOST_POINTS)),
+        Line("train", thin(points, SMOOTH_POINTS)),
+    )
+    return line_chart(
+        "Adversary: told rightly",
+        [raw, smooth],
+        last_step=last,
+        top=1.0,
+        key=[("level", "guessing")],
+        level=0.5,
+    )

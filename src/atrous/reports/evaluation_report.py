@@ -34,6 +34,7 @@ FACTS = (
     ("boundary_f1", "Boundary F1"),
     ("boundary_iou", "Boundary IoU"),
     ("expected_calibration_error", "Calibration error"),
+    ("expected_calibration_error_uncalibrated", "… without temperature"),
 )
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from atrous.inference.segmentation import display_rgb, palette_image
 from atrous.labels import LabelSet
 
-__all__ = ["WRONG", "View", "error_picture", "mask_png", "uris", "view"]
+__all__ = ["WRONG", "View", "error_picture", "mask_png", "photo_uri", "uris", "view"]
 
 WRONG = (232, 89, 12)
 """Colour of a wrong pixel on the greyed image."""
@@ -69,11 +69,16 @@ def view(image: np.ndarray, labels: np.ndarray, predictions: np.ndarray, ignore_
 def uris(shown: View, label_set: LabelSet) -> tuple[str, str, str, str]:
     """Return image, label, prediction and errors: photos as WebP, masks as lossless PNG."""
     return (
-        _uri("webp", _encode(Image.fromarray(shown.rgb), "WEBP", quality=82)),
+        photo_uri(shown.rgb),
         _uri("png", mask_png(shown.labels, label_set)),
         _uri("png", mask_png(shown.predictions, label_set)),
-        _uri("webp", _encode(Image.fromarray(error_picture(shown)), "WEBP", quality=82)),
+        photo_uri(error_picture(shown)),
     )
+
+
+def photo_uri(rgb: np.ndarray) -> str:
+    """Return a picture (H, W, 3) as a WebP data URI."""
+    return _uri("webp", _encode(Image.fromarray(rgb), "WEBP", quality=82))
 
 
 def mask_png(labels: np.ndarray, label_set: LabelSet) -> bytes:

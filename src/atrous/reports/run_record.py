@@ -23,6 +23,7 @@ class TrainPoint:
     step: int
     loss: float
     lr: float
+    adversary_accuracy: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,12 @@ def read_run(folder: Path) -> RunRecord:
         configuration=_mapping(folder / "config.yaml"),
         environment=_mapping(folder / "environment.json"),
         train=tuple(
-            TrainPoint(_step(x), _number(x, "loss"), _number(x, "lr"))
+            TrainPoint(
+                _step(x),
+                _number(x, "loss"),
+                _number(x, "lr"),
+                _number(x, "adversary_accuracy"),
+            )
             for x in _by_step(lines, "train")
         ),
         validations=tuple(

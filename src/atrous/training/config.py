@@ -7,6 +7,7 @@ from typing import Literal
 
 from atrous.errors import InputError
 from atrous.inference.config import SMALLEST_TILE
+from atrous.training.adversary_options import AdversaryName
 from atrous.training.config_checks import check_protocol
 from atrous.training.schedules import Schedule
 
@@ -16,6 +17,7 @@ __all__ = [
     "DEFAULT_LR_OF_PRETRAINED_WITHOUT_NORM",
     "DEFAULT_LR_WITHOUT_NORM",
     "FEWEST_ITERATIONS",
+    "CacheKind",
     "Decayed",
     "NormPolicy",
     "TrainConfig",
@@ -26,6 +28,9 @@ Decayed = Literal["weights", "dense", "scales", "all"]
 
 NormPolicy = Literal["auto", "train", "fixed_encoder", "fixed", "frozen"]
 """What batch norm does; see norm.py."""
+
+CacheKind = Literal["auto", "none", "memory", "disk", "device"]
+"""Where decoded images are kept; see caching.py."""
 
 PROTOCOL = {"brief": True}
 """Metadata of the fields that recipes set and people seldom type: the help names them only."""
@@ -113,6 +118,12 @@ class TrainConfig:
     """What rare classes weigh: none, median_frequency, inverse or enet."""
     loss: str = field(default="cross_entropy", metadata={"metavar": "SUM"})
     """A sum like 'cross_entropy + 0.5 dice'; docs/losses.md."""
+    adversary: AdversaryName = field(default="none", metadata=PROTOCOL)
+    """Second network that learns to tell predicted label maps from true ones."""
+    adversary_options: dict[str, str | int | float | bool] = field(
+        default_factory=dict, metadata=PROTOCOL
+    )
+    """encoding, weight, lr, tau, pretrain_segmentor, pretrain_adversary, period."""
     sampling: Literal["uniform", "class_balanced"] = field(
         default="uniform", metadata={"metavar": "RULE"}
     )
@@ -123,7 +134,7 @@ class TrainConfig:
     """sgd (momentum 0.9) or adamw."""
     lr: float | None = None
     """At the start; else sgd 0.02, adamw 0.001, less without batch norm."""
-    schedule: Schedule = field(default="poly", metadata={"metavar": "RULE"})
+    schedule: Schedule = field(default="poly", metadata={**PROTOCOL, "metavar": "RULE"})
     """Of the learning rate: poly, step, plateau, cosine or constant."""
     schedule_options: dict[str, float] = field(default_factory=dict, metadata=PROTOCOL)
     """power of poly; parts and factor of step; patience and factor of plateau."""
@@ -163,12 +174,14 @@ class TrainConfig:
     """fp32 or bf16-mixed; auto takes that where it is native."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto takes the GPU if there is one."""
-    tile: int | None = None
+    tile: int | None = field(default=None, metadata=PROTOCOL)
     """Windows of large images, pixels a side; the model keeps it for later."""
-    workers: int | None = None
+    workers: int | None = field(default=None, metadata=PROTOCOL)
     """Processes that read and augment; else by the number of cores."""
     skip_bad: bool = field(default=False, metadata=PROTOCOL)  # its error names it
     """Leave faulty pairs out instead of refusing to train."""
+    cache: CacheKind = field(default="auto", metadata=PROTOCOL)
+    """Where decoded images are kept: none, memory, disk or device; auto: where they fit."""
     seed: int = 0
     """Of initial weights, order of images and every random change."""
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from atrous.errors import InputError, unknown
+from atrous.training.adversary_options import check_adversary
 from atrous.training.schedules import check_schedule
 
 if TYPE_CHECKING:
@@ -35,6 +36,13 @@ def check_protocol(config: "TrainConfig") -> None:
         if not 0 <= (getattr(config, name) or 0) < 1:
             raise InputError(f"--{name} is {getattr(config, name):g}, but must lie in 0..0.999...")
     _check_exclusive(config)
+    plateau = "--schedule plateau" if config.schedule == "plateau" else ""
+    check_adversary(
+        config.adversary,
+        config.adversary_options,
+        iterations=config.iterations,
+        counts_validations="--patience" if config.patience is not None else plateau,
+    )
 
 
 def _check_exclusive(config: "TrainConfig") -> None:

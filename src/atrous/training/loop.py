@@ -13,11 +13,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from atrous.data import DataSpec, JointTransform
+from atrous.data.cache.resident_pairs import ResidentPairs
 from atrous.data.loader_worker import prepare_worker
+from atrous.data.transforms import Draw
 from atrous.errors import InputError, is_out_of_memory
 from atrous.evaluation import Evaluation
 from atrous.inference import Predictor
 from atrous.models import SegmentationModel
+from atrous.ops import Normalization
+from atrous.training.adversarial_task import task_kind
 from atrous.training.best import Best, save_best
 from atrous.training.checkpoints import KeepLast, WholeFileIO
 from atrous.training.class_weights import class_weights
@@ -26,14 +30,36 @@ from atrous.training.environment import read_environment
 from atrous.training.plan import Plan
 from atrous.training.protocol import Protocol
 from atrous.training.ranks import Ranks
+from atrous.training.resident import ResidentSamples
 from atrous.training.samples import BatchOrder, TrainingSamples, collate
 from atrous.training.sampling import ClassBalanced, Uniform
 from atrous.training.shared import StopRequest, shared_strategy
-from atrous.training.task import SegmentationTask
 from atrous.training.watch import Journal, Reporter, Watch, has_stopped
 from atrous.weights import class_tensors
 
-__all__ = ["file_named", "loader", "make_trainer", "memory_named", "samples", "train"]
+__all__ = [
+    "Shown",
+    "batch_source",
+    "batches",
+    "file_named",
+    "loader",
+    "make_trainer",
+    "memory_named",
+    "samples",
+    "train",
+]
+
+
+Batches = DataLoader[tuple[Tensor, Tensor]] | DataLoader[tuple[int, Draw]]
+"""A loader, by what its samples are before they are put together to images and labels."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """What samples depend on of a network, where there is none."""
+
+    normalization: Normalization
+    input_scale: float = 1.0
 
 
 def train(
@@ -74,7 +100,8 @@ def train(
         }
         save_best(task.judged, folder, evaluation, provenance)
 
-    task = SegmentationTask(
+    protocol = dataclasses.replace(Protocol.of(config), norm=plan.norm)
+    task = task_kind(protocol)(
         model,
         optimizer=config.optimizer,
         lr=plan.lr,
@@ -83,7 +110,7 @@ def train(
         micro_batch=plan.micro_batch,
         seed=config.seed,
         class_weights=class_weights(config.class_weights, spec.statistics["train"]),
-        protocol=dataclasses.replace(Protocol.of(config), norm=plan.norm),
+        protocol=protocol,
         classifier=class_tensors(model.spec) if "classifier" in config.lr_factors else (),
         ranks=ranks,
     )
@@ -103,7 +130,7 @@ def train(
     request = StopRequest(ranks)
     with _quiet():
         callbacks = [request, watch, KeepLast(last, ranks)]
-        may_freeze = bool(config.freeze_encoder)
+        may_freeze = bool(config.freeze_encoder) or config.adversary != "none"
         trainer = make_trainer(plan, folder, callbacks, ranks, may_freeze=may_freeze)
         with request.listening(trainer), file_named():
             try:
@@ -155,22 +182,42 @@ def loader(
     model: SegmentationModel,
     start: int,
     ranks: Ranks | None = None,
-) -> DataLoader[tuple[Tensor, Tensor]]:
+) -> Batches:
     """Return this process's part of the batches of the run from step `start` on."""
     rank, world = (ranks.rank, ranks.world) if ranks else (0, 1)
     order = BatchOrder(plan.batch_size, start, plan.iterations, rank=rank, world=world)
+    source = batch_source(config, plan.crop, spec, model)
+    return batches(source, order, workers=plan.workers, device=plan.device)
+
+
+def batches(
+    source: TrainingSamples | ResidentSamples, order: BatchOrder, *, workers: int, device: str
+) -> Batches:
+    """Return the batches of `order`, made by loader processes or on the device."""
+    if isinstance(source, ResidentSamples):
+        return DataLoader(source, batch_sampler=order, collate_fn=source.collate)
     return DataLoader(
-        samples(config, plan.crop, spec, model),
+        source,
         batch_sampler=order,
-        num_workers=plan.workers,
+        num_workers=workers,
         collate_fn=collate,
         worker_init_fn=_start_worker,
-        pin_memory=plan.device == "cuda",
+        pin_memory=device == "cuda",
     )
 
 
+def batch_source(
+    config: TrainConfig, crop: tuple[int, int], spec: DataSpec, model: SegmentationModel | Shown
+) -> TrainingSamples | ResidentSamples:
+    """Return what makes the batches: the samples, or where the split lies on the device, that."""
+    on_host = samples(config, crop, spec, model)
+    if isinstance(spec.cache, ResidentPairs):
+        return ResidentSamples(on_host, spec.cache)
+    return on_host
+
+
 def samples(
-    config: TrainConfig, crop: tuple[int, int], spec: DataSpec, model: SegmentationModel
+    config: TrainConfig, crop: tuple[int, int], spec: DataSpec, model: SegmentationModel | Shown
 ) -> TrainingSamples:
     """Return the training samples of the run, as `model` is to see them."""
     low, high = config.scale_range

@@ -7,6 +7,9 @@ filled encoder's as it came where they are fewer; an encoder that began at rando
 keep. Images are normalised together within one micro-batch, on GPUs across all processes too.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -15,7 +18,15 @@ from atrous.models import SegmentationModel
 from atrous.training.config import NormPolicy, TrainConfig
 from atrous.training.plan import Plan
 
-__all__ = ["FEWEST_IMAGES", "check_norms", "held_norms", "hold_norms", "norm_notes", "pick_norm"]
+__all__ = [
+    "FEWEST_IMAGES",
+    "check_norms",
+    "held_norms",
+    "hold_norms",
+    "norm_notes",
+    "pick_norm",
+    "statistics_kept",
+]
 
 FEWEST_IMAGES = 8
 """Images whose statistics are worth learning from (DeepLab v3, Tables 8 and 9)."""
@@ -70,6 +81,24 @@ def held_norms(model: SegmentationModel, policy: NormPolicy) -> list[nn.Module]:
     if policy in ("auto", "train"):
         return []
     return list(_norms(model, of_encoder=policy == "fixed_encoder"))
+
+
+@contextmanager
+def statistics_kept(model: SegmentationModel, is_wanted: bool = True) -> Iterator[None]:
+    """Let layers that normalise with the batch's statistics leave their running ones as they are.
+
+    Args:
+        model: In training mode or not; what it computes is the same.
+        is_wanted: Do nothing if not.
+    """
+    tracking = [norm for norm in _norms(model) if norm.track_running_stats and is_wanted]
+    for norm in tracking:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in tracking:
+            norm.track_running_stats = True
 
 
 def check_norms(plan: Plan) -> None:

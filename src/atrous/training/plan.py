@@ -15,6 +15,7 @@ from atrous.training.config import (
     DEFAULT_LR_OF_PRETRAINED_WITHOUT_NORM,
     DEFAULT_LR_WITHOUT_NORM,
     FEWEST_ITERATIONS,
+    CacheKind,
     NormPolicy,
     TrainConfig,
 )
@@ -61,6 +62,8 @@ class Plan:
         schedule: How the learning rate changes.
         norm: What batch norm does; never "auto".
         processes: How many share the batch.
+        cache: Where decoded images are kept: "none", "memory", "disk" or "device" ...
+        cache_bytes: ... and how much they take; what is not on disk is in `memory_bytes`, too.
     """
 
     iterations: int
@@ -79,6 +82,8 @@ class Plan:
     schedule: str = "poly"
     norm: NormPolicy = "train"
     processes: int = 1
+    cache: CacheKind = "none"
+    cache_bytes: int = 0
 
     @property
     def synchronises_norms(self) -> bool:

@@ -5,12 +5,15 @@ import dataclasses
 from torch import Tensor, nn
 
 from atrous.data import DataSpec
+from atrous.data.cache.opening import decoded_sizes
 from atrous.errors import InputError
 from atrous.inference import Predictor
 from atrous.models import SegmentationModel
+from atrous.training.adversarial_task import task_kind
+from atrous.training.caching import cache_memory, is_resident
 from atrous.training.config import TrainConfig
-from atrous.training.cost import measure_cost, time_reading, worst
-from atrous.training.loop import samples
+from atrous.training.cost import Cost, measure_cost, time_reading, worst
+from atrous.training.loop import batch_source
 from atrous.training.plan import (
     Plan,
     derive_crop,
@@ -22,11 +25,10 @@ from atrous.training.plan import (
 )
 from atrous.training.protocol import Protocol
 from atrous.training.ranks import Ranks
-from atrous.training.samples import collate
-from atrous.training.task import SegmentationTask
+from atrous.training.reach import unfed_taps
 from atrous.training.watch import Reporter
 
-__all__ = ["plan_run"]
+__all__ = ["plan_run", "training_cost"]
 
 
 def plan_run(
@@ -44,10 +46,22 @@ def plan_run(
 
     Of several processes the slowest and the one with the least memory decide.
 
+    Args:
+        config: What was asked for.
+        spec: The data; the memory of their cache has been taken already.
+        model: On the device of the run.
+        device: "cpu" or "cuda".
+        lr: Learning rate of the first step.
+        done: Steps done before.
+        reporter: Is told of a crop that is too large.
+        ranks: The processes of the run.
+
     Raises:
         InputError: More processes than images in a batch.
     """
     ranks = ranks or Ranks()
+    if is_resident(spec):  # what they would do is done on the device
+        config = dataclasses.replace(config, workers=0)
     if config.batch_size < ranks.world:
         raise InputError(
             f"--batch-size is {config.batch_size}, but each of {ranks.world} processes needs an "
@@ -57,39 +71,13 @@ def plan_run(
     crop = config.crop_size or derive(spec, model.input_scale)
     if config.crop != "whole" and (told := larger_than_images(crop, spec, model.input_scale)):
         reporter.note(told)
-    precision = pick_precision(config.precision, device)
-    source = samples(config, crop, spec, model)
-    count = min(2, config.batch_size, config.micro_batch or config.batch_size)
-    images, labels = (x.to(device) for x in collate([source[number] for number in range(count)]))
-    predictor = Predictor(model, device=device)
-    first = spec.splits["val"][0]
-    protocol = dataclasses.replace(Protocol.of(config), ema=None)
-
-    def loss(trial: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        assert isinstance(trial, SegmentationModel)
-        task = SegmentationTask(
-            trial,
-            optimizer="sgd",
-            lr=1.0,
-            weight_decay=0.0,
-            iterations=1,
-            micro_batch=count,
-            protocol=protocol,
-        ).to(images.device)
-        return task.loss_share(images, labels)
-
-    cost = measure_cost(
-        loss,
-        model,
-        images,
-        labels,
-        precision=precision,
-        seconds_per_sample=time_reading(source.__getitem__, count, workers=pick_workers(config)),
-        validate_one=lambda: predictor(spec.read_image(first)),
-        num_validation=len(spec.splits["val"]),
-    )
-    if device == "cpu":
-        cost = dataclasses.replace(cost, bytes_free=cost.bytes_free // ranks.local_world)
+    if not config.tile and (told := unfed_taps(model, crop, _largest(spec, model.input_scale))):
+        reporter.note(told)
+    cost = training_cost(config, spec, model, crop, device=device)
+    free = cost.bytes_free // ranks.local_world if device == "cpu" else cost.bytes_free
+    if device == "cpu" or is_resident(spec):
+        free += cache_memory(spec)  # taken, but a cache must not change the micro-batch
+    cost = dataclasses.replace(cost, bytes_free=free)
     plan = make_plan(
         config,
         crop=crop,
@@ -100,4 +88,67 @@ def plan_run(
         done=done,
         processes=ranks.world,
     )
+    if spec.cache is not None:
+        kept = sum(decoded_sizes(spec, "train").values())
+        plan = dataclasses.replace(plan, cache=spec.cache.kind, cache_bytes=kept)
     return ranks.of_first(plan)
+
+
+def training_cost(
+    config: TrainConfig,
+    spec: DataSpec,
+    model: SegmentationModel,
+    crop: tuple[int, int],
+    *,
+    device: str,
+) -> Cost:
+    """Measure what an image costs in training, on a throw-away copy of the network.
+
+    Args:
+        config: What was asked for.
+        spec: The data, read as in the run.
+        model: On the device of the run.
+        crop: (height, width) of the training crop.
+        device: "cpu" or "cuda".
+    """
+    source = batch_source(config, crop, spec, model)
+    count = min(2, config.batch_size, config.micro_batch or config.batch_size)
+    images, labels = (x.to(device) for x in source.batch(range(count)))
+    predictor = Predictor(model, device=device)
+    first = spec.splits["val"][0]
+    protocol = dataclasses.replace(Protocol.of(config), ema=None)
+
+    def loss(trial: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        assert isinstance(trial, SegmentationModel)
+        task = task_kind(protocol)(
+            trial,
+            optimizer="sgd",
+            lr=1.0,
+            weight_decay=0.0,
+            iterations=1,
+            micro_batch=count,
+            protocol=protocol,
+        ).to(images.device)
+        return task.loss_share(images, labels)
+
+    def read_one(number: int) -> Tensor:
+        return source.batch([number])[1].cpu()  # waits for the device
+
+    return measure_cost(
+        loss,
+        model,
+        images,
+        labels,
+        precision=pick_precision(config.precision, device),
+        seconds_per_sample=time_reading(
+            read_one, count, workers=pick_workers(config), is_cached=spec.cache is not None
+        ),
+        validate_one=lambda: predictor(spec.read_image(first)),
+        num_validation=len(spec.splits["val"]),
+    )
+
+
+def _largest(spec: DataSpec, input_scale: float) -> tuple[int, int]:
+    """Return the largest height and width of the validation images, as the network sees them."""
+    heights, widths = zip(*spec.statistics["val"].sizes, strict=True)
+    return round(max(heights) * input_scale), round(max(widths) * input_scale)

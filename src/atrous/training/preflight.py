@@ -41,6 +41,8 @@ def _check(config: TrainConfig, *, is_first: bool = True) -> None:
     """Refuse names and options that do not go together; a later phase has its own weights."""
     pick_device(config.device)
     _check_loss(config)
+    if config.adversary_options and config.adversary == "none":  # a recipe may have filled it in
+        raise InputError("--adversary-options need an --adversary, such as small_fov")
     has_weights = config.resume is not None and (config.resume / "last.ckpt").exists()
     is_needed = config.weights != "auto" and not has_weights and is_first  # auto may end as none
     source = weights_source(config) if is_needed else None

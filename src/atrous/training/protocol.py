@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from atrous.training.adversary_options import AdversaryName
 from atrous.training.config import Decayed, NormPolicy, TrainConfig
 from atrous.training.schedules import Schedule
 
@@ -29,6 +30,8 @@ class Protocol:
     loss: str = "cross_entropy"
     loss_divisor: Literal["weights", "pixels", "images"] = "weights"
     supervision: Literal["image", "scores"] = "image"
+    adversary: AdversaryName = "none"
+    adversary_options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
 
     @classmethod
     def of(cls, config: TrainConfig) -> "Protocol":

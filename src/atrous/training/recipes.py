@@ -39,7 +39,7 @@ BELONGS = {
 }
 """What of a recipe makes no sense once this is another."""
 
-MERGED = ("options", "schedule_options", "lr_factors")
+MERGED = ("options", "schedule_options", "lr_factors", "adversary_options")
 """Of these each entry is an option of its own."""
 
 
@@ -107,6 +107,8 @@ def _filled(
         default = TrainConfig.__dataclass_fields__[name].default
         if name in given and getattr(config, name) != recipe.get(name, default):
             recipe = {key: value for key, value in recipe.items() if key not in others}
+    if "adversary" in given and config.adversary == "none":
+        recipe = {name: value for name, value in recipe.items() if name != "adversary_options"}
     fields = {name: value for name, value in recipe.items() if name not in given}
     for name in MERGED:
         if name in given and name in recipe:

@@ -12,8 +12,10 @@ from atrous.errors import InputError
 from atrous.evaluation import Evaluation, evaluate
 from atrous.inference import Predictor
 from atrous.models import SegmentationModel
+from atrous.training.adversary_options import AdversaryOptions
 from atrous.training.begin import seeded_model
 from atrous.training.best import Best, best_so_far
+from atrous.training.caching import with_cache
 from atrous.training.checkpoints import Progress, read_progress, sweep
 from atrous.training.config import TrainConfig
 from atrous.training.environment import check_data, write_environment
@@ -144,14 +146,16 @@ def _fit_one(
     model, weights = _built(config, spec, earlier, reporter)
     model = model.to(device).to(memory_format=torch.channels_last)
     lr = config.lr or default_lr(config.optimizer, model, pretrained=weights is not None)
+    fast = with_cache(config, spec, device=device, reporter=reporter, ranks=ranks)
     plan = plan_run(
-        config, spec, model, device=device, lr=lr, done=done, reporter=reporter, ranks=ranks
+        config, fast, model, device=device, lr=lr, done=done, reporter=reporter, ranks=ranks
     )
     is_filled, together = weights is not None, plan.normalised_together
     norm = pick_norm(config.norm, model, together=together, is_filled=is_filled)
     plan = dataclasses.replace(plan, norm=norm)
     check_norms(plan)
-    for note in () if earlier else norm_notes(config, plan, model, is_filled=is_filled):
+    notes = norm_notes(config, plan, model, is_filled=is_filled)
+    for note in () if earlier else (*notes, *_turns(config, plan)):
         reporter.note(note)
     folder = config.resume or ranks.of_first(new_run(config) if ranks.is_first else None)
     assert folder is not None  # not made before everything has proved right
@@ -165,10 +169,24 @@ def _fit_one(
         _record(folder, config, plan, {"data": spec.fingerprint, **began})
     reporter.plan(plan)
     with resumable(folder), memory_named(plan):
-        step, is_over = train(config, plan, spec, model, folder, reporter, best, ranks)
+        step, is_over = train(config, plan, fast, model, folder, reporter, best, ranks)
+    del fast  # the score takes its memory
     if not is_over:
         return RunResult(folder, folder / "model", step, None, spec, None)
     return _scored(folder, step, spec, device, reporter, ranks)
+
+
+def _turns(config: TrainConfig, plan: Plan) -> list[str]:
+    """Return a line about the turns of two networks, if there are two.
+
+    Raises:
+        InputError: The run is too short for them.
+    """
+    if config.adversary == "none":
+        return []
+    options = AdversaryOptions.of(config.adversary_options)
+    options.check_length(plan.iterations)
+    return [options.note(config.adversary)]
 
 
 def _built(
@@ -255,6 +273,7 @@ def _resolve(
         freeze_epochs=None,
         norm=plan.norm,
         options={k: v for k, v in model.spec.options.items() if v is not None},
+        adversary_options=_opposed(config),
         input_scale=model.input_scale,
         out=folder,
         iterations=plan.iterations,
@@ -267,4 +286,12 @@ def _resolve(
         lr=plan.lr,
         weight_decay=config.decay,
         workers=plan.workers,
+        cache=plan.cache,
     )
+
+
+def _opposed(config: TrainConfig) -> dict[str, str | int | float | bool]:
+    """Return all that there is to say about adversarial training, defaults included."""
+    if config.adversary == "none":
+        return {}
+    return dataclasses.asdict(AdversaryOptions.of(config.adversary_options))

@@ -25,7 +25,8 @@ __all__ = [
     "write_config",
 ]
 
-MAY_CHANGE = {"data", "resume", "iterations", "tile", "workers", "device", "skip_bad", "patience"}
+MAY_CHANGE = {"data", "resume", "iterations", "tile", "workers", "cache", "device", "skip_bad"}
+MAY_CHANGE |= {"patience"}
 """Fields that may differ between a run and its continuation; data may move, not change."""
 
 
@@ -139,7 +140,7 @@ def resumed(config: TrainConfig) -> TrainConfig:
             continue
         if field.name == "extend":
             changes["iterations"] = (stored.iterations or 0) + value
-        elif field.name in MAY_CHANGE:
+        elif field.name in MAY_CHANGE and not _rounds_otherwise(field.name, value, stored):
             changes[field.name] = value
         elif field.name in ("epochs", "minutes"):
             raise InputError(
@@ -179,6 +180,11 @@ def _is_given(config: TrainConfig, field: "dataclasses.Field[Any]") -> bool:
     return value is not None and (field.name in config.given or value != default)
 
 
+def _rounds_otherwise(name: str, value: Any, stored: TrainConfig) -> bool:
+    """Return whether samples are augmented elsewhere than in the run: on the device, or not."""
+    return name == "cache" and "device" in (value, stored.cache)
+
+
 def _differs(name: str, value: Any, stored: TrainConfig, folder: Path) -> bool:
     """Return whether an option that was given again means something else than in the run."""
     before = getattr(stored, name)
@@ -187,7 +193,7 @@ def _differs(name: str, value: Any, stored: TrainConfig, folder: Path) -> bool:
     if name == "crop":
         side = (value, value) if isinstance(value, int) else value
         return bool(side not in (stored.crop_size, stored.crop))
-    if name == "options":
+    if name in ("options", "adversary_options"):
         return any(before.get(key) != entry for key, entry in value.items())
     return bool(value != before)
 

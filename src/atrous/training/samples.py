@@ -4,7 +4,7 @@ Sample number n of a run is the same image under the same random changes whichev
 it, whatever happened before: a resumed run needs no state but its step.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import cv2
@@ -15,7 +15,7 @@ from torch.utils.data import Dataset, Sampler, default_collate
 
 from atrous.data import DataSpec, Pair
 from atrous.training.patches import keep_patches
-from atrous.training.sampling import Sampling, Uniform, pixel_of
+from atrous.training.sampling import Choice, Sampling, Uniform, pixel_of
 
 __all__ = ["BatchOrder", "TrainingSamples", "Transform", "collate", "image_tensor"]
 
@@ -67,15 +67,25 @@ class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
         """Return image (C, h, w), uint8 or float32 in [0, 1], and labels (h, w) uint8."""
         chosen = self.sampling(number)
-        pair = self.pairs[chosen.pair]
-        rng = np.random.default_rng((self.seed, 1, number))
-        image, labels = self.spec.read_image(pair), self.spec.read_labels(pair)
-        focus = pixel_of(labels, chosen.label, np.random.default_rng((self.seed, 4, number)))
+        image, labels = self.spec.read_pair(self.pairs[chosen.pair])
+        rng, focus = self.randomness(number, labels, chosen)
         image, labels = self.transform(image, labels, rng, focus=focus)
         if self.patch_sampling < 1:
             draws = np.random.default_rng((self.seed, 5, number))
             labels = keep_patches(labels, self.patch_sampling, draws)
         return image_tensor(image), torch.from_numpy(labels)
+
+    def randomness(
+        self, number: int, labels: np.ndarray, chosen: Choice
+    ) -> tuple[np.random.Generator, tuple[int, int] | None]:
+        """Return what sample `number` is transformed by: the generator, and a pixel to show."""
+        rng = np.random.default_rng((self.seed, 1, number))
+        draws = np.random.default_rng((self.seed, 4, number))
+        return rng, pixel_of(labels, chosen.label, draws)
+
+    def batch(self, numbers: Iterable[int]) -> list[Tensor]:
+        """Return images (N, C, h, w) and labels (N, h, w) of some samples."""
+        return collate([self[number] for number in numbers])
 
     def index(self, number: int) -> int:
         """Return which pair sample `number` shows."""

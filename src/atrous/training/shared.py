@@ -22,7 +22,8 @@ def shared_strategy(ranks: Ranks, device: str, *, may_freeze: bool) -> DDPStrate
     Args:
         ranks: The processes.
         device: "cpu", or "cuda": a GPU each, whether a process sees all of its machine or its own.
-        may_freeze: Look for parameters without a gradient: an encoder is frozen for a while.
+        may_freeze: Look for parameters without a gradient: an encoder is frozen for a while, or of
+            two networks one learns.
     """
     if device == "cuda":
         seen = torch.cuda.device_count()

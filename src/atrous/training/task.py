@@ -15,10 +15,11 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from atrous.models import SegmentationModel
+from atrous.models import Scores, SegmentationModel
 from atrous.ops import normalise
 from atrous.training.averaging import average, averaged_copy
 from atrous.training.losses import Targets, parse_loss
@@ -60,6 +61,8 @@ class SegmentationTask(lightning.LightningModule):
         scores: Mean IoU of every validation so far.
         patient_since: Validations that early stopping does not count.
         rate: Learning rate of the latest step, before the factors of parts.
+        figures: What else the journal should have of the latest step.
+        whole: Labels of the batch that losses are divided by.
     """
 
     class_weights: Tensor
@@ -93,8 +96,9 @@ class SegmentationTask(lightning.LightningModule):
         self.encoder_parts = [p for e in model.encoders for p in e.parameters() if p.requires_grad]
         self.rate = lr
         self.loss = parse_loss(self.protocol.loss)
-        self._whole = torch.empty(0)  # labels of the batch that these divisors were counted on
-        self._divisors: dict[tuple[int, int], Tensor] = {}
+        self.figures: dict[str, float] = {}
+        self.whole = torch.empty(0)
+        self._divisors: dict[tuple[int, int], Tensor] = {}  # counted on `whole`
         self.optimizer_name = optimizer
         self.lr = lr
         self.weight_decay = weight_decay
@@ -103,6 +107,10 @@ class SegmentationTask(lightning.LightningModule):
         self.seed = seed
         weights = torch.ones(len(model.label_set)) if class_weights is None else class_weights
         self.register_buffer("class_weights", torch.as_tensor(weights), persistent=False)
+        self.add_parts()
+
+    def add_parts(self) -> None:
+        """Make what else learns beside the network: nothing here."""
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Take one optimizer step; return the batch's loss."""
@@ -123,9 +131,14 @@ class SegmentationTask(lightning.LightningModule):
             learning = [p for group in optimizer.param_groups for p in group["params"]]
             nn.utils.clip_grad_norm_(learning, self.protocol.clip)
         optimizer.step()
-        if self.averaged is not None:
+        if self.averaged is not None and self.learns:
             average(self.averaged, self.model, self.protocol.ema or 0.0, step)
         return self.ranks.total(total)
+
+    @property
+    def learns(self) -> bool:
+        """Whether the network learns in this step."""
+        return True
 
     @property
     def judged(self) -> SegmentationModel:
@@ -142,16 +155,28 @@ class SegmentationTask(lightning.LightningModule):
             labels: (N, H, W).
             whole: Labels of the whole batch; None: these are all of it.
         """
-        if whole is None or whole is not self._whole:
-            self._whole, self._divisors = labels if whole is None else whole, {}
+        _, scores = self.scored(images)
+        return self.scores_share(scores, labels, whole)
+
+    def scored(self, images: Tensor) -> tuple[Tensor, Scores]:
+        """Return images as the network sees them, and its scores."""
         x = normalise(images, self.model.normalization)
         x = x.contiguous(memory_format=torch.channels_last)
-        scores = self.model.score(x)
+        return x, self.model.score(x)
+
+    def scores_share(self, scores: Scores, labels: Tensor, whole: Tensor | None) -> Tensor:
+        """Return the loss of a micro-batch's scores, see `loss_share`."""
+        if whole is None or whole is not self.whole:
+            self.count_on(labels if whole is None else whole)
         loss = self._map_share(scores.main, labels)
         shares = self.model.auxiliary_weights(len(scores.auxiliary))
         for share, auxiliary in zip(shares, scores.auxiliary, strict=True):
             loss = loss + share * self._map_share(auxiliary, labels)
         return loss
+
+    def count_on(self, whole: Tensor) -> None:
+        """Divide by what stands in these labels from now on."""
+        self.whole, self._divisors = whole, {}
 
     def _map_share(self, scores: Tensor, labels: Tensor) -> Tensor:
         """Return the share of one score map, at the size that the protocol supervises at.
@@ -162,11 +187,11 @@ class SegmentationTask(lightning.LightningModule):
         at = scores if self.protocol.supervision == "scores" else labels
         size = (at.shape[-2], at.shape[-1])
         if size not in self._divisors:  # counted once a step: all processes must ask alike
-            divisors = self.loss.divisors(self._targets(self._whole, size))
+            divisors = self.loss.divisors(self.targets(self.whole, size))
             self._divisors[size] = self.ranks.total(divisors)
-        return self.loss.share(scores, self._targets(labels, size), self._divisors[size])
+        return self.loss.share(scores, self.targets(labels, size), self._divisors[size])
 
-    def _targets(self, labels: Tensor, size: tuple[int, int]) -> Targets:
+    def targets(self, labels: Tensor, size: tuple[int, int]) -> Targets:
         """Return labels at a size, and how they count."""
         corners = self.model.align_corners
         if tuple(labels.shape[-2:]) != size:
@@ -185,10 +210,15 @@ class SegmentationTask(lightning.LightningModule):
         for norm in held_norms(self.model, self.protocol.norm):
             norm.eval()
 
-    def _optimizer_at(self, step: int) -> lightning.pytorch.core.optimizer.LightningOptimizer:
-        """Return the optimizer with the learning rates of a step."""
+    def learner(self) -> LightningOptimizer:
+        """Return the optimizer whose turn it is: there is one."""
         optimizer = self.optimizers()
-        assert isinstance(optimizer, lightning.pytorch.core.optimizer.LightningOptimizer)
+        assert isinstance(optimizer, LightningOptimizer)
+        return optimizer
+
+    def _optimizer_at(self, step: int) -> LightningOptimizer:
+        """Return the optimizer with the learning rates of a step."""
+        optimizer = self.learner()
         factor = lr_factor(
             self.protocol.schedule,
             step,
@@ -221,8 +251,8 @@ class SegmentationTask(lightning.LightningModule):
         self.scores = [float(score) for score in checkpoint.get("scores", ())]
         self.patient_since = int(checkpoint.get("patient_since", 0))
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return the optimizer with its groups of parameters."""
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Return the optimizer with its groups of parameters, as a list of one."""
         found = parameter_groups(
             self.model,
             weight_decay=self.weight_decay,
@@ -232,5 +262,5 @@ class SegmentationTask(lightning.LightningModule):
         )
         groups: list[dict[str, object]] = [{**group} for group in found]
         if self.optimizer_name == "adamw":
-            return torch.optim.AdamW(groups, lr=self.lr)
-        return torch.optim.SGD(groups, lr=self.lr, momentum=self.protocol.momentum)
+            return [torch.optim.AdamW(groups, lr=self.lr)]
+        return [torch.optim.SGD(groups, lr=self.lr, momentum=self.protocol.momentum)]

@@ -155,7 +155,8 @@ class Watch(lightning.Callback):
         rate = self.ranks.world * len(batch[0]) / max(self.seconds, 1e-9)
         self.reporter.step(step, loss=loss, images_per_second=rate)
         if self.journal is not None and step % max(1, int(trainer.max_steps) // 1000) == 0:
-            figures = {"loss": loss, "lr": pl_module.rate, "img_per_s": rate, "seconds": took}
+            figures = {"loss": loss, **pl_module.figures, "lr": pl_module.rate}
+            figures |= {"img_per_s": rate, "seconds": took}
             self.journal.write(step, "train", figures)
         if step % self.every == 0 or step == trainer.max_steps:
             score = self.validate(step) if self.ranks.is_first else 0.0

@@ -9,7 +9,13 @@ if TYPE_CHECKING:
     from atrous.weights.create import check_model, create_model
     from atrous.weights.encoder_weights import load_encoder_weights
     from atrous.weights.model_config import ModelConfig
-    from atrous.weights.model_folder import load, read_model_config, save, store_crf
+    from atrous.weights.model_folder import (
+        load,
+        read_model_config,
+        save,
+        store_calibration,
+        store_crf,
+    )
     from atrous.weights.origin import weights_origin
     from atrous.weights.sources import WeightsUnreachable
     from atrous.weights.start import check_start, class_tensors, find_start, start_from
@@ -28,6 +34,7 @@ __all__ = [
     "read_model_config",
     "save",
     "start_from",
+    "store_calibration",
     "store_crf",
     "weights_origin",
 ]
@@ -48,6 +55,7 @@ __getattr__ = lazy(
         "read_model_config": "model_folder",
         "save": "model_folder",
         "start_from": "start",
+        "store_calibration": "model_folder",
         "store_crf": "model_folder",
         "weights_origin": "origin",
     },

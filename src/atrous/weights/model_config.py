@@ -32,6 +32,7 @@ class ModelConfig:
         normalization: What images go through before they enter the network.
         input_scale: Factor on their size before that.
         crf: What `atrous crf-search` found: parameters and gain; None before a search.
+        calibration: What `atrous calibrate` found: temperature and gain; None before it.
         tile: Side of the windows that images are cut into, 0 for none; None: by their size.
         provenance: Where the weights come from: data, command, versions; JSON values.
         metrics: Scores with the split they were measured on; JSON values.
@@ -49,6 +50,7 @@ class ModelConfig:
     input_scale: float = 1.0
     crf: Mapping[str, object] | None = None
     tile: int | None = None
+    calibration: Mapping[str, object] | None = None
 
     def __post_init__(self) -> None:
         """Check that the parts speak of the same network.
@@ -87,6 +89,7 @@ class ModelConfig:
             "normalization": self.normalization.to_json(),
             "input_scale": self.input_scale,
             "crf": None if self.crf is None else dict(self.crf),
+            "calibration": None if self.calibration is None else dict(self.calibration),
             "tile": self.tile,
             "provenance": dict(self.provenance),
             "metrics": dict(self.metrics),
@@ -121,6 +124,7 @@ class ModelConfig:
             _input_scale(content.get("input_scale")),
             _take_or(content, "crf", dict, None),
             _take_or(content, "tile", int, None),
+            _take_or(content, "calibration", dict, None),
         )
 
 

@@ -24,7 +24,7 @@ from atrous.weights.model_config import MAX_CHARACTERS, ModelConfig
 from atrous.weights.sources import CONFIG_FILE, WEIGHTS_FILE, find_model, what_lies_there
 from atrous.weights.tensor_files import SUFFIXES, read_metadata, read_tensors
 
-__all__ = ["load", "read_model_config", "save", "store_crf"]
+__all__ = ["load", "read_model_config", "save", "store_calibration", "store_crf"]
 
 HEADER_KEY = "atrous"  # one key only: safetensors writes several in a random order
 
@@ -71,6 +71,7 @@ def save(
         input_scale=model.input_scale,
         crf=model.crf,
         tile=model.tile,
+        calibration=model.calibration,
     )
     config = dataclasses.replace(config, fingerprint=_fingerprint(config, tensors))
     text = config.to_json()
@@ -116,7 +117,7 @@ def load(source: str | Path, **options: Option) -> SegmentationModel:
         raise InputError(f"{folder}: {error}") from error
     model.label_set, model.normalization = config.label_set, config.normalization
     model.input_scale, model.crf = config.input_scale, config.crf
-    model.tile = config.tile
+    model.tile, model.calibration = config.tile, config.calibration
     return model.eval()
 
 
@@ -148,13 +149,26 @@ def store_crf(folder: Path, crf: Mapping[str, object]) -> None:
     Raises:
         InputError: It is no model folder of ours, or cannot be written.
     """
-    config = dataclasses.replace(read_model_config(folder), crf=crf)
+    _store(folder, dataclasses.replace(read_model_config(folder), crf=crf), "CRF's parameters")
+
+
+def store_calibration(folder: Path, calibration: Mapping[str, object] | None) -> None:
+    """Write a temperature, or that there is none, into `config.json`; the weights stay.
+
+    Raises:
+        InputError: It is no model folder of ours, or cannot be written.
+    """
+    config = dataclasses.replace(read_model_config(folder), calibration=calibration)
+    _store(folder, config, "calibration")
+
+
+def _store(folder: Path, config: ModelConfig, what: str) -> None:
     try:
         write_text(folder / CONFIG_FILE, config.to_json())
     except OSError as error:
         raise InputError(
-            f"cannot write {folder / CONFIG_FILE} ({error.strerror or error}); the CRF's "
-            "parameters are not stored: make the folder writable and search again"
+            f"cannot write {folder / CONFIG_FILE} ({error.strerror or error}); {what} not stored: "
+            "make the folder writable and run it again"
         ) from error
 
 

@@ -225,8 +225,7 @@ def test_a_slow_loop_gives_the_same(expression, count, classes, size, stride, vo
         full.numpy(), targets.labels.numpy(), targets.class_weights.tolist(), 255
     )
 
-    rel = 1e-6 if expression == "border" else 1e-7  # its weights are a float32 map
-    assert parse_loss(expression)(scores, targets).item() == pytest.approx(expected, rel=rel)
+    assert parse_loss(expression)(scores, targets).item() == pytest.approx(expected, rel=1e-7)
 
 
 @every_loss
