@@ -226,7 +226,7 @@ def test_json_turns_a_failure_into_one_object(
         (
             ["--imgsz", "3"],
             "--imgsz comes after a command: demo, train, compare, evaluate, predict, crf, "
-            "crf-search, calibrate, explain, models (how: atrous -h)",
+            "crf-search, calibrate, bench, explain, models (how: atrous -h)",
         ),
     ],
 )

@@ -171,6 +171,10 @@ def test_precision_follows_the_request() -> None:
         ("deeplab_v3_plus", "convnext_atto", True, 0.02, 0.001),  # layer norm
         ("unet", "resnet18", True, 0.02, 0.001),
         ("unet", "vgg16", True, 0.001, 0.0001),  # batch norm in the decoder only
+        ("refinenet_light", "mobilenet_v2", True, 0.001, 0.0001),  # no norm in the decoder
+        ("refinenet", "resnet18", False, 0.001, 0.0001),
+        ("pspnet", "resnet18", True, 0.02, 0.001),
+        ("fcn8s", "mobilenet_v2", True, 0.02, 0.001),  # classifiers alone behind the encoder
         ("unet", None, False, 0.01, 0.0005),
         ("fcn8s", None, False, 0.01, 0.0005),
         ("fcn8s", None, True, 0.001, 0.0001),

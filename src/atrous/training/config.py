@@ -49,7 +49,8 @@ DEFAULT_LR_WITHOUT_NORM = {"sgd": 0.01, "adamw": 0.0005}
 
 DEFAULT_LR_OF_PRETRAINED_WITHOUT_NORM = {"sgd": 0.001, "adamw": 0.0001}
 """... and where ImageNet features, larger than random ones, are not normalised either
-(FCN on VGG-16): DeepLab v1's (Sec. 5) for the same VGG-16, momentum and mean loss."""
+(FCN on VGG-16): DeepLab v1's (Sec. 5) for the same VGG-16, momentum and mean loss. Of deep
+decoders without norm too: RefineNet grows at 0.002 and diverges at 0.005."""
 
 DEFAULT_WEIGHT_DECAY = {"sgd": 1e-4, "adamw": 0.01}
 

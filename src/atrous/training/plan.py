@@ -1,6 +1,7 @@
 """What a run will do and cost, measured on this machine before the first step."""
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from atrous.data import DataSpec
+from atrous.models import SegmentationModel
 from atrous.training.config import (
     DEFAULT_EPOCHS,
     DEFAULT_LR,
@@ -187,23 +189,32 @@ def larger_than_images(
     )
 
 
-def default_lr(optimizer: str, model: nn.Module, *, pretrained: bool) -> float:
+def default_lr(optimizer: str, model: SegmentationModel, *, pretrained: bool) -> float:
     """Return the initial learning rate that suits a network: smaller where nothing is normalised.
 
     The encoder decides, or the whole network where it has none: below a decoder with batch norm
-    VGG-16 is still VGG-16.
+    VGG-16 is still VGG-16. A decoder of several layers that has no norm (RefineNet) takes the
+    smallest rate below any encoder: what its layers add up grows from one to the next.
 
     Args:
         optimizer: "sgd" or "adamw".
         model: The network.
         pretrained: Whether its encoder has been filled.
     """
-    encoder = getattr(model, "encoder", model)
-    kinds = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
-    if any(isinstance(module, kinds) for module in encoder.modules()):
-        return DEFAULT_LR[optimizer]
+    encoder = {module for part in model.encoders or (model,) for module in part.modules()}
+    decoder = [module for module in model.modules() if module not in encoder]
+    classes = len(model.label_set)
+    is_deep = any(isinstance(m, nn.Conv2d) and m.out_channels != classes for m in decoder)
+    if _is_normalised(encoder):
+        is_plain = is_deep and not _is_normalised(decoder)
+        return (DEFAULT_LR_OF_PRETRAINED_WITHOUT_NORM if is_plain else DEFAULT_LR)[optimizer]
     without = DEFAULT_LR_OF_PRETRAINED_WITHOUT_NORM if pretrained else DEFAULT_LR_WITHOUT_NORM
     return without[optimizer]
+
+
+def _is_normalised(modules: Iterable[nn.Module]) -> bool:
+    kinds = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
+    return any(isinstance(module, kinds) for module in modules)
 
 
 def pick_precision(asked: str, device: str) -> str:
