@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Figure", "class_figures", "detail_figures", "mean_figures"]
 
 Floats = NDArray[np.float64]
-Sums = NDArray[np.int64] | Floats
+Sums = NDArray[np.signedinteger] | Floats
 Kept = NDArray[np.bool_]
 
 

@@ -109,7 +109,7 @@ def doubtful_region(smooth: Floats) -> NDArray[np.bool_]:
     """Return the most doubtful connected region (h, w) of a smoothed map; empty if all is 0."""
     count = max(1, math.ceil(SHARE * smooth.size))
     highest = np.partition(smooth.ravel(), smooth.size - count)[smooth.size - count :]
-    threshold = max(float(highest.min()), np.finfo(np.float32).tiny)
+    threshold = max(float(highest.min()), float(np.finfo(np.float32).tiny))
     number, parts = cv2.connectedComponents((smooth >= threshold).astype(np.uint8), connectivity=8)
     if number == 1:
         return np.zeros(smooth.shape, bool)
@@ -119,7 +119,7 @@ def doubtful_region(smooth: Floats) -> NDArray[np.bool_]:
 
 def _judged(folder: Path, source: Source, label_set: LabelSet) -> Doubtful:
     entropy, mutual = (
-        read_mask(path(folder / source.mask)).values.astype(np.float32) / FULL_SCALE
+        read_mask(path(folder / source.mask)).values.astype(np.float32) / np.float32(FULL_SCALE)
         for path in (entropy_path, mutual_information_path)
     )
     region = doubtful_region(smoothed_doubt(entropy))

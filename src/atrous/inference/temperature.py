@@ -24,10 +24,10 @@ def temperature_of(model: SegmentationModel) -> float:
     if model.calibration is None:
         return 1.0
     value = model.calibration.get("temperature")
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not LOWEST <= value <= HIGHEST:
-        raise InputError(
-            f"the stored temperature is {value!r:.60}, but a number in {LOWEST:g}..{HIGHEST:g} is "
-            "needed; calibrate again with: atrous calibrate MODEL --data D"
-        )
-    return float(value)
+    is_bool = isinstance(value, bool)
+    if isinstance(value, int | float) and not is_bool and LOWEST <= value <= HIGHEST:
+        return float(value)
+    raise InputError(
+        f"the stored temperature is {value!r:.60}, but a number in {LOWEST:g}..{HIGHEST:g} is "
+        "needed; calibrate again with: atrous calibrate MODEL --data D"
+    )

@@ -127,13 +127,14 @@ def _exhibit(folder: Path, item: Doubtful, label_set: LabelSet) -> Exhibit | Non
     try:
         rgb = display_rgb(read_image(item.image))
         labels = read_mask(mask).values.astype(np.uint8)
-        entropy = read_mask(entropy_path(mask)).values.astype(np.float32) / FULL_SCALE
+        entropy = read_mask(entropy_path(mask)).values.astype(np.float32) / np.float32(FULL_SCALE)
     except (InputError, OSError):
         return None
     if rgb.shape[:2] != labels.shape or entropy.shape != labels.shape:
         return None
     zoom = max(1, SIDE // max(labels.shape))  # on a tiny picture the line would hide the region
-    rgb, labels, shade = (each.repeat(zoom, 0).repeat(zoom, 1) for each in (rgb, labels, entropy))
+    rgb, labels = (each.repeat(zoom, 0).repeat(zoom, 1) for each in (rgb, labels))
+    shade = entropy.repeat(zoom, 0).repeat(zoom, 1)
     scored = np.ones(labels.shape, np.float32)
     shown = View(rgb, labels, labels, shade, scored).shrunk(SIDE)
     outline = _outline(doubtful_region(smoothed_doubt(entropy)), shown.size)

@@ -170,7 +170,7 @@ def check_adversary(
 def _value(name: str, value: Option, kind: type) -> Option:
     """Return a value as its option takes it."""
     if kind is str or (kind is float and isinstance(value, int | float)):
-        return kind(value)  # type: ignore[no-any-return]  # one of Option's
+        return kind(value)
     if isinstance(value, bool) or not isinstance(value, int):
         wanted = "a whole number" if kind is int else "a number"
         raise InputError(f"--adversary-options {name}={value}: the value must be {wanted}")

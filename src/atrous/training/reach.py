@@ -83,7 +83,7 @@ def _noting(model: nn.Module, found: Reached) -> Iterator[None]:
         found[name] = reach, height, width
 
     hooks = [
-        layer.register_forward_pre_hook(partial(note, name))  # type: ignore[arg-type]
+        layer.register_forward_pre_hook(partial(note, name))
         for name, layer in model.named_modules()
         if isinstance(layer, nn.Conv2d) and max(layer.dilation) > 1
     ]

@@ -61,7 +61,7 @@ def unpack(
     image_end = HEADER_BYTES + height * width * channels * depth
     if len(content) != image_end + height * width:
         return None
-    if not is_checked and zlib.crc32(content[HEADER_BYTES:]) != checksum:
+    if not is_checked and zlib.crc32(content[HEADER_BYTES:].data) != checksum:
         return None
     image = content[HEADER_BYTES:image_end].view(_DEPTHS[depth]).reshape(height, width, channels)
     labels = content[image_end:].reshape(height, width)

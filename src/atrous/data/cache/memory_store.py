@@ -40,7 +40,8 @@ class MemoryStore:
             for (pair, size), start in zip(sizes.items(), starts[:-1], strict=True)
         }
         self.memory = int(starts[-1])
-        self._block = torch.empty(self.memory, dtype=torch.uint8).share_memory_()
+        block = torch.empty(self.memory, dtype=torch.uint8)
+        self._block: torch.Tensor = block.share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self._checked: set[bytes] = set()
 
     def find(self, pair: Pair, key: bytes) -> tuple[np.ndarray, np.ndarray] | None:
