@@ -1,4 +1,4 @@
-"""The comparison that lies in docs: small, its pictures thumbnails, its figures those of its page."""
+"""The comparison that lies in docs: small, its pictures thumbnails, its figures the page's."""
 
 import base64
 import io
