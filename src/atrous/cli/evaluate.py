@@ -5,9 +5,11 @@ import math
 from atrous.cli.console import answer, progress, table
 from atrous.cli.data_faults import look_through
 from atrous.cli.headline import headline
+from atrous.data import DataSpec
 from atrous.evaluation import EvaluateConfig, Evaluation, evaluate_config
 from atrous.evaluation.image_table import check_table_path
 from atrous.evaluation.run import open_subject
+from atrous.evaluation.subject import Subject
 from atrous.weights.sources import check_source
 
 __all__ = ["run"]
@@ -42,7 +44,7 @@ def run(config: EvaluateConfig) -> int:
     if config.images_table is not None:
         check_table_path(config.images_table)
     spec = look_through(config.data, config.skip_bad)
-    subject = open_subject(config, spec)
+    subject = _open(config, spec)
     with progress(None, "images") as bar:
         result = evaluate_config(config, spec, subject=subject, progress=bar)
     lines = [_class_table(result), headline(result), *_other_figures(result)]
@@ -57,6 +59,13 @@ def run(config: EvaluateConfig) -> int:
         lines.append(f"Report: {page}")
     answer("\n".join(lines), result.to_json())
     return 0
+
+
+def _open(config: EvaluateConfig, spec: DataSpec) -> Subject:
+    if config.predictions is None:
+        return open_subject(config, spec)
+    with progress(None, "looking through the masks", unit="mask") as bar:
+        return open_subject(config, spec, progress=bar)
 
 
 def _other_figures(result: Evaluation) -> list[str]:

@@ -22,7 +22,8 @@ class EvaluateConfig:
     data: Path
     """Data folder or data.yaml with the true labels."""
     predictions: Path | None = None
-    """Folder of masks that any tool predicted, one per image, named like the images."""
+    """Folder of masks that any tool predicted, one per image, named like the images: class
+    indices, or the numbers or colours that the labels are written in."""
     split: str = "val"
     """Part of the data to score."""
     skip_bad: bool = False
