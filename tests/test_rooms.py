@@ -14,8 +14,9 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "atrous"
 
-EVERYWHERE = {"errors", "files", "_lazy"}
+EVERYWHERE = {"compiling", "errors", "files", "_lazy"}
 ROOMS: dict[str, tuple[str, ...]] = {
+    "compiling": (),
     "errors": (),
     "files": (),
     "_lazy": (),

@@ -23,7 +23,7 @@ def home(tmp_path_factory):
     network = atrous.create_model(
         "deeplab_v3_plus", encoder_name="mobilenet_v2_035", encoder_weights=None, classes=2
     )
-    network.head.weight.data *= 30  # much too sure
+    network.head.bias.data.copy_(torch.tensor([3.0, -3.0]))  # much too sure
     atrous.save(network, root / "model")
     rng = np.random.default_rng(0)
     for index in range(4):
@@ -46,7 +46,7 @@ def test_the_temperature_is_stored_told_and_used(home, capsys, monkeypatch):
     assert main(["calibrate", "model", "--data", "data"]) == 0
 
     out = capsys.readouterr().out
-    assert out.startswith("Temperature ")
+    assert "Temperature " in out
     assert "7 680 pixels of 4 images of val" in out
     assert "Stored: model/config.json" in out
     assert "Next: atrous evaluate model --data data" in out

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from atrous.compiling import compiled
 from atrous.crf.meeting import meet, new_meeting
-from atrous.ops.compiling import compiled
 
 
 @compiled

@@ -59,8 +59,8 @@ def test_the_tables_hold_every_image(batch):
         rows = list(csv.DictReader(file))
     assert [Path(row["image"]).name for row in rows] == ["torn.png", "sure.png"]
     left, top, width, height = (int(rows[0][k]) for k in ("left", "top", "width", "height"))
-    assert left <= 22 < 48 <= left + width
-    assert top <= 12 < 28 <= top + height
+    assert 20 <= left < left + width <= 50  # the most doubtful part of the spot
+    assert 10 <= top < top + height <= 30
     assert rows[0]["classes"] == "<b>tree</b> 1.00"
     assert rows[1]["left"] == ""
     content = json.loads((batch / "review.json").read_text())
@@ -85,8 +85,8 @@ def test_the_outline_is_that_of_the_region(batch):
     plain = np.full((*region.shape, 3), 120, np.uint8)
     drawn = _drawn(plain, outline)
     assert (plain == 120).all()
-    assert (drawn == 255).any()
-    assert (drawn == 0).any()
+    assert drawn.max() > 240
+    assert drawn.min() < 60
     assert (drawn[0, 0] == 120).all()
 
 

@@ -8,6 +8,7 @@ from atrous.cli.console import answer, number, progress
 from atrous.cli.data_faults import look_through
 from atrous.evaluation.calibrate_config import CalibrateConfig
 from atrous.evaluation.loop import pairs_of
+from atrous.weights.sources import check_source
 
 if TYPE_CHECKING:
     from atrous.evaluation.temperature import Calibration
@@ -17,6 +18,7 @@ __all__ = ["run", "verdict"]
 
 def run(config: CalibrateConfig) -> int:
     """Fit, store, say what it changes; return 0."""
+    check_source(config.model)  # before the data, which may take minutes
     folder = Path(config.model)
     is_kept = folder.is_dir()
     spec = look_through(config.data, config.skip_bad)

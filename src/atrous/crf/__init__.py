@@ -13,7 +13,7 @@ How the room is laid out, in the order in which it reads:
 
 On the CPU the same algorithm is compiled by numba and shared among threads:
 
-- `threads`, `meeting`, and `compiling` in `atrous.ops`: how, and where threads wait for each other;
+- `threads`, `meeting`, and `atrous.compiling`: how, and where threads wait for each other;
 - `packing`, and `rows` in `atrous.ops`: maps of labels as rows, and a row as one value in vector
   registers;
 - `simplices`, `lattice_build`, `chains`, `lattice_mass`, `lattice`: the lattice of an image;

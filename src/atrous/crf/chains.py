@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from atrous.compiling import compiled
 from atrous.crf.lattice_build import ABSENT, find_slot
 from atrous.crf.meeting import share
-from atrous.ops.compiling import compiled
 from atrous.ops.rows import load, prefetch, store, zeros
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from atrous.ops.compiling import compiled
+from atrous.compiling import compiled
 from atrous.ops.rows import (
     add_to,
     exponential,

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from atrous.compiling import compiled
 from atrous.crf.simplices import (
     BLOCK,
     find_keys,
@@ -22,7 +23,6 @@ from atrous.crf.simplices import (
     order_by_rank,
     read_points,
 )
-from atrous.ops.compiling import compiled
 
 __all__ = ["ABSENT", "embed", "find_slot", "join", "new_table", "renumber"]
 

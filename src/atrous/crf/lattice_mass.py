@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from atrous.compiling import compiled
 from atrous.crf.chains import blur_numbers, share_of_axis
 from atrous.crf.meeting import meet, share
-from atrous.ops.compiling import compiled
 
 if TYPE_CHECKING:
     from atrous.crf.lattice import Lattice

@@ -20,8 +20,8 @@ from llvmlite import ir
 from numba import types
 from numpy.typing import NDArray
 
+from atrous.compiling import compiled
 from atrous.ops.chunks import operation
-from atrous.ops.compiling import compiled
 
 __all__ = ["call_off", "meet", "new_meeting", "share"]
 

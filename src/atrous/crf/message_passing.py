@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from atrous.compiling import compiled
 from atrous.crf.chains import blur, share_of_axis
 from atrous.crf.iteration import Turn, send, send_keeping, start
 from atrous.crf.lattice import Lattice
 from atrous.crf.meeting import meet, share
-from atrous.ops.compiling import compiled
 from atrous.ops.rows import load, store, zeros
 
 __all__ = ["Kernel", "pass_messages", "pass_messages_keeping"]

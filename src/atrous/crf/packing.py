@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from atrous.ops.compiling import compiled
+from atrous.compiling import compiled
 from atrous.ops.rows import highest, load, maximum, store, total
 
 __all__ = ["COLUMNS", "pack", "place", "unpack"]

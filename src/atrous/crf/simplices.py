@@ -9,8 +9,8 @@ Pixels are taken a block at a time, coordinate by coordinate, so that LLVM compu
 
 import numpy as np
 
+from atrous.compiling import compiled
 from atrous.crf.packing import place
-from atrous.ops.compiling import compiled
 
 __all__ = [
     "BLOCK",

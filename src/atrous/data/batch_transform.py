@@ -5,9 +5,9 @@ smoothing before shrinking, colours, blur, and one warp, linear for the images a
 labels, which are indexed and never interpolated.
 
 It departs from the CPU's path in rounding alone: OpenCV places pixels on a grid of 1/32 and rounds
-to a byte after each change, here everything is float32 until the last. On photographs the two are
-half a grey level apart on average, up to a few at edges; labels differ where a pixel lies halfway
-between two (`tests/data/test_batch_transform.py`).
+to a byte after each change, here everything is float32 until the last. On made scenes the two are
+less than half a grey level apart on average and 99 % of the values within four; fewer than 0.5 % of
+the labels differ, where a pixel lies halfway between two (`tests/data/test_batch_transform.py`).
 """
 
 from collections import defaultdict

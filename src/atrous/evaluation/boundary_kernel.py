@@ -8,8 +8,8 @@ every class, and only the few pixels on a boundary are searched around
 import numba
 import numpy as np
 
+from atrous.compiling import compiled
 from atrous.labels import VOID
-from atrous.ops.compiling import compiled
 
 __all__ = ["count_met", "find_edges"]
 

@@ -65,16 +65,21 @@ def _count(truth: np.ndarray, found: np.ndarray, num_classes: int) -> NDArray[np
     """Return (K + 1, K + 1) counts, of many pixels on several threads."""
     from atrous.evaluation.confusion_kernel import count_pairs  # numba takes half a second to load
 
+    rows, columns = _unsigned(truth), _unsigned(found)
     threads = min(MOST_THREADS, cv2.getNumThreads()) if truth.size >= SHARED else 1
     if threads == 1:
-        counts: NDArray[np.int64] = count_pairs(truth, found, num_classes)
+        counts: NDArray[np.int64] = count_pairs(rows, columns, num_classes)
         return counts
-    parts = (np.array_split(each, threads) for each in (truth, found))
-    with ThreadPoolExecutor(threads) as pool:  # compiled code holds no GIL
-        total: NDArray[np.int64] = sum(
-            pool.map(lambda rows, columns: count_pairs(rows, columns, num_classes), *parts)
-        )
-    return total
+    own, *parts = zip(np.array_split(rows, threads), np.array_split(columns, threads), strict=True)
+    with ThreadPoolExecutor(threads - 1) as pool:  # compiled code holds no GIL
+        others = [pool.submit(count_pairs, *part, num_classes) for part in parts]
+        total: NDArray[np.int64] = count_pairs(*own, num_classes)
+        return sum((other.result() for other in others), total)
+
+
+def _unsigned(values: np.ndarray) -> np.ndarray:
+    """Return the same bits as an unsigned type: what is below 0 is then above every class."""
+    return values.view(f"u{values.itemsize}")
 
 
 def _flat(values: np.ndarray, kind: str) -> np.ndarray:

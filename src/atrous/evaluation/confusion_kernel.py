@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from atrous.ops.compiling import compiled
+from atrous.compiling import compiled
 
 __all__ = ["count_pairs"]
 
@@ -20,12 +20,12 @@ def count_pairs(rows: np.ndarray, columns: np.ndarray, num_classes: int) -> np.n
     """Count pairs of labels.
 
     Args:
-        rows: (N,) integers that can hold K.
+        rows: (N,) unsigned integers that can hold K.
         columns: The same.
         num_classes: K, at most 255.
 
     Returns:
-        (K + 1, K + 1) int64; the last row and column hold whatever is not 0..K-1.
+        (K + 1, K + 1) int64; the last row and column hold whatever is K or more.
     """
     side = num_classes + 1
     tables = np.zeros((LANES, side * side), np.int64)
@@ -45,16 +45,16 @@ def count_pairs(rows: np.ndarray, columns: np.ndarray, num_classes: int) -> np.n
             fourth[places[index + 3]] += 1
         for index in range(whole, number):
             first[places[index]] += 1
-    return tables.sum(0).reshape(side, side)
+    total: np.ndarray = tables.sum(0).reshape(side, side)
+    return total
 
 
 @numba.njit(nogil=True)
 def _clip(values: np.ndarray, num_classes: int, result: np.ndarray) -> None:
     """Write K for what is no class. All in the type of the values: a wider one fills registers."""
-    nothing, bound = values.dtype.type(0), values.dtype.type(num_classes)
+    bound = values.dtype.type(num_classes)
     for index in range(len(result)):
-        value = values[index]
-        result[index] = value if (value >= nothing) & (value < bound) else bound
+        result[index] = min(values[index], bound)
 
 
 @numba.njit(nogil=True)

@@ -7,7 +7,7 @@ joined, they ran at a fifth of the speed (`docs/log.md`, 2026-11-22).
 import numba
 import numpy as np
 
-from atrous.ops.compiling import compiled
+from atrous.compiling import compiled
 
 __all__ = ["BLOCK", "count_bands", "squared_distances"]
 
@@ -130,7 +130,8 @@ def _row_distances(labels: np.ndarray, far: np.uint8, room: np.ndarray) -> np.nd
         left, right = (2 * BLOCK - jump, 2 * BLOCK + jump)
         _spread(old[inner], old[left : left + width], old[right : right + width], jump, new[inner])
         jump *= 2
-    return new[inner]
+    distances: np.ndarray = new[inner]
+    return distances
 
 
 @numba.njit(nogil=True)

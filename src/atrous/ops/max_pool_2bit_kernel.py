@@ -9,7 +9,7 @@ arrays only: with more, LLVM gives up proving that they do not overlap, and vect
 import numba
 import numpy as np
 
-from atrous.ops.compiling import compiled
+from atrous.compiling import compiled
 
 __all__ = ["pick_lines", "pool_lines", "pool_lines_bfloat16", "spread_lines"]
 

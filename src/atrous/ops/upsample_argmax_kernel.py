@@ -7,7 +7,7 @@ not be entered twice.
 import numba
 import numpy as np
 
-from atrous.ops.compiling import compiled
+from atrous.compiling import compiled
 
 __all__ = ["label_blocks"]
 

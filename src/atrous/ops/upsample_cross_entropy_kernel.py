@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from atrous.ops.compiling import compiled
+from atrous.compiling import compiled
 from atrous.ops.rows import LANES, add_to, highest, load, maximum, store, total, zeros
 from atrous.ops.upsample_cross_entropy_softmax import (
     LOWEST,

@@ -12,7 +12,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from atrous.ops.compiling import compiled
+from atrous.compiling import compiled
 from atrous.ops.rows import add_to, exponential, highest, load, maximum, store, total, zeros
 from atrous.ops.series import logarithm, of_lanes, polynomial, powers, totals, where_positive
 

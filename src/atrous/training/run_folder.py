@@ -25,8 +25,17 @@ __all__ = [
     "write_config",
 ]
 
-MAY_CHANGE = {"data", "resume", "iterations", "tile", "workers", "cache", "device", "skip_bad"}
-MAY_CHANGE |= {"patience"}
+MAY_CHANGE = {
+    "data",
+    "resume",
+    "iterations",
+    "tile",
+    "workers",
+    "cache",
+    "device",
+    "skip_bad",
+    "patience",
+}
 """Fields that may differ between a run and its continuation; data may move, not change."""
 
 

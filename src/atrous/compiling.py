@@ -37,7 +37,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 @functools.cache
 def _stamp() -> str:
     """Return a short hash of all that may be contained in a compiled function."""
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parent
     found = hashlib.sha256()
     for room in ROOMS:
         for path in sorted((package / room).glob("*.py")):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from atrous.ops import compiling
+from atrous import compiling
 
 INNER = """
 import numba
@@ -18,7 +18,7 @@ def inner(x):
 """
 
 OUTER = """
-from atrous.ops.compiling import compiled
+from atrous.compiling import compiled
 from {room}.inner import inner
 
 @compiled
@@ -33,7 +33,7 @@ def package(tmp_path, monkeypatch):
     for room in ("ops", "evaluation"):
         (tmp_path / room).mkdir()
         (tmp_path / room / "kernel.py").write_text("ONE = 1\n")
-    monkeypatch.setattr(compiling, "__file__", str(tmp_path / "ops" / "compiling.py"))
+    monkeypatch.setattr(compiling, "__file__", str(tmp_path / "compiling.py"))
     monkeypatch.setattr(compiling, "ROOMS", ("ops", "evaluation"))
 
     def stamp():
@@ -57,11 +57,11 @@ def test_the_stamp_changes_with_any_file_of_a_room(package, room):
 
 
 def test_every_room_with_compiled_functions_is_in_the_stamp():
-    package = Path(compiling.__file__).parents[1]
+    package = Path(compiling.__file__).parent
     rooms = {
         path.relative_to(package).parts[0]
         for path in package.rglob("*.py")
-        if "ops.compiling import compiled" in path.read_text(encoding="utf-8")
+        if "atrous.compiling import compiled" in path.read_text(encoding="utf-8")
     }
     assert rooms <= set(compiling.ROOMS)
 
@@ -73,12 +73,12 @@ def test_a_function_is_compiled_anew_when_one_that_it_contains_changes(tmp_path)
     (room / "__init__.py").touch()
     (room / "outer.py").write_text(OUTER.format(room="room"))
     program = (
-        "from atrous.ops import compiling; from pathlib import Path\n"
-        f"compiling.__file__ = {str(tmp_path / 'ops' / 'compiling.py')!r}; "
+        "from atrous import compiling; from pathlib import Path\n"
+        f"compiling.__file__ = {str(tmp_path / 'compiling.py')!r}; "
         "compiling.ROOMS = ('room',)\n"
         "from room.outer import outer; print(outer(1), sum(outer.stats.cache_hits.values()))"
     )
-    paths = [str(tmp_path), str(Path(compiling.__file__).parents[2])]
+    paths = [str(tmp_path), str(Path(compiling.__file__).parents[1])]
     surroundings = {
         **os.environ,
         "NUMBA_CACHE_DIR": str(tmp_path / "cache"),
