@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["atomic_write", "write_bytes", "write_json", "write_text"]
+from atrous.errors import InputError
+
+__all__ = ["atomic_write", "check_place", "write_bytes", "write_json", "write_text"]
 
 
 @contextlib.contextmanager
@@ -38,6 +40,28 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         part.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def check_place(path: Path) -> None:
+    """Refuse a place where no file can be; to be called before long work that ends in it.
+
+    Args:
+        path: Where the file will be; folders on the way may be missing.
+
+    Raises:
+        InputError: It is a folder, lies below a file, or may not be written.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, but a file is to be written; name one in it")
+    home = next(folder for folder in path.absolute().parents if folder.exists())
+    if not home.is_dir():
+        raise InputError(
+            f"{path} cannot be written: {home} is a file, no folder; name another place"
+        )
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise InputError(
+            f"{path} cannot be written: no right to write in {home}; name another place"
+        )
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:

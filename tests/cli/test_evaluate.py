@@ -1,3 +1,4 @@
+import csv
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from atrous.cli.main import main
+from atrous.data import open_data
 
 
 @pytest.fixture
@@ -92,6 +94,7 @@ def test_a_model_is_scored_as_a_paper_did(data, capsys):
     told = json.loads(capsys.readouterr().out)
     stamp = told["protocol"]
     assert (stamp["protocol"], stamp["flip"], stamp["tile"]) == ("psp", True, [64, 64])
+    assert stamp["tile_overlap"] == [32, 32]  # the coarsest stride, as a quarter would be less
     assert "Zhao" in stamp["protocol_source"]
     assert stamp["model"] == "street-scenes"
     assert told["figures"]["expected_calibration_error"]["value"] > 0
@@ -102,7 +105,7 @@ def test_labels_of_nothing_but_void_are_said_to_be_so(data, capsys):
     Path(data, "data.yaml").write_text("path: .\ntrain: train\nval: val\nnames: [wall, crack]\n")
     for path in Path(data, "val", "masks").iterdir():
         Image.fromarray(np.full((40, 60), 255, np.uint8)).save(path)
-    assert main(["evaluate", "--predictions", "found", "--data", data]) == 0
+    assert main(["evaluate", "--predictions", "found", "--data", data]) == 1
     out = capsys.readouterr().out
     assert "Nothing could be scored: all is void in the labels of this split." in out
     assert "nan" not in out
@@ -163,7 +166,15 @@ def test_where_every_pair_is_bad_there_is_nothing_to_go_on_with(data, capsys):
         (["steet-scenes"], "did you mean street-scenes"),
         (["--predictions", "found", "--exclude", "crakc"], "unknown class 'crakc'; did you mean"),
         (["street-scenes", "--protocol", "pspp"], "did you mean psp"),
-        (["--predictions", "found", "--protocol", "psp"], "finished masks came"),
+        (["--predictions", "found", "--protocol", "psp"], "--protocol: says how a model looks"),
+        (
+            ["--predictions", "found", "--scales", "0.5,1", "--flip", "--device", "cuda"],
+            "--scales, --flip, --device: says how a model looks at images, but finished masks came",
+        ),
+        (["--predictions", "found", "--no-flip"], "--flip: says how a model looks at images"),
+        (["--predictions", "found", "--tile", "64"], "--tile: says"),
+        (["--predictions", "found", "--precision", "bf16"], "--precision: says"),
+        (["--predictions", "found", "--crf"], "--crf needs a model's probabilities"),
     ],
 )
 def test_mistakes_get_one_line(data, capsys, words, told):
@@ -171,6 +182,47 @@ def test_mistakes_get_one_line(data, capsys, words, told):
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ")
     assert told in error
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--out", "found"], "found is a folder, but a file is to be written"),
+        (["--out", "data/data.yaml/x.json"], "data/data.yaml/x.json cannot be written: "),
+        (["--report", "data/data.yaml"], "data/data.yaml/report.html cannot be written: "),
+        (["--images-table", "found.csv/x/images.csv"], "found.csv is a file, no folder"),
+    ],
+)
+def test_a_place_where_no_file_can_be_is_told_before_anything_is_scored(data, capsys, words, told):
+    Path("found.csv").touch()
+    assert main(["evaluate", "--predictions", "found", "--data", data, *words]) == 1
+    captured = capsys.readouterr()
+    assert told in captured.err
+    assert ".part" not in captured.err
+    assert "Data" not in captured.out
+
+
+def test_the_protocol_stands_below_the_figures_and_in_every_row_of_the_table(data, capsys):
+    words = ["evaluate", "--predictions", "found", "--data", data, "--images-table", "images.csv"]
+    assert main(words) == 0
+    shown = open_data(data).fingerprint[:8]
+    line = f"protocol: finished masks, read as class indices; data {shown}, val"
+    assert line in capsys.readouterr().out.splitlines()
+    rows = list(csv.DictReader(Path("images.csv").read_text().splitlines()))
+    assert [row["protocol"] for row in rows] == [line] * 4
+
+
+def test_a_papers_protocol_is_printed_with_what_it_departs_in(data, capsys):
+    Path(data, "data.yaml").unlink()
+    words = ["evaluate", "street-scenes", "--data", data, "--device", "cpu"]
+    assert main([*words, "--protocol", "psp", "--tile", "64"]) == 0
+    out = capsys.readouterr().out
+    assert "protocol psp: scales 1, flip, tile 64, eager, fp32, cpu; data " in out
+    assert "\ndeparts from the paper: " in out
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "\nprotocol: scales 1, " in out
+    assert "departs" not in out
 
 
 def test_a_missing_model_is_told_before_the_data_are_looked_through(data, capsys):

@@ -31,6 +31,24 @@ def test_each_row_is_what_the_paper_did():
     assert {name for name, row in PROTOCOLS.items() if row.tile} == {"psp", "unet"}
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (
+            "psp",
+            ["at every scale (the code cuts the scaled image", "with the mean", "sums its logit"],
+        ),
+        ("psp", ["multi-scale rows: --scales 0.5,0.75,1,1.25,1.5,1.75, where images are smoothed"]),
+        ("deeplab", ["smoothed before they shrink", "--scales 0.75,1,1.25", "v1: --scales 1"]),
+        ("deeplab", ["--no-flip --crf deeplab", "v2 takes the maximum over 0.5, 0.75 and 1"]),
+        ("refinenet", ["smoothed before they shrink", "short side is not clamped"]),
+    ],
+)
+def test_what_a_paper_does_beyond_the_settings_is_told(name, told):
+    """Also read from papers and released code."""
+    assert all(words in PROTOCOLS[name].departures for words in told)
+
+
 def test_a_protocol_sets_what_was_not_typed():
     chosen = with_protocol(config(protocol="psp"))
     assert (chosen.scales, chosen.flip, chosen.tile) == ((1.0,), True, 473)

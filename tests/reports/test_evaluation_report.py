@@ -65,6 +65,28 @@ def test_the_page_says_what_the_figures_say(data, made, tmp_path):
     assert not re.search(r"\bnan\b", page.words)
 
 
+@pytest.mark.parametrize("images", [1, 2, 5, 8])
+def test_the_worst_images_are_drawn_from_all_of_them(data, made, tmp_path, images):
+    one = made(images=max(images, 3))
+    one.spec.splits["val"] = one.spec.splits["val"][:images]
+    one.result = accumulate(one.subject, one.spec, "val", details=True)
+    looked = []
+
+    def predict(pair: Pair, truth: np.ndarray) -> Prediction:
+        looked.append(pair.image)
+        return one.subject.predict(pair, truth)
+
+    folder, subject = tmp_path / "report", Subject(predict, LABELS, one.subject.protocol)
+    write_evaluation_report(folder, one.result, one.spec, subject)
+
+    page = data.PageParser((folder / "report.html").read_text(encoding="utf-8")).root
+    shown = page.one("section", id="images").all("div", class_="exhibit")
+    ranked = sorted(one.result.per_image, key=lambda image: image.mean_iou)
+    worst = [image.path for image in ranked[:6]]
+    assert [block.all("p")[0].words.split("· ")[1] for block in shown] == [x.name for x in worst]
+    assert looked[: len(worst)] == worst  # no image is predicted for the page that is not shown
+
+
 def test_names_are_text_and_never_html(data, made, tmp_path):
     html, page = page_of(data, made(), tmp_path)
     assert "<car>" not in html

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from atrous.cli.console import Progress, parameters, progress, say, size, table
 from atrous.cli.progress import duration
+from atrous.evaluation.protocol_line import protocol_line
 
 if TYPE_CHECKING:
     from atrous.compare import CompareConfig, Compared, Planned
@@ -87,7 +88,9 @@ def plan_content(planned: "Planned", config: "CompareConfig") -> dict[str, objec
 
 
 def result_lines(compared: "Compared") -> str:
-    """Return the table, what failed, and what we would take."""
+    """Return the table, what failed, the protocol, and what we would take."""
+    from atrous.compare.record import protocol_of
+
     found = compared.table
     rows: list[tuple[str, ...]] = [
         ("network", "mIoU", "95 % interval", "boundary F1", "ECE", "ms/image", "MB", "")
@@ -96,6 +99,7 @@ def result_lines(compared: "Compared") -> str:
     lines = [table(rows, right=(1, 3, 4, 5, 6))]
     lines += [f" {name}  failed: {reason}" for name, reason in found.failed.items()]
     lines += [f" {row.name}  {remark}" for row in found.rows for remark in row.remarks]
+    lines.append(protocol_line(protocol_of(compared)))
     return "\n".join([*lines, *compared.verdict.sentences])
 
 

@@ -1,6 +1,6 @@
 """Everything `atrous evaluate` can be told."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,10 @@ ProtocolName = Literal["psp", "deeplab", "fcn", "segnet", "unet", "refinenet"]
 """The names of `atrous.evaluation.protocols.PROTOCOLS`."""
 
 
+LOOKS = ("protocol", "scales", "flip", "tile", "device", "precision")
+"""Options that finished masks leave without a meaning."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
     """One evaluation; every field is a flag of `atrous evaluate`."""
@@ -22,7 +26,8 @@ class EvaluateConfig:
     data: Path
     """Data folder or data.yaml with the true labels."""
     predictions: Path | None = None
-    """Folder of masks that any tool predicted, one per image, named like the images."""
+    """Folder of masks that any tool predicted, one per image, named like the images: class
+    indices, or the numbers or colours that the labels are written in."""
     split: str = "val"
     """Part of the data to score."""
     skip_bad: bool = False
@@ -69,13 +74,24 @@ class EvaluateConfig:
             raise InputError(
                 f"{came}: give either a model, or --predictions with a folder of masks"
             )
-        if self.crf is not None and self.predictions is not None:
+        if self.predictions is not None:
+            self._check_no_looks()
+
+    def _check_no_looks(self) -> None:
+        """Refuse what says how a model looks at images."""
+        if self.crf is not None:
             raise InputError(
                 "--crf needs a model's probabilities, but finished masks came; "
                 "sharpen them one by one with: atrous crf IMAGE MASK"
             )
-        if self.protocol is not None and self.predictions is not None:
+        defaults = {field.name: field.default for field in fields(self)}
+        came = [
+            f"--{name}"
+            for name in LOOKS
+            if name in self.given or getattr(self, name) != defaults[name]
+        ]
+        if came:
             raise InputError(
-                "--protocol sets how a model looks at images, but finished masks came; "
+                f"{', '.join(came)}: says how a model looks at images, but finished masks came; "
                 "leave it out, or give the model"
             )

@@ -13,8 +13,9 @@ from atrous.evaluation.calibration import expected_calibration_error
 from atrous.evaluation.evaluation import Evaluation
 from atrous.evaluation.image_names import image_names
 from atrous.evaluation.image_score import ImageScore
+from atrous.evaluation.protocol_line import protocol_line
 from atrous.evaluation.scores import CLASS_FIGURES, MEAN_FIGURES
-from atrous.files import write_bytes, write_text
+from atrous.files import check_place, write_bytes, write_text
 
 __all__ = ["check_table_path", "write_image_table"]
 
@@ -27,6 +28,7 @@ def write_image_table(path: Path, evaluation: Evaluation) -> None:
     A figure that an image does not have (the IoU of a class that it does not show) is an empty
     cell, null in Parquet. Images are told by their file names or, where those repeat, by their
     paths. The mean of a column is not the figure of the split: that one is taken from the sums.
+    The last column, alike in all rows, says by which protocol.
 
     Args:
         path: Where the file will be: .csv (UTF-8, commas, a line of names first) or .parquet.
@@ -38,8 +40,9 @@ def write_image_table(path: Path, evaluation: Evaluation) -> None:
     """
     check_table_path(path)
     names = image_names([image.path for image in evaluation.per_image])
+    protocol = protocol_line(evaluation.protocol)
     rows = [
-        {"image": name, **dict(_row(image, evaluation))}
+        {"image": name, **dict(_row(image, evaluation)), "protocol": protocol}
         for name, image in zip(names, evaluation.per_image, strict=True)
     ]
     if path.suffix.lower() == ".parquet":
@@ -52,8 +55,10 @@ def check_table_path(path: Path) -> None:
     """Refuse a table that could not be written; to be called before the images are scored.
 
     Raises:
-        InputError: Neither .csv nor .parquet, or .parquet without pyarrow.
+        InputError: Neither .csv nor .parquet, .parquet without pyarrow, or a place where no file
+            can be.
     """
+    check_place(path)
     suffix = path.suffix.lower()
     if suffix not in (".csv", ".parquet"):
         raise InputError(f"{path} is no table that can be written; name it .csv or .parquet")

@@ -11,6 +11,9 @@ from atrous.evaluation.config import EvaluateConfig
 
 __all__ = ["PROTOCOLS", "Protocol", "with_protocol"]
 
+SMOOTHED = "images are smoothed before they shrink (the papers: plain bilinear)"
+"""Of every protocol with scales below 1: the network then sees what it saw in training."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
@@ -58,15 +61,18 @@ PROTOCOLS = {
         flip=True,
         tile=0,
         source="Chen et al., arXiv:1706.05587, Sec. 4.1; v3+, ECCV 2018, Sec. 4",
-        departures="the output stride stays the model's (the papers: 8); for their single-scale "
-        "rows, and for v1: --scales 1 --no-flip",
+        departures=f"{SMOOTHED}; the output stride stays the model's (the papers: 8); their "
+        "single-scale rows: --scales 1 --no-flip; Cityscapes: --scales 0.75,1,1.25; v1: --scales 1 "
+        "--no-flip --crf deeplab; v2 takes the maximum over 0.5, 0.75 and 1 inside the network "
+        "(here: option multi_scale of our v2), then a CRF: --scales 1 --no-flip --crf deeplab",
     ),
     "refinenet": Protocol(
         scales=(0.4, 0.6, 0.8, 1.0, 1.2),
         flip=False,
         tile=0,
         source="Lin et al., CVPR 2017, and its released code",
-        departures="probabilities are averaged (the code: scores, resized in the log domain); the "
+        departures=f"{SMOOTHED}; probabilities are averaged (the code: scores, resized in the log "
+        "domain); the short side is not clamped, as the code does; the "
         "enlargement by 1.2 is part of our RefineNet, other networks go without",
     ),
     "psp": Protocol(
@@ -74,9 +80,12 @@ PROTOCOLS = {
         flip=True,
         tile=473,
         source="Zhao et al., CVPR 2017, and its released code",
-        departures="windows are blended in a band (the code: stride of 2/3 of the crop, plain "
-        "mean) and images keep their size (long side 512); Cityscapes: --tile 713; multi-scale "
-        "rows: --scales 0.5,0.75,1,1.25,1.5,1.75",
+        departures="windows are 473 px of the image at every scale (the code cuts the scaled "
+        "image, and pads one smaller than the crop with the mean), blended in a band (the code: "
+        "stride of 2/3 of the crop, plain mean); images keep their size (the code: long side 512); the "
+        "probabilities of the mirror image are averaged (the Caffe code sums its logits); "
+        "Cityscapes: --tile 713; multi-scale rows: --scales 0.5,0.75,1,1.25,1.5,1.75, where "
+        f"{SMOOTHED}",
     ),
 }
 """Sources: the papers and the code released with them; all scores at the labels' own size."""

@@ -49,15 +49,25 @@ def evaluate_config(
     return result
 
 
-def open_subject(config: EvaluateConfig, spec: DataSpec) -> Subject:
+def open_subject(
+    config: EvaluateConfig,
+    spec: DataSpec,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Subject:
     """Return the model or the folder of masks that `config` names.
+
+    Args:
+        config: The command's configuration.
+        spec: What `open_data` made of `config.data`.
+        progress: Told as masks are checked; a model has none.
 
     Raises:
         InputError: Split, model or masks that cannot be used.
     """
     pairs_of(spec, config.split)  # a misspelt split is told before torch is loaded
     if config.predictions is not None:
-        return stored_masks(config.predictions, spec, config.split)
+        return stored_masks(config.predictions, spec, config.split, progress=progress)
     from atrous.inference import open_predictor
     from atrous.inference.white import white_doubt
 

@@ -23,7 +23,7 @@ from atrous.inference.images import open_image
 from atrous.inference.merging import DOUBTS, merge, merge_with_doubt, passes
 from atrous.inference.segmentation import Segmentation, to_rgb, uncertainty
 from atrous.inference.temperature import temperature_of
-from atrous.inference.tiling import WHOLE_PIXELS, Block, Tiling, tiled
+from atrous.inference.tiling import WHOLE_PIXELS, Block, Tiling, shared_band, tiled
 from atrous.inference.uncertainty import Uncertainty
 from atrous.models.segmentation_model import SegmentationModel
 from atrous.ops import normalise, resize, upsample_argmax
@@ -188,7 +188,8 @@ class Predictor:
         for name, tensor in sorted(self.model.state_dict().items()):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
-        settings = {key: value for key, value in self.protocol().items() if key != "device"}
+        beside = ("device", "tile_overlap")  # the latter follows from the tile
+        settings = {key: value for key, value in self.protocol().items() if key not in beside}
         weights = digest.hexdigest()[:16]
         return {"weights": weights, "classes": list(self.model.label_set.names), **settings}
 
@@ -202,6 +203,7 @@ class Predictor:
             "input_scale": self.model.input_scale,
             "flip": self.flip,
             "tile": list(self.tiling.window) if self.tiling.window else None,
+            "tile_overlap": [*map(shared_band, self.tiling.window)] if self.tiling.window else None,
             "whole_pixels": self.tiling.whole_pixels,
             "crf": stamp(self.crf),
             "uncertainty": None if self.uncertainty is None else self.uncertainty.stamp(),

@@ -16,7 +16,7 @@ from atrous.files import write_json, write_text
 from atrous.reports.atlas import worst_patches
 from atrous.reports.chart import Chart, Dot, Line, line_chart
 from atrous.reports.class_rows import class_rows
-from atrous.reports.gallery import best_and_worst
+from atrous.reports.gallery import worst_images
 from atrous.reports.page import count, render
 from atrous.reports.remarks import remarks
 from atrous.reports.score_content import score_content
@@ -60,7 +60,7 @@ def write_evaluation_report(
         return subject.predict(pair, spec.read_labels(pair)).labels.astype(np.uint8)
 
     split = str(evaluation.protocol.get("split", "val"))
-    _, worst = best_and_worst(evaluation, spec, predict, split=split, each=WORST)
+    worst = worst_images(evaluation, spec, predict, split=split, most=WORST)
     rows = class_rows(evaluation.matrix, evaluation.label_set)
     content = {
         **score_content(evaluation, rows),

@@ -15,7 +15,7 @@ from atrous.labels import LabelSet
 from atrous.reports.class_rows import Mistake, largest_mistakes
 from atrous.reports.pictures import View, uris, view
 
-__all__ = ["Exhibit", "best_and_worst"]
+__all__ = ["Exhibit", "best_and_worst", "worst_images"]
 
 SIDES = (560, 400, 280, 190, 120)
 """Longest sides to try, in pixels, until the pictures of a report fit into its budget."""
@@ -79,18 +79,52 @@ def best_and_worst(
     Returns:
         The best, best first, and the worst, worst first.
     """
-    pairs = {pair.image: pair for pair in spec.splits.get(split, ())}
-    scored = [x for x in evaluation.per_image if math.isfinite(x.mean_iou) and x.path in pairs]
-    ranked = sorted(scored, key=lambda score: -score.mean_iou)
+    pairs = _pairs(spec, split)
+    ranked = _ranked(evaluation, pairs)
     half = math.ceil(len(ranked) / 2)
     best, worst = (
         _distinct(scores, pairs, spec, most=each) for scores in (ranked[:half], ranked[half:][::-1])
     )
+    exhibits = _exhibits([*best, *worst], pairs, spec, predict, evaluation.label_set, budget)
+    return exhibits[: len(best)], exhibits[len(best) :]
+
+
+def worst_images(
+    evaluation: Evaluation,
+    spec: DataSpec,
+    predict: Callable[[Pair], np.ndarray],
+    *,
+    split: str,
+    most: int,
+    budget: int = 1_200_000,
+) -> list[Exhibit]:
+    """Return the `most` worst images of all, worst first; else as `best_and_worst`."""
+    pairs = _pairs(spec, split)
+    worst = _distinct(_ranked(evaluation, pairs)[::-1], pairs, spec, most=most)
+    return _exhibits(worst, pairs, spec, predict, evaluation.label_set, budget)
+
+
+def _pairs(spec: DataSpec, split: str) -> dict[Path, Pair]:
+    return {pair.image: pair for pair in spec.splits.get(split, ())}
+
+
+def _ranked(evaluation: Evaluation, pairs: Mapping[Path, Pair]) -> list[ImageScore]:
+    """Return the images that have a score and can be read again, best first."""
+    scored = [x for x in evaluation.per_image if math.isfinite(x.mean_iou) and x.path in pairs]
+    return sorted(scored, key=lambda score: -score.mean_iou)
+
+
+def _exhibits(
+    scores: Sequence[ImageScore],
+    pairs: Mapping[Path, Pair],
+    spec: DataSpec,
+    predict: Callable[[Pair], np.ndarray],
+    label_set: LabelSet,
+    budget: int,
+) -> list[Exhibit]:
+    """Return the images with their pictures, as large as all of them fit into the budget."""
     # As small as they may be needed at once: six photos of 50 megapixels would fill the memory.
-    views = [
-        (score, *_predicted(pairs[score.path], spec, predict, evaluation.label_set))
-        for score in (*best, *worst)
-    ]
+    views = [(score, *_predicted(pairs[score.path], spec, predict, label_set)) for score in scores]
     exhibits: list[Exhibit] = []
     for side in SIDES:
         exhibits = [
@@ -99,7 +133,7 @@ def best_and_worst(
         ]
         if sum(exhibit.weight for exhibit in exhibits) <= budget:
             break
-    return exhibits[: len(best)], exhibits[len(best) :]
+    return exhibits
 
 
 def _distinct(
