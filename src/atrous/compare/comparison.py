@@ -78,16 +78,7 @@ def compare(
     if not cells:
         name, failures = next(iter(planned.failures.items()))
         raise InputError(f"every network failed; {name}: {next(iter(failures.values()))}")
-    try:
-        together = apart(
-            run_together,
-            config,
-            [each[0] for each in cells.values()],
-            log=place.path / "together.log",
-            tell=course.tell("all networks", TOGETHER_SECONDS),
-        )
-    except WorkFailed as failure:
-        raise InputError(f"the scores are taken, but {failure}; then run it again") from failure
+    together = _together(config, place, cells, course)
     table = make_table(
         cells,
         starts={name: planned.plans[name].start for name in cells},
@@ -96,6 +87,22 @@ def compare(
         failures=planned.failures,
     )
     return Compared(place.path, table, take(table), together, cells, planned)
+
+
+def _together(
+    config: CompareConfig, place: Folder, cells: Mapping[str, Sequence[Cell]], course: Course
+) -> Together:
+    """Return what all models together tell, or why they do not: the scores stand without it."""
+    try:
+        return apart(
+            run_together,
+            config,
+            [each[0] for each in cells.values()],
+            log=place.path / "together.log",
+            tell=course.tell("all networks", TOGETHER_SECONDS),
+        )
+    except WorkFailed as failure:
+        return Together({}, (), str(failure))
 
 
 def _finished_cells(
