@@ -9,7 +9,15 @@ from atrous.compare.cell import Cell, read_cell, run_cell
 from atrous.compare.config import CompareConfig
 from atrous.compare.entries import Entry, entries_of
 from atrous.compare.folder import Folder, default_out, open_folder
-from atrous.compare.planning import Course, Planned, Watcher, check_split, plan_comparison
+from atrous.compare.planning import (
+    TOGETHER_SECONDS,
+    WEIGH_SECONDS,
+    Course,
+    Planned,
+    Watcher,
+    check_split,
+    plan_comparison,
+)
 from atrous.compare.table import Table, make_table
 from atrous.compare.together import Together, run_together
 from atrous.compare.verdict import Verdict, take
@@ -19,9 +27,6 @@ from atrous.errors import InputError
 from atrous.training.run import sound
 
 __all__ = ["Compared", "compare"]
-
-WEIGH_SECONDS, TOGETHER_SECONDS = 15.0, 90.0
-"""Forecasts of what follows the trainings, for each network and for all together."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +74,8 @@ def compare(
     planned = plan_comparison(config, spec, place.path, watcher)
     announce(planned)
     todo = planned.cells(config.seeds)
-    left = [e.name for e, seed in todo if read_cell(place.cell(e, seed), e) is None]
-    total = sum(planned.plans[name].seconds for name in left) + TOGETHER_SECONDS
-    course = Course(watcher, total + WEIGH_SECONDS * len(planned.plans))
+    left = [each for each in todo if read_cell(place.cell(*each), each[0]) is None]
+    course = Course(watcher, planned.left(left))
     cells = _finished_cells(config, spec, place, planned, course)
     weights = _weights(config, place, planned, cells, course)
     cells = {name: each for name, each in cells.items() if name in weights}
