@@ -8,6 +8,7 @@ from atrous import __version__
 from atrous.compare.comparison import Compared
 from atrous.compare.config import CompareConfig
 from atrous.compare.record import protocol_of
+from atrous.compare.significance import enough_draws
 from atrous.compare.table import Table
 from atrous.compare.verdict import as_good, why_equal
 from atrous.data import DataSpec
@@ -56,6 +57,7 @@ def write_report(compared: Compared, config: CompareConfig, spec: DataSpec) -> P
         "verdict": compared.verdict,
         "equals": _equals(table),
         "pairs": sorted(table.differences, key=lambda d: d.corrected_p),
+        "draws": enough_draws(len(table.differences)),
         "seeds": config.seeds,
         "pareto": _pareto(table),
         "classes": _class_table(table, spec.label_set),
