@@ -48,6 +48,8 @@ def finished(folder: Path, label_set: LabelSet, fingerprint: str | None) -> Path
         ({"models": ()}, "nothing to compare; give --models a,b,c"),
         ({"minutes": 1, "samples": 99}, "--minutes and --samples exclude each other; give one"),
         ({"minutes": 0}, "--minutes is 0, but must be above 0"),
+        ({"minutes": float("nan")}, "--minutes is nan, but must be above 0 and finite"),
+        ({"minutes": float("inf")}, "--minutes is inf, but must be above 0 and finite"),
         (
             {"samples": 15},
             "--samples 15 is less than one step of 16 images; give at least 16, or lower "

@@ -12,7 +12,14 @@ from atrous.compare.config import CompareConfig
 from atrous.compare.entries import Entry
 from atrous.compare.folder import Folder
 from atrous.compare.plan import Plan, check_budget, make_plan
-from atrous.compare.planning import Course, Planned, check_split
+from atrous.compare.planning import (
+    PLAN_SECONDS,
+    TOGETHER_SECONDS,
+    WEIGH_SECONDS,
+    Course,
+    Planned,
+    check_split,
+)
 from atrous.data import open_data, write_scenes
 from atrous.errors import InputError
 
@@ -130,7 +137,47 @@ def test_every_network_has_its_turn_before_the_second_seed_of_any() -> None:
     found = [(entry.name, seed) for entry, seed in planned.cells(2)]
 
     assert found == [("runs/b", None), ("a", 0), ("a", 1)]
-    assert planned.seconds(2) == 6 + 66 + 66
+
+
+def test_the_forecast_counts_measuring_weighing_and_timing_beside_the_cells() -> None:
+    entries = (Entry("a", "unet"), Entry("runs/b", model=Path("runs/b/model")), Entry("c", "fcn8s"))
+    planned = Planned(entries, {"a": plan(), "runs/b": plan(0, 0.0)})  # c cannot be trained
+
+    (scored, first, second) = planned.cells(2)
+
+    follows = 2 * WEIGH_SECONDS + TOGETHER_SECONDS
+    assert planned.left([scored, first, second]) == 6 + 66 + 66 + follows
+    assert planned.left([second]) == 66 + follows
+    assert planned.left([]) == follows
+    assert planned.seconds(2) == 3 * PLAN_SECONDS + planned.left(planned.cells(2))
+
+
+def test_the_bar_of_a_run_counts_to_what_the_plan_has_forecast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_scenes(tmp_path / "scenes", {"train": 2, "val": 2}, size=(48, 64), seed=3)
+    spec = open_data(tmp_path / "scenes")
+    totals: set[float] = set()
+    announced: list[Planned] = []
+
+    class Watcher(Quiet):
+        def progress(self, done: float, total: float, what: str) -> None:
+            totals.add(total)
+
+    def measured(work: object, *_: object, **__: object) -> object:
+        if work is not make_plan:
+            raise WorkFailed("the training began")
+        return plan()
+
+    monkeypatch.setattr("atrous.compare.planning.apart", measured)
+    monkeypatch.setattr("atrous.compare.comparison.apart", measured)
+    config = CompareConfig(data=spec.root, models=("unet",), seeds=2, out=tmp_path / "out")
+
+    with pytest.raises(InputError, match="every network failed"):
+        compare(config, spec, Watcher(), announced.append)
+
+    (planned,) = announced
+    assert totals == {PLAN_SECONDS, planned.seconds(2) - PLAN_SECONDS}
 
 
 def test_the_course_counts_pieces_of_work_by_their_forecast() -> None:

@@ -167,6 +167,35 @@ def test_every_network_stands_in_every_part(compared: Compared, spec: DataSpec) 
     assert {int(str(found["width"])) for found in pictures} == {SIDE}
 
 
+def test_speeds_that_were_not_measured_are_blank_and_the_page_says_why(
+    compared: Compared, spec: DataSpec
+) -> None:
+    rows = tuple(dataclasses.replace(row, latency=None) for row in compared.table.rows)
+    found = dataclasses.replace(compared.table, rows=rows)
+    together = Together({}, (), "out of memory")
+    untimed = dataclasses.replace(compared, table=found, verdict=take(found), together=together)
+
+    text = page_of(untimed, spec)
+
+    assert not re.search(r"\bnan\b", text)
+    assert "no speeds and no images side by side: out of memory; the same command" in text
+    assert text.count('<td class="num" title="not measured">\N{EN DASH}</td>') == len(rows)
+    sections = {str(found.get("id")) for tag, found in Page(text).seen if tag == "section"}
+    assert sections == {"networks", "plots", "differences", "classes", "setup"}
+    assert "Quality against speed" not in text
+    assert "mIoU on val" in text  # the learning curves stay
+    config = CompareConfig(data=spec.root, minutes=10)
+    content = json.loads(json.dumps(results(untimed, config, spec), allow_nan=False))
+    assert [each["ms_per_image"] for each in content["networks"]] == [None] * len(rows)
+    assert (content["not_timed"], content["take"]["speed"]) == ("out of memory", None)
+    assert "speed" in " ".join(content["take"]["why"])
+    lines = result_lines(untimed).splitlines()
+    assert " no speeds and no images side by side: out of memory; the same command" in "\n".join(
+        lines
+    )
+    assert lines[1].split()[5] == "-"
+
+
 def test_scoring_on_test_needs_no_excuse(compared: Compared, spec: DataSpec) -> None:
     assert "chose the best iteration" not in page_of(compared, spec, split="test")
 
@@ -178,13 +207,14 @@ def test_the_figures_are_plain_json_with_every_part(compared: Compared, spec: Da
     again = json.loads(text)
     assert set(again) == {
         *("format", "format_version", "atrous", "data", "budget", "protocol", "networks"),
-        *("differences", "failed", "take"),
+        *("differences", "failed", "not_timed", "take"),
     }
     assert (again["format"], again["format_version"]) == ("atrous-comparison", 1)
     assert again["data"]["fingerprint"] == spec.fingerprint
     assert again["budget"] == {"kind": "minutes", "amount": 10, "seeds": 1, "batch_size": 16}
     assert again["protocol"] == PROTOCOL
     assert again["failed"] == {"segnet": "out of memory; lower it"}
+    assert again["not_timed"] is None
     assert again["take"]["quality"] == "unet"
     first = again["networks"][0]
     assert first["name"] == "unet"

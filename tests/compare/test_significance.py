@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm, ttest_ind
 
-from atrous.compare.significance import compare_scores, holm
-from atrous.evaluation.bootstrap import Counts
+from atrous.compare.significance import LEVEL, compare_scores, enough_draws, holm
+from atrous.evaluation.bootstrap import Counts, p_value
 
 
 def holm_by_closed_testing(p_values: list[float]) -> list[float]:
@@ -185,6 +185,27 @@ def test_a_pair_without_a_p_value_is_no_test_to_correct_for() -> None:
 
     assert (first, second) == pytest.approx((0.02, 0.04))
     assert math.isnan(none)
+
+
+@pytest.mark.parametrize("pairs", [1, 100, 231, 253, 4950])  # of 2, 23 and 100 networks too
+def test_the_least_p_value_is_significant_however_many_pairs_are_corrected(pairs: int) -> None:
+    draws = enough_draws(pairs)
+
+    least = p_value(np.full(draws, 0.1))  # every draw on one side
+    assert holm([least, *[1.0] * (pairs - 1)])[0] < LEVEL
+    assert draws >= 10_000
+
+
+def test_a_certain_difference_among_many_networks_is_significant() -> None:
+    accuracy = np.full(20, 0.3)
+    runs = {
+        f"n{i:02}": [counts(np.random.default_rng(2), 20, accuracy + 0.02 * i)] for i in range(23)
+    }
+
+    pairs = compare_scores(runs).differences
+
+    assert len(pairs) == 253
+    assert all(pair.is_significant for pair in pairs)
 
 
 def test_three_networks_are_three_pairs_corrected_together() -> None:

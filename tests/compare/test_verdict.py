@@ -146,3 +146,42 @@ def test_the_fastest_is_not_taken_if_more_than_half_of_the_score_is_lost(
         "Cheaper, but not worth it with less than half of the score: poor (mIoU 0.390, 3.0 ms, "
         "2 MB)."
     )
+
+
+def untimed(row: MakeRow, *figures: tuple[str, float, float]) -> list[Row]:
+    return [row(name, score, 0, size, latency=None) for name, score, size in figures]
+
+
+def test_speed_that_was_not_measured_is_said_to_be_so(row: MakeRow, table: MakeTable) -> None:
+    rows = untimed(row, ("unet", 0.812, 98), ("v3plus", 0.806, 12), ("poor", 0.3, 1))
+
+    found = take(table(rows, same=[{"unet", "v3plus"}]))
+
+    assert (found.quality, found.speed, found.memory) == ("unet", "", "v3plus")
+    assert found.sentences == (
+        "For quality take unet: mIoU 0.812 for this one training; v3plus (0.806) is as good "
+        "(p = 0.21).",
+        "For speed nothing can be said: it was not measured.",
+        "For memory take v3plus: 12 MB for the model and one prediction instead of 98 MB, as good "
+        "as unet (p = 0.21).",
+        "Cheaper, but not worth it with less than half of the score: poor (mIoU 0.300, 1 MB).",
+    )
+
+
+def test_tied_networks_without_speeds_are_left_to_memory(row: MakeRow, table: MakeTable) -> None:
+    rows = untimed(row, ("a", 0.81, 30), ("b", 0.80, 90))
+
+    said = take(table(rows, same=[{"a", "b"}])).sentences
+
+    assert said[0].endswith("may be luck, so let memory decide.")
+    assert said[1] == "For speed nothing can be said: it was not measured."
+
+
+def test_the_best_in_all_that_was_measured_is_not_called_the_fastest(
+    row: MakeRow, table: MakeTable
+) -> None:
+    found = take(table(untimed(row, ("good", 0.8, 20), ("bad", 0.7, 90))))
+
+    assert (found.quality, found.speed, found.memory) == ("good", "", "good")
+    assert "speed and memory alike" not in " ".join(found.sentences)
+    assert "nan" not in " ".join(found.sentences)

@@ -16,6 +16,15 @@ DATA = Path("data")
         ({}, "nothing to train on; give --data"),
         ({"data": DATA, "iterations": 5, "minutes": 1.0}, "--iterations and --minutes exclude"),
         ({"data": DATA, "epochs": 0}, "--epochs is 0, but must be above 0"),
+        (
+            {"data": DATA, "minutes": float("nan")},
+            "--minutes is nan, but must be above 0 and finite",
+        ),
+        ({"data": DATA, "lr": float("inf")}, "--lr is inf, but must be above 0 and finite"),
+        (
+            {"data": DATA, "auxiliary_weight": float("nan")},
+            "--auxiliary-weight is nan, but must be 0 or more and finite",
+        ),
         ({"data": DATA, "val_every": -1}, "--val-every is -1, but must be above 0"),
         ({"data": DATA, "batch_size": 0}, "--batch-size is 0, but must be at least 1"),
         ({"data": DATA, "workers": -1}, "--workers is -1, but must be 0 or more"),

@@ -15,7 +15,7 @@ __all__ = ["run"]
 
 
 def run(config: CompareConfig) -> int:
-    """Compare; return 0, or 1 if a network failed."""
+    """Compare; return 0, or 1 if a network failed or the speeds are missing."""
     from atrous.compare import entries_of
 
     entries_of(config)  # what was typed, before the data, which may take minutes
@@ -56,7 +56,7 @@ def _compare(config: CompareConfig, spec: DataSpec) -> int:
         f"Next: atrous predict {shlex.quote(str(model))} IMAGES --overlay"
     )
     answer(text, {**content, "folder": compared.folder, "report": report})
-    return 1 if compared.planned.failures else 0
+    return 1 if compared.planned.failures or compared.together.failure else 0
 
 
 def _again() -> str:

@@ -99,6 +99,7 @@ def result_lines(compared: "Compared") -> str:
     lines = [table(rows, right=(1, 3, 4, 5, 6))]
     lines += [f" {name}  failed: {reason}" for name, reason in found.failed.items()]
     lines += [f" {row.name}  {remark}" for row in found.rows for remark in row.remarks]
+    lines += [f" {lack}" for lack in [compared.together.lack] if lack]
     lines.append(protocol_line(protocol_of(compared)))
     return "\n".join([*lines, *compared.verdict.sentences])
 
@@ -106,14 +107,14 @@ def result_lines(compared: "Compared") -> str:
 def _cells(row: "Row", found: "Table") -> tuple[str, ...]:
     low, high = row.interval
     spread = f" +-{row.spread:.3f}" if len(row.seeds) > 1 else ""
-    ms = row.latency.median
+    ms = row.milliseconds
     return (
         row.name,
         f"{row.mean_iou:.3f}{spread}",
         f"{low:.3f}-{high:.3f}",
         f"{row.boundary_f1:.2f}",
         f"{row.calibration_error:.3f}",
-        f"{ms:.{0 if ms >= 9.95 else 1}f}",
+        f"{ms:.{0 if ms >= 9.95 else 1}f}" if row.latency else "-",
         f"{row.weight.memory_bytes / 1e6:.0f}",
         _mark(row, found),
     )
@@ -129,6 +130,6 @@ def _mark(row: "Row", found: "Table") -> str:
     if row is best or row not in as_good(found):
         return ""
     between = found.between(best.name, row.name)
-    faster = best.latency.median / row.latency.median
+    faster = best.milliseconds / row.milliseconds  # NaN where nothing was timed
     speed = f", {times(faster)} as fast" if faster > WORTH else ""
     return f"<- as good ({why_equal(between)}){speed}"

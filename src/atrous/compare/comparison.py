@@ -9,7 +9,15 @@ from atrous.compare.cell import Cell, read_cell, run_cell
 from atrous.compare.config import CompareConfig
 from atrous.compare.entries import Entry, entries_of
 from atrous.compare.folder import Folder, default_out, open_folder
-from atrous.compare.planning import Course, Planned, Watcher, check_split, plan_comparison
+from atrous.compare.planning import (
+    TOGETHER_SECONDS,
+    WEIGH_SECONDS,
+    Course,
+    Planned,
+    Watcher,
+    check_split,
+    plan_comparison,
+)
 from atrous.compare.table import Table, make_table
 from atrous.compare.together import Together, run_together
 from atrous.compare.verdict import Verdict, take
@@ -19,9 +27,6 @@ from atrous.errors import InputError
 from atrous.training.run import sound
 
 __all__ = ["Compared", "compare"]
-
-WEIGH_SECONDS, TOGETHER_SECONDS = 15.0, 90.0
-"""Forecasts of what follows the trainings, for each network and for all together."""
 
 
 @dataclass(frozen=True)
@@ -69,25 +74,15 @@ def compare(
     planned = plan_comparison(config, spec, place.path, watcher)
     announce(planned)
     todo = planned.cells(config.seeds)
-    left = [e.name for e, seed in todo if read_cell(place.cell(e, seed), e) is None]
-    total = sum(planned.plans[name].seconds for name in left) + TOGETHER_SECONDS
-    course = Course(watcher, total + WEIGH_SECONDS * len(planned.plans))
+    left = [each for each in todo if read_cell(place.cell(*each), each[0]) is None]
+    course = Course(watcher, planned.left(left))
     cells = _finished_cells(config, spec, place, planned, course)
     weights = _weights(config, place, planned, cells, course)
     cells = {name: each for name, each in cells.items() if name in weights}
     if not cells:
         name, failures = next(iter(planned.failures.items()))
         raise InputError(f"every network failed; {name}: {next(iter(failures.values()))}")
-    try:
-        together = apart(
-            run_together,
-            config,
-            [each[0] for each in cells.values()],
-            log=place.path / "together.log",
-            tell=course.tell("all networks", TOGETHER_SECONDS),
-        )
-    except WorkFailed as failure:
-        raise InputError(f"the scores are taken, but {failure}; then run it again") from failure
+    together = _together(config, place, cells, course)
     table = make_table(
         cells,
         starts={name: planned.plans[name].start for name in cells},
@@ -96,6 +91,22 @@ def compare(
         failures=planned.failures,
     )
     return Compared(place.path, table, take(table), together, cells, planned)
+
+
+def _together(
+    config: CompareConfig, place: Folder, cells: Mapping[str, Sequence[Cell]], course: Course
+) -> Together:
+    """Return what all models together tell, or why they do not: the scores stand without it."""
+    try:
+        return apart(
+            run_together,
+            config,
+            [each[0] for each in cells.values()],
+            log=place.path / "together.log",
+            tell=course.tell("all networks", TOGETHER_SECONDS),
+        )
+    except WorkFailed as failure:
+        return Together({}, (), str(failure))
 
 
 def _finished_cells(

@@ -1,5 +1,6 @@
 """Everything `atrous compare` can be told: which networks, which budget, one protocol for all."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -87,8 +88,8 @@ class CompareConfig:
         if len(given) > 1:
             raise InputError(f"--{' and --'.join(given)} exclude each other; give one budget")
         for name in given:
-            if getattr(self, name) <= 0:
-                raise InputError(f"--{name} is {getattr(self, name)}, but must be above 0")
+            if not 0 < (value := getattr(self, name)) < math.inf:
+                raise InputError(f"--{name} is {value}, but must be above 0 and finite")
         if self.samples is not None and self.samples < self.batch_size:
             raise InputError(
                 f"--samples {self.samples} is less than one step of {self.batch_size} images; "

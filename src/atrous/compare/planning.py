@@ -1,7 +1,7 @@
 """The plan of a comparison: which cells there are, and what each will cost."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -19,8 +19,8 @@ __all__ = ["Course", "Planned", "Watcher", "check_split", "plan_comparison"]
 
 FEWEST_IMAGES = 2
 
-PLAN_SECONDS = 25.0
-"""Forecast of the measuring of one network."""
+PLAN_SECONDS, WEIGH_SECONDS, TOGETHER_SECONDS = 25.0, 15.0, 90.0
+"""Forecasts of measuring a network, of weighing it, and of timing all of them in turn."""
 
 
 class Watcher(Protocol):
@@ -81,9 +81,14 @@ class Planned:
         trained = [entry for entry in planned if not entry.model]
         return finished + [(entry, seed) for seed in range(seeds) for entry in trained]
 
+    def left(self, cells: Sequence[tuple[Entry, int | None]]) -> float:
+        """Return the forecast of these cells, and of what follows them: weighing and timing."""
+        work = sum(self.plans[entry.name].seconds for entry, _ in cells)
+        return work + WEIGH_SECONDS * len(self.plans) + TOGETHER_SECONDS
+
     def seconds(self, seeds: int) -> float:
-        """Return the forecast of all cells."""
-        return sum(self.plans[entry.name].seconds for entry, _ in self.cells(seeds))
+        """Return the forecast of all of it, this plan included."""
+        return PLAN_SECONDS * len(self.entries) + self.left(self.cells(seeds))
 
 
 def plan_comparison(

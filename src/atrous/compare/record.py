@@ -37,6 +37,7 @@ def results(compared: Compared, config: CompareConfig, spec: DataSpec) -> dict[s
         "networks": [_row(row) for row in table.rows],
         "differences": [_difference(each) for each in table.differences],
         "failed": dict(table.failed),
+        "not_timed": compared.together.failure or None,
         "take": {
             "quality": verdict.quality or None,
             "speed": verdict.speed or None,

@@ -8,6 +8,7 @@ from atrous import __version__
 from atrous.compare.comparison import Compared
 from atrous.compare.config import CompareConfig
 from atrous.compare.record import protocol_of
+from atrous.compare.significance import enough_draws
 from atrous.compare.table import Table
 from atrous.compare.verdict import as_good, why_equal
 from atrous.data import DataSpec
@@ -56,6 +57,7 @@ def write_report(compared: Compared, config: CompareConfig, spec: DataSpec) -> P
         "verdict": compared.verdict,
         "equals": _equals(table),
         "pairs": sorted(table.differences, key=lambda d: d.corrected_p),
+        "draws": enough_draws(len(table.differences)),
         "seeds": config.seeds,
         "pareto": _pareto(table),
         "classes": _class_table(table, spec.label_set),
@@ -104,11 +106,14 @@ def _equals(table: Table) -> Mapping[str, str]:
 
 
 def _pareto(table: Table) -> Scatter | None:
+    """Return quality against speed; None where no speed was measured."""
+    if not (table.rows and table.is_timed):
+        return None
     marks = [
-        Mark(row.name, f"c{index % COLOURS}", row.latency.median, row.mean_iou, row.interval)
+        Mark(row.name, f"c{index % COLOURS}", row.milliseconds, row.mean_iou, row.interval)
         for index, row in enumerate(table.rows)
     ]
-    return scatter("mIoU against milliseconds an image", marks) if marks else None
+    return scatter("mIoU against milliseconds an image", marks)
 
 
 def _class_table(table: Table, label_set: LabelSet) -> list[dict[str, object]]:
@@ -154,7 +159,8 @@ def _curves(compared: Compared) -> list[Chart]:
 def _remarks(compared: Compared, config: CompareConfig) -> list[str]:
     """Return what a careful reader would object to, before they do."""
     rows = compared.table.rows
-    said = [f"{row.name}: {remark}" for row in rows for remark in row.remarks]
+    said = [compared.together.lack] if compared.together.lack else []
+    said += [f"{row.name}: {remark}" for row in rows for remark in row.remarks]
     said += [
         f"{name}: {note}" for name, plan in compared.planned.plans.items() for note in plan.notes
     ]

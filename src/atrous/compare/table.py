@@ -40,7 +40,7 @@ class Row:
         iou: Of each class, None where it never occurs.
         has_learnt: Whether `mean_iou` is above the best constant prediction, by the margin that
             `Evaluation.has_learnt` asks of one training.
-        latency: Milliseconds of a prediction.
+        latency: Milliseconds of a prediction; None where they were not measured.
         weight: Parameters, multiply-adds, bytes.
         steps: Optimizer steps of each training; None for a model that was finished before.
         images_seen: Images in them.
@@ -64,13 +64,18 @@ class Row:
     calibration_interval: tuple[float, float]
     iou: tuple[float | None, ...]
     has_learnt: bool
-    latency: Latency
+    latency: Latency | None
     weight: Weight
     steps: int | None
     images_seen: int | None
     train_seconds: float | None
     other_scores: Mapping[str, float]
     remarks: tuple[str, ...] = field(default=())
+
+    @property
+    def milliseconds(self) -> float:
+        """Return the median of a prediction; NaN where none was timed."""
+        return math.nan if self.latency is None else self.latency.median
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,11 @@ class Table:
         """The highest score among the rows that have learnt anything; None where none has."""
         return next((row for row in self.rows if row.has_learnt), None)
 
+    @property
+    def is_timed(self) -> bool:
+        """Whether there are milliseconds of every row."""
+        return all(row.latency is not None for row in self.rows)
+
     def between(self, one: str, other: str) -> Difference:
         """Return the difference of two rows, whichever way round it is kept."""
         return next(d for d in self.differences if {d.first, d.second} == {one, other})
@@ -116,7 +126,7 @@ def make_table(
     Args:
         cells: Name -> its finished cells, one for each seed, at least one.
         starts: Name -> what its weights began with.
-        latency: Name -> milliseconds.
+        latency: Name -> milliseconds; a name that was not timed is not in it.
         weights: Name -> what it weighs.
         failures: Name -> seed -> why that cell failed.
     """
@@ -126,7 +136,7 @@ def make_table(
             cells[name],
             comparison,
             start=starts[name],
-            latency=latency[name],
+            latency=latency.get(name),
             weight=weights[name],
             failed=failures.get(name, {}),
         )
@@ -149,7 +159,7 @@ def _row(
     comparison: Comparison,
     *,
     start: str,
-    latency: Latency,
+    latency: Latency | None,
     weight: Weight,
     failed: Mapping[int | None, str],
 ) -> Row:

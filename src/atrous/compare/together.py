@@ -64,10 +64,19 @@ class Together:
     Attributes:
         latency: Name -> milliseconds.
         strips: Images with the answers of all models, those most disagreed on first.
+        failure: Why there is neither; "" where there are both.
     """
 
     latency: Mapping[str, Latency]
     strips: Sequence[Strip]
+    failure: str = ""
+
+    @property
+    def lack(self) -> str:
+        """Return a line on what is missing, "" if nothing is."""
+        if not self.failure:
+            return ""
+        return f"no speeds and no images side by side: {self.failure}; the same command tries again"
 
 
 def run_together(config: CompareConfig, cells: Sequence[Cell], tell: Tell) -> Together:

@@ -27,7 +27,8 @@ class Verdict:
 
     Attributes:
         quality: Name of the one with the best score.
-        speed: Name of the fastest of those with at least half of the best score.
+        speed: Name of the fastest of those with at least half of the best score; "" where
+            there is a choice and no speed was measured.
         memory: Name of the one with the least peak memory, likewise.
         sentences: Why, a sentence for each.
     """
@@ -50,11 +51,11 @@ def take(table: Table) -> Verdict:
         return Verdict(best.name, best.name, best.name, (f"Take {best.name}: it is {why}.",))
     equals = as_good(table)
     sane = [row for row in learnt if row.mean_iou >= WITHIN_REASON * best.mean_iou]
-    fast = _least(equals, sane, [row.latency.median for row in sane])
+    fast = _least(equals, sane, [row.milliseconds for row in sane]) if table.is_timed else None
     small = _least(equals, sane, [float(row.weight.memory_bytes) for row in sane])
     return Verdict(
         best.name,
-        fast.name,
+        fast.name if fast else "",
         small.name,
         (
             *_sentences(table, learnt, equals, best, fast, small),
@@ -103,7 +104,12 @@ def _least(equals: Sequence[Row], rows: Sequence[Row], costs: Sequence[float]) -
 
 
 def _sentences(
-    table: Table, learnt: Sequence[Row], equals: Sequence[Row], best: Row, fast: Row, small: Row
+    table: Table,
+    learnt: Sequence[Row],
+    equals: Sequence[Row],
+    best: Row,
+    fast: Row | None,
+    small: Row,
 ) -> tuple[str, ...]:
     if len(equals) == len(learnt):
         return (_tied(table, learnt, best), *_costs(table, best, fast, small))
@@ -121,8 +127,8 @@ def _tied(table: Table, learnt: Sequence[Row], best: Row) -> str:
     return (
         f"For quality the {count} cannot be told apart on {table.images} images "
         f"({_why_tied([table.between(best.name, r.name) for r in learnt if r is not best])}): the "
-        f"highest score, {best.name} with {_score(best)}, may be luck, so let speed or memory "
-        "decide."
+        f"highest score, {best.name} with {_score(best)}, may be luck, so let "
+        f"{'speed or memory' if table.is_timed else 'memory'} decide."
     )
 
 
@@ -144,24 +150,25 @@ def _for_quality(table: Table, learnt: Sequence[Row], equals: Sequence[Row], bes
     twins = [row for row in equals if row is not best]
     if not twins:
         return f"{text}; {_next_best(table, best, learnt[1])}."
-    fast = min(twins, key=lambda row: row.latency.median)
+    fast = min(twins, key=lambda row: row.milliseconds)
     why = why_equal(table.between(best.name, fast.name))
-    gain = best.latency.median / fast.latency.median
+    gain = best.milliseconds / fast.milliseconds
     faster = f" and {times(gain)} as fast" if gain > WORTH else ""
     return f"{text}; {fast.name} ({fast.mean_iou:.3f}) is as good ({why}){faster}."
 
 
-def _costs(table: Table, best: Row, fast: Row, small: Row) -> tuple[str, ...]:
+def _costs(table: Table, best: Row, fast: Row | None, small: Row) -> tuple[str, ...]:
     """Return what speed and memory would take, and what that costs in quality."""
-    speed = f"For speed take {fast.name}: {_ms(fast)} an image"
-    memory = f"For memory take {small.name}: {_mb(small)} for the model and one prediction"
-    if fast is not best:
-        speed += f" instead of {_ms(best)}"
-    if small is not best:
-        memory += f" instead of {_mb(best)}"
-    return tuple(
-        f"{text}{_price(table, best, row)}." for text, row in ((speed, fast), (memory, small))
-    )
+    if fast is None:
+        speed = "For speed nothing can be said: it was not measured."
+    else:
+        instead = "" if fast is best else f" instead of {_ms(best)}"
+        price = _price(table, best, fast)
+        speed = f"For speed take {fast.name}: {_ms(fast)} an image{instead}{price}."
+    instead = "" if small is best else f" instead of {_mb(best)}"
+    price = _price(table, best, small)
+    taken = f"{_mb(small)} for the model and one prediction"
+    return speed, f"For memory take {small.name}: {taken}{instead}{price}."
 
 
 def _price(table: Table, best: Row, row: Row) -> str:
@@ -181,12 +188,12 @@ def _next_best(table: Table, best: Row, second: Row) -> str:
     return f"{second.name}, the next, is {lead:.3f} below (p {_below(found.corrected_p)})"
 
 
-def _not_worth_it(poor: Sequence[Row], fast: Row, small: Row) -> tuple[str, ...]:
+def _not_worth_it(poor: Sequence[Row], fast: Row | None, small: Row) -> tuple[str, ...]:
     """Name what is cheaper than what we take, and why we do not take it."""
     cheaper = [
-        f"{row.name} (mIoU {row.mean_iou:.3f}, {_ms(row)}, {_mb(row)})"
+        f"{row.name} (mIoU {row.mean_iou:.3f}, {f'{_ms(row)}, ' if fast else ''}{_mb(row)})"
         for row in poor
-        if row.latency.median < fast.latency.median
+        if (fast and row.milliseconds < fast.milliseconds)
         or row.weight.memory_bytes < small.weight.memory_bytes
     ]
     if not cheaper:
@@ -213,7 +220,7 @@ def _below(p: float) -> str:
 
 
 def _ms(row: Row) -> str:
-    value = row.latency.median
+    value = row.milliseconds
     return f"{value:.{0 if value >= 9.95 else 1}f} ms"
 
 

@@ -209,16 +209,17 @@ class TrainConfig:
         positive = ("iterations", "epochs", "minutes", "val_every", "micro_batch", "lr", "extend")
         for name in (*positive, "patience", "clip", "scale_step"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise InputError(f"--{name.replace('_', '-')} is {value}, but must be above 0")
+            if value is not None and not 0 < value < math.inf:
+                flag = name.replace("_", "-")
+                raise InputError(f"--{flag} is {value}, but must be above 0 and finite")
         if self.input_scale is not None and not 0.25 <= self.input_scale <= 4:
             raise InputError(f"--input-scale is {self.input_scale}, but must lie in 0.25..4")
         if self.batch_size < 1:
             raise InputError(f"--batch-size is {self.batch_size}, but must be at least 1")
         for name in ("workers", "auxiliary_weight"):
-            if (getattr(self, name) or 0) < 0:
-                flag, value = name.replace("_", "-"), getattr(self, name)
-                raise InputError(f"--{flag} is {value}, but must be 0 or more")
+            if not 0 <= (value := getattr(self, name) or 0) < math.inf:
+                flag = name.replace("_", "-")
+                raise InputError(f"--{flag} is {value}, but must be 0 or more and finite")
         self._check_sizes()
         self._check_spans()
         check_protocol(self)
