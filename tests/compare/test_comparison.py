@@ -2,16 +2,21 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from atrous.cli.main import main
 from atrous.compare.apart import WorkFailed
+from atrous.compare.config import CompareConfig
 from atrous.compare.together import run_together
+from atrous.compare.weighing import weigh
 from atrous.data import DataSpec, open_data, write_scenes
+from atrous.inference import Predictor
 from atrous.models import build_model
 from atrous.weights import save
 
@@ -77,7 +82,7 @@ def test_without_the_joint_step_the_scores_are_told_and_the_same_command_adds_th
     content = json.loads((out / "results.json").read_text())
     assert content["not_timed"] == "out of memory; close other programs"
     assert [each["ms_per_image"] for each in content["networks"]] == [None, None]
-    assert all(each["memory_bytes"] > 0 for each in content["networks"])
+    assert all(each["parameters"] > 0 for each in content["networks"])
     assert told in (out / "report.html").read_text()
     before = {path: path.stat().st_mtime_ns for path in out.rglob("cell.json")}
 
@@ -92,3 +97,49 @@ def test_without_the_joint_step_the_scores_are_told_and_the_same_command_adds_th
     assert "no speeds" not in (out / "report.html").read_text()
     for old, new in zip(content["networks"], again["networks"], strict=True):
         assert old["mean_iou"] == new["mean_iou"]
+
+
+def test_finished_runs_need_no_images_to_learn_from(
+    models: list[str], tmp_path: Path, failing: dict[Work, str], spec: DataSpec
+) -> None:
+    only = tmp_path / "only"
+    shutil.copytree(spec.root / "test", only / "test")
+    lines = (spec.root / "data.yaml").read_text().splitlines(keepends=True)
+    kept = [line for line in lines if not line.startswith(("train:", "val:"))]
+    (only / "data.yaml").write_text("".join(kept))
+    alone = open_data(only)
+    assert set(alone.splits) == {"test"}
+    for name in models:  # as if they had been trained on data with this test split
+        card = Path(name) / "model" / "config.json"
+        card.write_text(card.read_text().replace(spec.fingerprint, alone.fingerprint))
+    failing[run_together] = "not of interest"
+    out = tmp_path / "out"
+    words = ["compare", "--data", str(only), "--models", ",".join(models), "--out", str(out)]
+
+    assert main([*words, "--split", "test", "--device", "cpu"]) == 1
+
+    assert json.loads((out / "results.json").read_text())["data"]["images"] == 3
+    assert "3 images of test to judge by" in (out / "report.html").read_text()
+
+
+def test_memory_and_multiply_adds_are_of_an_image_of_the_commonest_size(
+    models: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for first, (size, count) in enumerate((((96, 128), 1), ((48, 64), 3))):
+        write_scenes(tmp_path / str(first), {"train": 1, "val": count}, size=size, seed=first)
+    folder = tmp_path / "0" / "val"
+    for kind in ("images", "masks"):
+        for path in (tmp_path / "1" / "val" / kind).iterdir():
+            path.rename(folder / kind / f"z{path.name}")  # after the large one
+    seen: list[tuple[int, ...]] = []
+
+    def spied(predictor: Predictor, pixels: np.ndarray) -> None:
+        seen.append(pixels.shape[:2])
+
+    monkeypatch.setattr(Predictor, "__call__", spied)
+    config = CompareConfig(data=tmp_path / "0", device="cpu")
+
+    weight = weigh(config, Path(models[0]) / "model", lambda what, share: None)
+
+    assert seen == [(48, 64)]
+    assert weight.size == (48, 64)

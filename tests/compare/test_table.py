@@ -1,5 +1,6 @@
 """Rows from finished cells: means over seeds, intervals, what is left out and why."""
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,15 @@ def test_a_failed_seed_is_a_remark_and_a_failed_network_a_reason(
     assert found.rows[0].remarks == ()
     assert found.failed == {"gone": "its process was killed"}
     assert found.between("high", "low") is found.between("low", "high")
+
+
+def test_a_run_that_was_trained_further_is_a_remark(cells: dict[str, list[Cell]]) -> None:
+    first, second = cells["low"]
+    further = dataclasses.replace(second, facts={**second.facts, "planned_steps": 5})
+
+    assert table_of({**cells, "low": [first, further]}).rows[1].remarks == (
+        "seed 1 was trained 2 steps beyond the budget of the others",
+    )
 
 
 def test_one_seed_that_has_not_learnt_does_not_condemn_a_network_whose_mean_has(

@@ -57,6 +57,13 @@ class Cell:
         """Return the folder of its model."""
         return Path(str(self.facts["model"]))
 
+    @property
+    def further(self) -> int:
+        """Return by how many steps it was trained beyond its plan, with `atrous train --extend`."""
+        steps = self.facts.get("steps")
+        planned = self.facts.get("planned_steps", steps)
+        return steps - planned if isinstance(steps, int) and isinstance(planned, int) else 0
+
 
 def run_cell(
     config: CompareConfig,
@@ -86,7 +93,7 @@ def run_cell(
         assert result.predictor is not None
         predictor, model = predictor_of(result.predictor.model, config), result.model
         facts = {"steps": result.step, "images_seen": result.step * config.batch_size}
-        facts |= {"seed": seed, **_spent(folder / "run")}
+        facts |= {"seed": seed, "planned_steps": plan.iterations, **_spent(folder / "run")}
     evaluation = evaluate(
         predictor,
         spec,
@@ -108,13 +115,19 @@ def read_cell(folder: Path, entry: Entry) -> Cell | None:
         return None
     if facts.get("format") != FORMAT:
         return None
-    if entry.model is not None:
-        facts["model"] = str(entry.model)
-        if read_model_config(entry.model).fingerprint != facts.get("model_fingerprint"):
-            return None  # it was trained further meanwhile
-    else:
-        facts["model"] = str(folder / "run" / "model")  # the folder may have been moved
+    model = entry.model or folder / "run" / "model"  # the folder may have been moved
+    if _fingerprint(model) != facts.get("model_fingerprint"):
+        return None  # it was trained further meanwhile, or is gone
+    facts["model"] = str(model)
     return Cell(entry.name, facts["seed"], facts, counts, boundary, confidence)
+
+
+def _fingerprint(model: Path) -> str | None:
+    """Return that of a model folder, None where there is none."""
+    try:
+        return read_model_config(model).fingerprint
+    except (InputError, OSError):
+        return None
 
 
 def _write(

@@ -68,8 +68,9 @@ def compare(
         InputError: A name, the data, the folder or the budget will not do, or every cell failed.
         KeyboardInterrupt: Ctrl-C; the same call goes on.
     """
-    entries_of(config)  # misspelt names, before a folder is made
-    check_split(sound(spec, config.skip_bad), config.split)
+    entries = entries_of(config)  # misspelt names, before a folder is made
+    needed = ("train", "val") if any(entry.model is None for entry in entries) else ()
+    check_split(sound(spec, config.skip_bad, needed), config.split)
     place = open_folder(config.out or default_out(config), config, spec)
     planned = plan_comparison(config, spec, place.path, watcher)
     announce(planned)

@@ -81,13 +81,13 @@ def make_plan(config: CompareConfig, entry: Entry, tell: Tell) -> Plan:
         InputError: The network cannot be trained so; the message says why.
     """
     tell("measuring", 0.0)
-    spec = sound(open_data(config.data), config.skip_bad)
+    spec = open_data(config.data)
     if entry.model is not None:
         predictor = opened(entry, config)
         seconds = SET_UP_SECONDS + scoring_seconds(predictor, spec, config.split)
         count = sum(p.numel() for p in predictor.model.parameters())
         return Plan(0, 0, 0, 0.0, "finished", 0.0, seconds, 0, count)
-    notes = _Notes()
+    spec, notes = sound(spec, config.skip_bad), _Notes()
     training = preflight(_with_length(training_config(config, entry, seed=0), config))
     device = pick_device(config.device)
     model, weights = seeded_model(training, spec, notes)

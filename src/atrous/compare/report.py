@@ -84,9 +84,12 @@ def _data_name(config: CompareConfig, spec: DataSpec) -> str:
 def _subtitle(compared: Compared, config: CompareConfig, spec: DataSpec) -> str:
     table = compared.table
     networks = f"{len(table.rows)} network{'s' * (len(table.rows) != 1)}"
-    trained = f"{count(len(spec.splits['train']))} images to learn from"
+    learnt = len(spec.splits.get("train", ()))
+    trained = [f"{count(learnt)} images to learn from"] if learnt else []
     scored = f"{count(table.images)} images of {config.split} to judge by"
-    return " · ".join([networks, _budget(config), trained, scored, f"{len(table.classes)} classes"])
+    return " · ".join(
+        [networks, _budget(config), *trained, scored, f"{len(table.classes)} classes"]
+    )
 
 
 def _budget(config: CompareConfig) -> str:
@@ -134,7 +137,7 @@ def _class_table(table: Table, label_set: LabelSet) -> list[dict[str, object]]:
 
 
 def _curves(compared: Compared) -> list[Chart]:
-    """Return validation mIoU over the steps, and over the share of the budget, of all networks."""
+    """Return validation mIoU over the steps of all networks, where there are journals of them."""
     lines: list[Line] = []
     key: list[tuple[str, str]] = []
     last = 0

@@ -46,7 +46,7 @@ class Row:
         images_seen: Images in them.
         train_seconds: Mean time of a training.
         other_scores: Pixel accuracy and the like.
-        remarks: What the reader should know of it: a seed that failed.
+        remarks: What the reader should know of it: a seed that failed, or was trained further.
     """
 
     name: str
@@ -197,7 +197,14 @@ def _row(
         other_scores={
             key: float(np.mean([_float(each[key]) for each in evaluations])) for key in SCORES
         },
-        remarks=tuple(f"seed {seed} failed: {why}" for seed, why in failed.items()),
+        remarks=(
+            *(f"seed {seed} failed: {why}" for seed, why in failed.items()),
+            *(
+                f"seed {cell.seed} was trained {cell.further} steps beyond the budget of the others"
+                for cell in cells
+                if cell.further
+            ),
+        ),
     )
 
 

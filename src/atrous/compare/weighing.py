@@ -29,8 +29,8 @@ class Weight:
         multiply_adds: Of one image of `size`; None where they cannot be counted.
         size: Height and width of the commonest image of the split, as the network sees it.
         model_bytes: Of its file.
-        memory_bytes: Peak of one prediction above what the process held before the model was
-            loaded: weights, maps, and the libraries' working space.
+        memory_bytes: Peak of one prediction of such an image above what the process held before
+            the model was loaded: weights, maps, and the libraries' working space.
     """
 
     parameters: int
@@ -59,7 +59,11 @@ def weigh(config: CompareConfig, model: Path, tell: Tell) -> Weight:
     device = pick_device(config.device)
     sizes = spec.statistics[config.split].sizes
     commonest = max(sizes, key=lambda size: sizes[size])
-    pair = pairs_of(spec, config.split)[0]
+    pair = next(
+        pair
+        for pair in pairs_of(spec, config.split)
+        if spec.read_image(pair).shape[:2] == commonest
+    )
     before = start_peak(device)
     predictor = predictor_of(load(model), config)
     predictor(pixels_of(predictor, spec, pair))

@@ -1,7 +1,7 @@
 """A training from its configuration to its model folder: one run, or several phases of it."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -226,8 +226,8 @@ def _scored(
     return RunResult(folder, folder / "model", step, evaluation, spec, predictor, is_over=True)
 
 
-def sound(spec: DataSpec, skip_bad: bool) -> DataSpec:
-    """Return `spec` if it can be trained on.
+def sound(spec: DataSpec, skip_bad: bool, splits: Sequence[str] = ("train", "val")) -> DataSpec:
+    """Return `spec` if it can be trained on, or scored on the `splits` that are named.
 
     Raises:
         InputError: There are faults and they are not to be skipped, or a split is missing or void.
@@ -239,7 +239,7 @@ def sound(spec: DataSpec, skip_bad: bool) -> DataSpec:
             f"{len(faults)} fault(s) in {spec.root}; the first: {first.path}: {first.what} "
             f"-> {first.remedy} (or leave such pairs out: --skip-bad)"
         )
-    for split in ("train", "val"):
+    for split in splits:
         if not spec.splits.get(split):
             raise InputError(
                 f"{spec.root} has no {split} pairs; put some into {split}/images and {split}/masks"
