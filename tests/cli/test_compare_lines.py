@@ -2,10 +2,11 @@
 
 import io
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
-from atrous.cli.compare_lines import Terminal
+from atrous.cli.compare_lines import Terminal, result_lines
 from atrous.cli.progress import progress
 
 
@@ -47,3 +48,18 @@ def test_the_work_has_a_clock_of_its_own_after_the_plan(shown: Callable[..., str
     line = shown((100.0, 50.0, 50.0), (100.0, 0.0, 300.0), (200.0, 100.0, 300.0))
 
     assert line == "  parts 333/1000  2/4 unet: scoring  3:20 left"
+
+
+def test_the_protocol_stands_below_the_table() -> None:
+    stamp = {"scales": [1.0], "flip": True, "data_hash": "0123456789", "split": "val"}
+    cells = {
+        name: [SimpleNamespace(facts={"evaluation": {"protocol": {**stamp, "tile": tile}}})]
+        for name, tile in (("a", None), ("b", [64, 64]))
+    }
+    compared = SimpleNamespace(
+        table=SimpleNamespace(rows=[], failed={}),
+        verdict=SimpleNamespace(sentences=["Take a."]),
+        cells=cells,
+    )
+    lines = result_lines(compared).splitlines()
+    assert lines[-2:] == ["protocol: scales 1, flip, tile differs; data 01234567, val", "Take a."]

@@ -82,9 +82,10 @@ PROTOCOLS = {
         source="Zhao et al., CVPR 2017, and its released code",
         departures="windows are 473 px of the image at every scale (the code cuts the scaled "
         "image, and pads one smaller than the crop with the mean), blended in a band (the code: "
-        "stride of 2/3 of the crop, plain mean); images keep their size (the code: long side 512); the "
-        "probabilities of the mirror image are averaged (the Caffe code sums its logits); "
-        "Cityscapes: --tile 713; multi-scale rows: --scales 0.5,0.75,1,1.25,1.5,1.75, where "
+        "stride of 2/3 of the crop, plain mean); images keep their size (the code: long "
+        "side 512); the probabilities of the mirror image are averaged (the Caffe code "
+        "sums its logits); Cityscapes: --tile 713; multi-scale rows: --scales "
+        "0.5,0.75,1,1.25,1.5,1.75, where "
         f"{SMOOTHED}",
     ),
 }
