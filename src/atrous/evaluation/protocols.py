@@ -84,8 +84,8 @@ PROTOCOLS = {
         "image, and pads one smaller than the crop with the mean), blended in a band (the code: "
         "stride of 2/3 of the crop, plain mean); images keep their size (the code: long "
         "side 512); the probabilities of the mirror image are averaged (the Caffe code "
-        "sums its logits); Cityscapes: --tile 713; multi-scale rows: "
-        "--scales 0.5,0.75,1,1.25,1.5,1.75, where "
+        "sums its logits); Cityscapes: --tile 713; multi-scale rows: --scales "
+        "0.5,0.75,1,1.25,1.5,1.75, where "
         f"{SMOOTHED}",
     ),
 }
