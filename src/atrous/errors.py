@@ -1,6 +1,7 @@
 """Mistakes that the person at the keyboard can mend, and the closest name to what they typed."""
 
 import difflib
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,8 +22,14 @@ class InputError(ValueError):
     """
 
 
+SLIP = 0.25
+"""Names less like the one that was typed than the best one by so much are not meant."""
+
+
 def closest(name: str, choices: Iterable[str], *, count: int = 5) -> list[str]:
     """Return at most `count` of `choices`, the most similar to `name` first.
+
+    Where one of them is hit but for a slip, those that only resemble `name` are left out.
 
     Example:
         >>> closest("deeplabv3+", ["unet", "deeplab_v3_plus"])
@@ -31,7 +38,9 @@ def closest(name: str, choices: Iterable[str], *, count: int = 5) -> list[str]:
     name = name.replace("+", "_plus")  # as the papers write it
     lowered = {choice.lower(): choice for choice in choices}
     found = difflib.get_close_matches(name.lower(), list(lowered), n=count, cutoff=0.5)
-    return [lowered[match] for match in found]
+    likeness = [difflib.SequenceMatcher(None, match, name.lower()).ratio() for match in found]
+    is_near = [each > max(likeness) - SLIP for each in likeness]
+    return [lowered[match] for match in itertools.compress(found, is_near)]
 
 
 def unknown(kind: str, name: str, choices: Iterable[str], *, see: str = "") -> InputError:

@@ -58,6 +58,7 @@ def test_the_protocol_stands_below_the_table() -> None:
     }
     compared = SimpleNamespace(
         table=SimpleNamespace(rows=[], failed={}),
+        together=SimpleNamespace(lack=""),
         verdict=SimpleNamespace(sentences=["Take a."]),
         cells=cells,
     )

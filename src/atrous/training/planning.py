@@ -60,13 +60,13 @@ def plan_run(
         InputError: More processes than images in a batch.
     """
     ranks = ranks or Ranks()
-    if is_resident(spec):  # what they would do is done on the device
-        config = dataclasses.replace(config, workers=0)
     if config.batch_size < ranks.world:
         raise InputError(
             f"--batch-size is {config.batch_size}, but each of {ranks.world} processes needs an "
             f"image of it; start {config.batch_size} at most, or raise it"
         )
+    if is_resident(spec):  # what they would do is done on the device
+        config = dataclasses.replace(config, workers=0)
     derive = whole_crop if config.crop == "whole" else derive_crop
     crop = config.crop_size or derive(spec, model.input_scale)
     if config.crop != "whole" and (told := larger_than_images(crop, spec, model.input_scale)):
