@@ -33,6 +33,7 @@ def package(tmp_path, monkeypatch):
     for room in ("ops", "evaluation"):
         (tmp_path / room).mkdir()
         (tmp_path / room / "kernel.py").write_text("ONE = 1\n")
+    (tmp_path / "compiling.py").write_text("ONE = 1\n")
     monkeypatch.setattr(compiling, "__file__", str(tmp_path / "compiling.py"))
     monkeypatch.setattr(compiling, "ROOMS", ("ops", "evaluation"))
 
@@ -56,6 +57,13 @@ def test_the_stamp_changes_with_any_file_of_a_room(package, room):
     assert stamp() not in (before, changed)
 
 
+def test_the_stamp_changes_with_how_it_is_compiled(package):
+    root, stamp = package
+    before = stamp()
+    (root / "compiling.py").write_text("ONE = 2\n")
+    assert stamp() != before
+
+
 def test_every_room_with_compiled_functions_is_in_the_stamp():
     package = Path(compiling.__file__).parent
     rooms = {
@@ -71,6 +79,7 @@ def test_a_function_is_compiled_anew_when_one_that_it_contains_changes(tmp_path)
     room = tmp_path / "room"
     room.mkdir()
     (room / "__init__.py").touch()
+    (tmp_path / "compiling.py").touch()
     (room / "outer.py").write_text(OUTER.format(room="room"))
     program = (
         "from atrous import compiling; from pathlib import Path\n"

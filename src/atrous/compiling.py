@@ -37,9 +37,9 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 @functools.cache
 def _stamp() -> str:
     """Return a short hash of all that may be contained in a compiled function."""
-    package = Path(__file__).resolve().parent
+    here = Path(__file__).resolve()
+    rooms = [path for room in ROOMS for path in sorted((here.parent / room).glob("*.py"))]
     found = hashlib.sha256()
-    for room in ROOMS:
-        for path in sorted((package / room).glob("*.py")):
-            found.update(path.read_bytes())
+    for path in [here, *rooms]:  # how it compiles, and what
+        found.update(path.read_bytes())
     return found.hexdigest()[:12]

@@ -55,6 +55,12 @@ def test_what_is_wrong_in_a_pruned_label_is_found_as_well(kind):
 
 
 @pytest.mark.parametrize("kind", ["exact", "lattice"])
+def test_maps_of_zeros_have_no_label_to_keep(kind):
+    with pytest.raises(InputError, match="sum to 0;"):
+        DenseCRF(prune=0.5, filter=kind)(IMAGE, UNIFORM * 0)
+
+
+@pytest.mark.parametrize("kind", ["exact", "lattice"])
 def test_zero_probabilities_become_small_ones(kind):
     sure = np.stack([np.ones((4, 5)), np.zeros((4, 5))]).astype(np.float32)
 

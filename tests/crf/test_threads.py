@@ -2,9 +2,14 @@
 
 import subprocess
 import sys
+import threading
 
+import numpy as np
 import pytest
+import torch
 
+from atrous import DenseCRF
+from atrous.crf import threads
 from atrous.crf.meeting import meet
 from atrous.crf.threads import Team
 
@@ -76,3 +81,31 @@ def test_results_come_in_the_order_of_the_parts():
             (2, True),
         ]
         assert team.cuts(10) == [(0, 3), (3, 6), (6, 10)]
+
+
+def test_every_part_has_a_thread_from_the_start():
+    before = threading.active_count()
+    with Team(4):
+        assert threading.active_count() == before + 3
+
+
+@pytest.mark.parametrize("normalization", ["after", "symmetric", "before", "none"])
+@pytest.mark.parametrize("exclude_self", [False, True])
+def test_any_number_of_threads_gives_the_same(normalization, exclude_self, monkeypatch):
+    rng = np.random.default_rng(0)
+    image = np.kron(rng.integers(0, 256, (7, 9, 3)), np.ones((6, 5, 1))).astype(np.uint8)
+    maps = rng.random((5, *image.shape[:2]), dtype=np.float32)
+    maps /= maps.sum(0)
+    monkeypatch.setattr(threads, "SMALL", 1)
+    # not normalised, messages are some hundreds, in the exponent: each step enlarges what rounds
+    iterations, atol = (1, 1e-4) if normalization == "none" else (4, 2e-6)
+    crf = DenseCRF(iterations=iterations, normalization=normalization, exclude_self=exclude_self)
+
+    def answer(count):
+        monkeypatch.setattr(torch, "get_num_threads", lambda: count)
+        return crf(image, maps)
+
+    alone = answer(1)
+    assert np.abs(alone - maps).max() > 0.1
+    for count in (2, 3, 8):
+        np.testing.assert_allclose(answer(count), alone, atol=atol)  # sums in another order

@@ -44,13 +44,17 @@ def labels_with_mass(maps: NDArray[np.floating], prune: float) -> NDArray[np.int
     """Return the labels that some pixel gives more than `prune`; 0 keeps all.
 
     Raises:
-        InputError: NaN, or negative values in what is left out.
+        InputError: NaN, nothing but zeros, or negative values in what is left out.
     """
     if not prune:
         return np.arange(len(maps))
     highest = maps.max(axis=(1, 2))
     has_mass = highest > min(prune, highest.max() / 2)
-    if np.isnan(highest).any() or any(maps[k].min() < 0 for k in np.flatnonzero(~has_mass)):
+    if (
+        not has_mass.any()
+        or np.isnan(highest).any()
+        or any(maps[k].min() < 0 for k in np.flatnonzero(~has_mass))
+    ):
         raise improbable(maps)
     labels: NDArray[np.int64] = np.flatnonzero(has_mass)
     return labels

@@ -1,5 +1,6 @@
 """Sharing compiled loops among threads: they hold no GIL, so plain threads do."""
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -13,7 +14,7 @@ __all__ = ["Team", "team_for"]
 Result = TypeVar("Result")
 
 MOST = 8
-"""Every thread splats to vertices of its own, so memory grows with their number."""
+"""Every thread has copies of the vertices that it shares, so memory grows with their number."""
 SMALL = 2**14
 """Below so many pixels a second thread costs more than it saves."""
 
@@ -31,7 +32,7 @@ class Team:
 
         self.size = size
         self.meeting = new_meeting()
-        self.helpers = ThreadPoolExecutor(size - 1) if size > 1 else None
+        self.helpers = _all_started(size - 1) if size > 1 else None
 
     def __enter__(self) -> "Team":
         return self
@@ -75,6 +76,23 @@ class Team:
         from atrous.crf.meeting import call_off
 
         call_off(self.meeting)
+
+
+def _all_started(size: int) -> ThreadPoolExecutor:
+    """Return a pool whose threads all run.
+
+    A pool starts a thread where it sees none idle, and from Python 3.12 on may take one for idle
+    that has a task in hand; a part without a thread would keep the others waiting for ever.
+    """
+    pool, all_here = ThreadPoolExecutor(size), threading.Barrier(size)
+    try:
+        for waiting in [pool.submit(all_here.wait) for _ in range(size)]:
+            waiting.result()
+    except BaseException:
+        all_here.abort()
+        pool.shutdown(cancel_futures=True)
+        raise
+    return pool
 
 
 def team_for(pixels: int) -> Team:
