@@ -54,7 +54,7 @@ def ring_counts(
     ring, found_ring = (
         (each | _void_where(~_near_contour(each, width))).reshape(-1) for each in (truth, found)
     )
-    pairs = count_pairs(ring, found_ring, num_classes)
+    pairs, _ = count_pairs(ring, found_ring, num_classes, ring.dtype.type(0))
     counts: NDArray[np.int64] = np.stack([np.diagonal(pairs), pairs.sum(1), pairs.sum(0)])
     return counts[:, :num_classes]
 

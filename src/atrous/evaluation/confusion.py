@@ -47,12 +47,11 @@ def confusion_matrix(
             "predict at the size of the labels"
         )
     truth, found = _flat(labels, "labels"), _flat(predictions, "predictions")
-    pairs = _count(truth, found, num_classes)
+    pairs, void = _count(truth, found, num_classes, ignore_index)
     matrix = pairs[:num_classes, :num_classes].copy()
     if ignore_index < num_classes:
         pairs[ignore_index] = matrix[ignore_index] = 0
     elif pairs[num_classes].any():  # void, or no class at all
-        void = np.count_nonzero(truth == ignore_index)
         pairs[num_classes] = pairs[num_classes].sum() - void, *[0] * num_classes
     if pairs[num_classes].any() or pairs[:num_classes, num_classes].any():
         known = truth != ignore_index
@@ -61,20 +60,28 @@ def confusion_matrix(
     return matrix
 
 
-def _count(truth: np.ndarray, found: np.ndarray, num_classes: int) -> NDArray[np.int64]:
-    """Return (K + 1, K + 1) counts, of many pixels on several threads."""
+def _count(
+    truth: np.ndarray, found: np.ndarray, num_classes: int, ignore_index: int
+) -> tuple[NDArray[np.int64], int]:
+    """Return (K + 1, K + 1) counts and that of void, of many pixels on several threads."""
     from atrous.evaluation.confusion_kernel import count_pairs  # numba takes half a second to load
 
     rows, columns = _unsigned(truth), _unsigned(found)
+    limits = np.iinfo(truth.dtype)
+    has_void = limits.min <= ignore_index <= limits.max
+    value = _unsigned(np.array([ignore_index if has_void else 0], truth.dtype))[0]
     threads = min(MOST_THREADS, cv2.getNumThreads()) if truth.size >= SHARED else 1
-    if threads == 1:
-        counts: NDArray[np.int64] = count_pairs(rows, columns, num_classes)
-        return counts
-    own, *parts = zip(np.array_split(rows, threads), np.array_split(columns, threads), strict=True)
-    with ThreadPoolExecutor(threads - 1) as pool:  # compiled code holds no GIL
-        others = [pool.submit(count_pairs, *part, num_classes) for part in parts]
-        total: NDArray[np.int64] = count_pairs(*own, num_classes)
-        return sum((other.result() for other in others), total)
+    parts = zip(np.array_split(rows, threads), np.array_split(columns, threads), strict=True)
+    own, *rest = parts
+    if not rest:
+        counted = [count_pairs(*own, num_classes, value)]
+    else:
+        with ThreadPoolExecutor(threads - 1) as pool:  # compiled code holds no GIL
+            others = [pool.submit(count_pairs, *part, num_classes, value) for part in rest]
+            mine = count_pairs(*own, num_classes, value)
+            counted = [mine, *(other.result() for other in others)]
+    pairs: NDArray[np.int64] = sum((counts for counts, _ in counted[1:]), counted[0][0])
+    return pairs, sum(void for _, void in counted) if has_void else 0
 
 
 def _unsigned(values: np.ndarray) -> np.ndarray:

@@ -16,24 +16,30 @@ BLOCK = 1024
 
 
 @compiled
-def count_pairs(rows: np.ndarray, columns: np.ndarray, num_classes: int) -> np.ndarray:
-    """Count pairs of labels.
+def count_pairs(
+    rows: np.ndarray, columns: np.ndarray, num_classes: int, void: np.unsignedinteger
+) -> tuple[np.ndarray, int]:
+    """Count pairs of labels, and the rows that are void.
 
     Args:
         rows: (N,) unsigned integers that can hold K.
         columns: The same.
         num_classes: K, at most 255.
+        void: Of the type of the rows.
 
     Returns:
-        (K + 1, K + 1) int64; the last row and column hold whatever is K or more.
+        (K + 1, K + 1) int64; the last row and column hold whatever is K or more. How many rows
+        are `void`.
     """
     side = num_classes + 1
     tables = np.zeros((LANES, side * side), np.int64)
     first, second, third, fourth = tables[0], tables[1], tables[2], tables[3]
     room = np.empty((2, BLOCK), np.uint16)
+    num_void = 0
     for begin in range(0, len(rows), BLOCK):
         number = min(BLOCK, len(rows) - begin)
         places, beside = room[0, :number], room[1, :number]
+        num_void += _equal(rows[begin : begin + number], void)
         _clip(rows[begin : begin + number], num_classes, places)
         _clip(columns[begin : begin + number], num_classes, beside)
         _join(places, np.uint16(side), beside)
@@ -46,7 +52,16 @@ def count_pairs(rows: np.ndarray, columns: np.ndarray, num_classes: int) -> np.n
         for index in range(whole, number):
             first[places[index]] += 1
     total: np.ndarray = tables.sum(0).reshape(side, side)
-    return total
+    return total, num_void
+
+
+@numba.njit(nogil=True)
+def _equal(values: np.ndarray, value: np.unsignedinteger) -> int:
+    """Count a value."""
+    found = 0
+    for index in range(len(values)):
+        found += values[index] == value
+    return found
 
 
 @numba.njit(nogil=True)
