@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 MAX_BYTES = 250_000
+PAGES = {"docs/compare-camvid/report.html": 2_000_000}  # one file with its pictures in it
 WEIGHTS = ("zoo/", "src/atrous/weights/street_scenes/")  # trained models; they may be larger
 ANY_ENDING = ("zoo/", "src/atrous/weights/street_scenes/", "LICENSE")
 
@@ -18,8 +19,9 @@ def faults(name: str) -> list[str]:
         return []
     content = path.read_bytes()
     found = []
-    if len(content) > MAX_BYTES and not name.startswith(WEIGHTS):
-        found.append(f"{name} has {len(content)} bytes; at most {MAX_BYTES} outside zoo/")
+    most = PAGES.get(name, MAX_BYTES)
+    if len(content) > most and not name.startswith(WEIGHTS):
+        found.append(f"{name} has {len(content)} bytes; at most {most} outside zoo/")
     is_text = b"\0" not in content[:8192] and not name.startswith(ANY_ENDING)
     if content and is_text and (not content.endswith(b"\n") or content.endswith(b"\n\n")):
         found.append(f"{name} must end in exactly one newline")
