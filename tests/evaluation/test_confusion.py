@@ -49,10 +49,20 @@ def test_threads_that_share_the_work_lose_no_pixel(monkeypatch, threads):
     np.testing.assert_array_equal(confusion_matrix(predictions, labels, 5), expected)
 
 
-@pytest.mark.parametrize("number", [0, 1, 2, 3, 4, 5, 4099])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_more_pixels_than_one_go_may_count_are_counted_in_pieces(monkeypatch, threads):
+    monkeypatch.setattr(confusion, "SHARED", 100)
+    monkeypatch.setattr(confusion, "MOST", 1000)
+    monkeypatch.setattr(confusion.cv2, "getNumThreads", lambda: threads)
+    labels, predictions = np.random.default_rng(0).integers(0, 5, (2, 12347)).astype(np.uint8)
+    expected = sklearn_metrics.confusion_matrix(labels, predictions)
+    np.testing.assert_array_equal(confusion_matrix(predictions, labels, 5), expected)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3, 7, 8, 9, 4099])
 @pytest.mark.parametrize("classes", [2, 150, 255])
 def test_every_pixel_counts_whatever_their_number(number, classes):
-    """The compiled loop takes four at a time, and the rest."""
+    """The compiled loop takes eight at a time, and the rest."""
     rng = np.random.default_rng(number)
     predictions = rng.integers(0, classes, number).astype(np.uint8)
     labels = rng.choice([*range(classes), 255], number).astype(np.uint8)

@@ -17,6 +17,9 @@ SHARED = 1 << 20
 MOST_THREADS = 4
 """Each fills tables of its own, so many threads gain nothing."""
 
+MOST = 1 << 31
+"""Pixels that are counted in one go: counts are of 32 bits on the way."""
+
 
 def confusion_matrix(
     predictions: np.ndarray, labels: np.ndarray, num_classes: int, ignore_index: int = VOID
@@ -71,11 +74,12 @@ def _count(
     has_void = limits.min <= ignore_index <= limits.max
     value = _unsigned(np.array([ignore_index if has_void else 0], truth.dtype))[0]
     threads = min(MOST_THREADS, cv2.getNumThreads()) if truth.size >= SHARED else 1
-    parts = zip(np.array_split(rows, threads), np.array_split(columns, threads), strict=True)
-    own, *rest = parts
-    if not rest:
-        counted = [count_pairs(*own, num_classes, value)]
+    pieces = max(threads, -(-truth.size // MOST))
+    parts = [*zip(np.array_split(rows, pieces), np.array_split(columns, pieces), strict=True)]
+    if threads == 1:
+        counted = [count_pairs(*part, num_classes, value) for part in parts]
     else:
+        own, *rest = parts
         with ThreadPoolExecutor(threads - 1) as pool:  # compiled code holds no GIL
             others = [pool.submit(count_pairs, *part, num_classes, value) for part in rest]
             mine = count_pairs(*own, num_classes, value)

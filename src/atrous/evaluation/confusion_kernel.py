@@ -7,9 +7,10 @@ from atrous.compiling import compiled
 
 __all__ = ["count_pairs"]
 
-LANES = 4
+LANES = 8
 """Tables that neighbouring pixels take in turn. Neighbours mostly hold the same pair, and one count
-cannot be raised before its last raise is stored: alone, a table takes twice the time."""
+cannot be raised before its last raise is stored: alone, a table takes twice the time. Counts are of
+32 bits, so that eight tables of 21 classes fill half of the smallest cache."""
 
 BLOCK = 1024
 """Pixels whose places in the table are found at once, in vector registers: that halves the time."""
@@ -22,7 +23,7 @@ def count_pairs(
     """Count pairs of labels, and the rows that are void.
 
     Args:
-        rows: (N,) unsigned integers that can hold K.
+        rows: (N,) unsigned integers that can hold K; N below 2^32.
         columns: The same.
         num_classes: K, at most 255.
         void: Of the type of the rows.
@@ -32,8 +33,9 @@ def count_pairs(
         are `void`.
     """
     side = num_classes + 1
-    tables = np.zeros((LANES, side * side), np.int64)
-    first, second, third, fourth = tables[0], tables[1], tables[2], tables[3]
+    tables = np.zeros((LANES, side * side), np.uint32)
+    a, b, c, d = tables[0], tables[1], tables[2], tables[3]
+    e, f, g, h = tables[4], tables[5], tables[6], tables[7]
     room = np.empty((2, BLOCK), np.uint16)
     num_void = 0
     for begin in range(0, len(rows), BLOCK):
@@ -45,13 +47,17 @@ def count_pairs(
         _join(places, np.uint16(side), beside)
         whole = number // LANES * LANES
         for index in range(0, whole, LANES):
-            first[places[index]] += 1
-            second[places[index + 1]] += 1
-            third[places[index + 2]] += 1
-            fourth[places[index + 3]] += 1
+            a[places[index]] += 1
+            b[places[index + 1]] += 1
+            c[places[index + 2]] += 1
+            d[places[index + 3]] += 1
+            e[places[index + 4]] += 1
+            f[places[index + 5]] += 1
+            g[places[index + 6]] += 1
+            h[places[index + 7]] += 1
         for index in range(whole, number):
-            first[places[index]] += 1
-    total: np.ndarray = tables.sum(0).reshape(side, side)
+            a[places[index]] += 1
+    total: np.ndarray = tables.astype(np.int64).sum(0).reshape(side, side)
     return total, num_void
 
 
