@@ -16,7 +16,10 @@ pydensecrf is no dependency. It is found in the FOLDER of --peer or $PYDENSECRF,
     pip install "cython==0.29.37" setuptools && python setup.py build_ext --build-lib FOLDER
 
 Run: python benchmarks/bench_crf.py [--rounds 5] [--threads 2] [--image FILE] [--network MODEL]
-    [--scaling] [--plot FILE]
+    [--only TEXT] [--scaling] [--plot FILE]
+
+The photograph is scikit-learn's `china.jpg` if no other is given; --only measures the regimes whose
+names hold TEXT.
 """
 
 import argparse
@@ -38,6 +41,7 @@ import cv2
 import numba
 import numpy as np
 import torch
+from sklearn.datasets import load_sample_image
 
 import atrous
 from atrous import DenseCRF
@@ -54,14 +58,9 @@ MEGAPIXELS = (0.05, 0.1, 0.2, 0.5, 1, 2, 4, 8)
 
 
 def photo(size: tuple[int, int], path: Path | None) -> np.ndarray:
-    """Return a photograph, or soft noise where none is given, as (H, W, 3) uint8."""
-    if path is not None:
-        image = cv2.imread(str(path))[..., ::-1]
-        return np.ascontiguousarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA))
-    noise = np.random.default_rng(0).standard_normal((*size, 3)).astype(np.float32)
-    coarse, fine = cv2.GaussianBlur(noise, (0, 0), 20), cv2.GaussianBlur(noise, (0, 0), 1)
-    mixed = coarse / coarse.std() + 0.2 * fine / fine.std()
-    return (128 + 50 * mixed).clip(0, 255).astype(np.uint8)
+    """Return a photograph as (H, W, 3) uint8, in RGB."""
+    image = load_sample_image("china.jpg") if path is None else cv2.imread(str(path))[..., ::-1]
+    return np.ascontiguousarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA))
 
 
 def unary(size: tuple[int, int], active: int = LABELS) -> np.ndarray:
@@ -216,6 +215,7 @@ def main() -> None:
         "--peer", type=Path, default=Path(os.environ.get("PYDENSECRF", "pydensecrf"))
     )
     parser.add_argument("--network")
+    parser.add_argument("--only", default="")
     parser.add_argument("--scaling", action="store_true")
     parser.add_argument("--plot", type=Path)
     given = parser.parse_args()
@@ -223,6 +223,8 @@ def main() -> None:
     peer = load_peer(given.peer)
     figures: dict[str, object] = {}
     for name, (crf, image, maps) in regimes(given.image, given.network):
+        if given.only not in name:
+            continue
         figures[name] = compare(peer, crf, image, maps, given.rounds)
         print(f"{name:42}  {json.dumps(figures[name])}", flush=True)
     figures["first_call_seconds"] = first_call_seconds()
