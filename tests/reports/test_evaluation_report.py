@@ -165,8 +165,6 @@ def test_every_class_and_size_shows_its_two_largest_wrong_answers(data, made, tm
     for row in one.result.object_sizes_by_class:
         cell = lines[row["class"]].all("td")[["small", "medium", "large"].index(row["size"])]
         wrong = {k: v / row["pixels"] for k, v in row["predicted_as"].items() if k != row["class"]}
-        rows = one.result.size_matrices[["small", "medium", "large"].index(row["size"])]
-        assert sum(row["predicted_as"].values()) == rows[LABELS.names.index(row["class"])].sum()
         expected = [f"{name} {100 * v:.1f} %" for name, v in list(wrong.items())[:2] if v >= 0.01]
         assert [answer.words for answer in cell.all("li")] == expected
         told += len(expected)

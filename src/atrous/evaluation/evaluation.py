@@ -184,7 +184,7 @@ class Evaluation:
 
         Sizes as in `object_sizes.SIZES`: small, medium, large.
         """
-        return size_matrices(self._details, len(self.label_set))
+        return size_matrices(self._details if self.curves else [], len(self.label_set))
 
     @property
     def object_sizes(self) -> list[dict[str, object]]:
