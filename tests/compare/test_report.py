@@ -259,15 +259,48 @@ def test_the_front_holds_what_nothing_beats_in_both() -> None:
     assert [mark.name for mark in front(marks)] == ["slow and good", "quick"]
 
 
-def test_names_that_would_meet_are_moved_apart_and_stay_in_the_drawing() -> None:
-    marks = [Mark(f"network {i}", "c0", 30 + i, 0.7 + 0.001 * i, (0.6, 0.8)) for i in range(4)]
+@pytest.mark.parametrize("number", [2, 4, 9])
+@pytest.mark.parametrize("name", ["net", "deeplab_v3_plus", "unet mobilenet_v2_100"])
+def test_names_that_would_meet_are_moved_apart_and_stay_in_the_drawing(
+    name: str, number: int
+) -> None:
+    """As wide as they are on a phone: 19 units high, 11 a letter."""
+    rng = np.random.default_rng(0)
+    for near in (1.02, 1.3, 3):
+        costs, values = near ** rng.random(number), rng.uniform(0.7, 0.71, number)
+        marks = [
+            Mark(f"{name} {i}", "c0", 30 * costs[i], values[i], (0.6, 0.8)) for i in range(number)
+        ]
 
-    drawn = scatter("t", marks)
+        drawn = scatter("t", marks)
 
-    heights = sorted(mark.label_y for mark in drawn.marks)
-    assert all(b - a >= 15 for a, b in itertools.pairwise(heights))
-    assert all(drawn.left < mark.x < drawn.right for mark in drawn.marks)
-    assert all(drawn.top <= mark.high <= mark.y <= mark.low <= drawn.bottom for mark in drawn.marks)
+        boxes = []
+        for mark in drawn.marks:
+            left = mark.label_x - (11 * len(mark.name) if mark.flush else 0)
+            boxes.append((left, left + 11 * len(mark.name), mark.label_y - 14, mark.label_y + 5))
+        for (a, b, c, d), (e, f, g, h) in itertools.combinations(boxes, 2):
+            assert b <= e or f <= a or d <= g or h <= c
+        assert all(a >= drawn.left and b <= drawn.width for a, b, _, _ in boxes)
+        assert all(c >= 0 and d <= drawn.bottom for _, _, c, d in boxes)
+        assert all(drawn.left < mark.x < drawn.right for mark in drawn.marks)
+        assert all(
+            drawn.top <= mark.high <= mark.y <= mark.low <= drawn.bottom for mark in drawn.marks
+        )
+
+
+def test_a_name_alone_stands_beside_its_dot() -> None:
+    for cost, flush in ((10.0, False), (40.0, True)):
+        marks = [Mark("a", "c0", cost, 0.5, (0.4, 0.6)), Mark("b", "c1", 15.0, 0.8, (0.7, 0.9))]
+        mark = next(mark for mark in scatter("t", marks).marks if mark.name == "a")
+        assert mark.flush is flush
+        assert abs(mark.label_x - mark.x) < 12
+        assert abs(mark.label_y - mark.y) < 6
+
+
+def test_a_name_too_long_for_the_drawing_is_still_told() -> None:
+    drawn = scatter("t", [Mark("x" * 90, "c0", 5.0 + i, 0.5, (0.4, 0.6)) for i in range(3)])
+
+    assert len({mark.label_y for mark in drawn.marks}) == 3
 
 
 def test_equal_figures_can_be_drawn() -> None:

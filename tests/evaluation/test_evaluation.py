@@ -1,8 +1,10 @@
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from atrous.errors import InputError
 from atrous.evaluation import Evaluation, ImageScore, confusion_matrix, scores
@@ -14,13 +16,22 @@ LABELS = LabelSet(("road", "car", "dog"))
 
 
 @pytest.fixture
-def scored():
-    """Twenty images of three classes in blocks, a good part of them wrong, and their matrices."""
+def pairs():
+    """Twenty label maps of three classes in blocks, and predictions, a good part of them wrong."""
     rng = np.random.default_rng(0)
+    coarse = [rng.choice([0, 1, 2, VOID], (6, 6)) for _ in range(20)]
+    labels = [np.kron(each, np.ones((16, 16))).astype(np.uint8) for each in coarse]
+    return [
+        (each, np.roll(np.where(each == VOID, 0, each), index % 8, 0))
+        for index, each in enumerate(labels)
+    ]
+
+
+@pytest.fixture
+def scored(pairs):
+    """Score the pairs; give their matrices too."""
     images, matrices = [], []
-    for index in range(20):
-        labels = np.kron(rng.choice([0, 1, 2, VOID], (6, 6)), np.ones((8, 8))).astype(np.uint8)
-        predictions = np.roll(np.where(labels == VOID, 0, labels), index % 4, 0)
+    for index, (labels, predictions) in enumerate(pairs):
         matrix = confusion_matrix(predictions, labels, 3)
         details = ImageDetails.of(Prediction(predictions), labels, matrix)
         images.append(ImageScore.of(Path(f"{index}.png"), matrix, details))
@@ -169,6 +180,49 @@ def test_object_sizes_by_class_are_those_of_the_images_class_by_class(scored):
         assert whole["objects"] == sum(row["objects"] for row in mine)
         assert whole["made_up"] == sum(row["made_up"] for row in mine)
     assert json.loads(json.dumps(result.to_json()))["object_sizes_by_class"] == list(rows.values())
+
+
+def test_what_objects_are_taken_for_is_told_by_class_and_size(pairs, scored):
+    """Against the same maps, object by object and pixel by pixel."""
+    (result, _), names = scored, LABELS.names
+    slow: Counter[tuple[str, str, str]] = Counter()
+    for labels, predictions in pairs:
+        for index, name in enumerate(names):
+            parts, number = ndimage.label(labels == index, structure=np.ones((3, 3)))
+            for part in range(1, number + 1):
+                pixels = predictions[parts == part]
+                size = "small" if pixels.size < 32**2 else "medium"
+                slow.update((name, size, names[pixel]) for pixel in pixels)
+    assert len({size for _, size, _ in slow}) == 2
+    rows = result.object_sizes_by_class
+    told = {
+        (row["class"], row["size"], name): pixels
+        for row in rows
+        for name, pixels in row["predicted_as"].items()
+    }
+    assert told == slow
+    for row in rows:
+        pixels = list(row["predicted_as"].values())
+        assert pixels == sorted(pixels, reverse=True)
+        assert row["pixels"] == sum(pixels)
+        right = row["predicted_as"].get(row["class"], 0)
+        assert row["pixel_recall"] == (pytest.approx(right / row["pixels"]) if pixels else None)
+    np.testing.assert_array_equal(result.size_matrices.sum(0), result.matrix)
+
+
+def test_without_details_nothing_is_told_of_sizes():
+    result = evaluation([[50, 10, 0], [5, 35, 0], [0, 0, 0]])
+    assert result.object_sizes == result.object_sizes_by_class == []
+    assert not result.size_matrices.any()
+    assert result.size_matrices.shape == (3, 3, 3)
+
+
+def test_pairs_that_do_not_occur_take_no_room():
+    labels = np.zeros((64, 64), np.uint8)
+    labels[:8, :8] = 149
+    matrix = confusion_matrix(labels * 0, labels, 150)
+    details = ImageDetails.of(Prediction(labels * 0), labels, matrix)
+    assert details.by_size.tolist() == [[0, 149, 0, 64], [1, 0, 0, 64 * 64 - 64]]
 
 
 def test_json_with_details_holds_no_nan(scored):

@@ -1,16 +1,20 @@
 import json
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from atrous.data import Pair
+from atrous.evaluation import Evaluation, ImageScore, confusion_matrix
+from atrous.evaluation.details import ImageDetails
 from atrous.evaluation.loop import accumulate
 from atrous.evaluation.subject import Prediction, Subject, data_stamp
 from atrous.labels import VOID, LabelSet
 from atrous.reports import write_evaluation_report
 from atrous.reports.atlas import worst_patches
+from atrous.reports.size_rows import class_sizes
 
 LABELS = LabelSet(("sky", "road", "<car>"))
 
@@ -151,3 +155,45 @@ def test_every_class_has_its_objects_by_size(data, made, tmp_path):
     for row in one.result.object_sizes_by_class:
         if row["objects"]:
             assert f"{row['found']} of {row['objects']}" in words[row["class"]]
+
+
+def test_every_class_and_size_shows_its_two_largest_wrong_answers(data, made, tmp_path):
+    one = made()
+    _, page = page_of(data, one, tmp_path)
+    lines = {row.all("th")[0].words: row for row in page.one("table", id="class-sizes").all("tr")}
+    told = 0
+    for row in one.result.object_sizes_by_class:
+        cell = lines[row["class"]].all("td")[["small", "medium", "large"].index(row["size"])]
+        wrong = {k: v / row["pixels"] for k, v in row["predicted_as"].items() if k != row["class"]}
+        expected = [f"{name} {100 * v:.1f} %" for name, v in list(wrong.items())[:2] if v >= 0.01]
+        assert [answer.words for answer in cell.all("li")] == expected
+        told += len(expected)
+    assert told > 4
+
+
+def test_answers_below_one_percent_are_not_told_of_a_class_and_size():
+    labels = np.zeros((100, 101), np.uint8)
+    predictions = labels.copy()
+    predictions[0, :100], predictions[1] = 1, 2  # 0.99 % and 1 %
+    matrix = confusion_matrix(predictions, labels, 3)
+    details = ImageDetails.of(Prediction(predictions), labels, matrix)
+    images = (ImageScore.of(Path("x.png"), matrix, details),)
+    shown = class_sizes(Evaluation(matrix, LABELS, images))
+    assert [(m.predicted, m.pixels) for m in shown["sky"]["large"].mistakes] == [(2, 101)]
+
+
+def test_each_size_names_its_worst_confusion_of_the_classes_that_count(data, made, tmp_path):
+    one = made(excluded=("road",))
+    _, page = page_of(data, one, tmp_path)
+    rows = page.one("section", id="sizes").all("table")[0].all("tr")[1:]
+    for row, matrix in zip(rows, one.result.size_matrices.astype(float), strict=True):
+        np.fill_diagonal(matrix, 0)
+        matrix[1] = 0
+        if not matrix.any():
+            assert "taken for" not in row.words
+            continue
+        true, predicted = np.unravel_index(matrix.argmax(), matrix.shape)
+        share = matrix.max() / matrix.sum()
+        said = f"{LABELS.names[true]} taken for {LABELS.names[predicted]} ({100 * share:.1f} %)"
+        assert row.all("td")[-1].words == said
+    assert "taken for" in rows[0].words

@@ -157,6 +157,14 @@ def test_the_next_steps_name_the_run_and_quote_its_paths(report: Callable) -> No
     assert f"atrous train --resume {folder} --extend 100" in lines
 
 
+def test_no_line_of_a_command_ends_within_an_option(report: Callable) -> None:
+    for code in report().page.one("section", id="next").all("code"):
+        spans = [span.words for span in code.all("span")]  # each is kept together by page.css
+        assert spans == code.words.split(" ")
+    style = report().page.one("style").text
+    assert ".steps code span { display: inline-block;" in style
+
+
 def test_the_score_is_taken_again_with_the_tile_of_the_run(report: Callable) -> None:
     written = report(run={"tile": 512})
 

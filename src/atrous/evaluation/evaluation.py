@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from atrous.errors import unknown
 from atrous.evaluation import scores
 from atrous.evaluation.calibration import reliability
+from atrous.evaluation.details import ImageDetails
 from atrous.evaluation.figures import Figure, class_figures, detail_figures, mean_figures
 from atrous.evaluation.image_names import image_names
 from atrous.evaluation.image_score import ImageScore
-from atrous.evaluation.object_sizes import SIZES
+from atrous.evaluation.object_rows import class_size_rows, size_matrices, size_rows
 from atrous.evaluation.trimap import WIDTHS
 from atrous.labels import LabelSet
 
@@ -159,7 +160,7 @@ class Evaluation:
     @cached_property
     def curves(self) -> dict[str, list[Figure]]:
         """Return the figures of boundaries, calibration and object sizes; {} without details."""
-        details = [image.details for image in self.per_image if image.details is not None]
+        details = self._details
         if not details or len(details) < len(self.per_image):
             return {}
         return detail_figures(details, self.kept)
@@ -174,56 +175,32 @@ class Evaluation:
         """Return the reliability diagram, a row for each bin; [] for finished masks."""
         if "expected_calibration_error" not in self.curves:
             return []
-        bins = [x.details.calibration for x in self.per_image if x.details is not None]
+        bins = [image.calibration for image in self._details]
         return reliability(np.sum([each for each in bins if each is not None], axis=0))
+
+    @cached_property
+    def size_matrices(self) -> NDArray[np.int64]:
+        """Return (3, K, K): `matrix` split by the size of the true object; 0 without details.
+
+        Sizes as in `object_sizes.SIZES`: small, medium, large.
+        """
+        return size_matrices(self._details if self.curves else [], len(self.label_set))
 
     @property
     def object_sizes(self) -> list[dict[str, object]]:
         """Return a row for each size of object; [] without details."""
-        details = [image.details for image in self.per_image if image.details is not None]
-        if not self.curves:
-            return []
-        true, predicted = (
-            np.sum([getattr(image, name)[self.kept].sum(0) for image in details], axis=0)
-            for name in ("objects", "made_up")
-        )
-        return [
-            {
-                "size": name,
-                "from_pixels": smallest,
-                "objects": int(true[index, 0]),
-                "found": self.curves["object_recall"][index].to_json(),
-                "pixel_recall": self.curves["object_pixel_recall"][index].to_json(),
-                "predicted_objects": int(predicted[index, 0]),
-                "made_up": int(predicted[index, 0] - predicted[index, 1]),
-            }
-            for index, (name, smallest) in enumerate(SIZES)
-        ]
+        return size_rows(self._details, self.kept, self.curves) if self.curves else []
 
     @property
     def object_sizes_by_class(self) -> list[dict[str, object]]:
         """Return a row for each class and size of which there is an object, true or predicted."""
-        details = [image.details for image in self.per_image if image.details is not None]
         if not self.curves:
             return []
-        true, predicted = (
-            np.sum([getattr(image, name) for image in details], axis=0)
-            for name in ("objects", "made_up")
-        )
-        return [
-            {
-                "class": name,
-                "size": size,
-                "objects": int(true[k, index, 0]),
-                "found": int(true[k, index, 1]),
-                "pixel_recall": _ratio(true[k, index, 3], true[k, index, 2]),
-                "predicted_objects": int(predicted[k, index, 0]),
-                "made_up": int(predicted[k, index, 0] - predicted[k, index, 1]),
-            }
-            for k, name in enumerate(self.label_set.names)
-            for index, (size, _) in enumerate(SIZES)
-            if true[k, index, 0] or predicted[k, index, 0]
-        ]
+        return class_size_rows(self._details, self.size_matrices, self.label_set.names)
+
+    @property
+    def _details(self) -> list[ImageDetails]:
+        return [image.details for image in self.per_image if image.details is not None]
 
     def to_json(self) -> dict[str, object]:
         """Return plain values; a number that does not exist is None, never NaN."""
@@ -282,10 +259,6 @@ class Evaluation:
             "object_sizes": self.object_sizes,
             "object_sizes_by_class": self.object_sizes_by_class,
         }
-
-
-def _ratio(part: int, whole: int) -> float | None:
-    return float(part / whole) if whole else None
 
 
 def _number(value: float) -> float | None:

@@ -20,6 +20,7 @@ from atrous.reports.gallery import worst_images
 from atrous.reports.page import count, render
 from atrous.reports.remarks import remarks
 from atrous.reports.score_content import score_content
+from atrous.reports.size_rows import class_sizes, worst_confusions
 
 __all__ = ["write_evaluation_report"]
 
@@ -76,7 +77,8 @@ def write_evaluation_report(
         "patches": worst_patches(evaluation, spec, predict, split=split),
         "charts": _charts(evaluation),
         "sizes": evaluation.object_sizes,
-        "class_sizes": _class_sizes(evaluation),
+        "size_confusions": worst_confusions(evaluation),
+        "class_sizes": class_sizes(evaluation),
     }
     write_image_table(folder / "images.csv", evaluation)
     write_json(folder / "result.json", evaluation.to_json())
@@ -87,14 +89,6 @@ def write_evaluation_report(
 
 def _title(protocol: Mapping[str, object]) -> str:
     return str(protocol.get("model") or f"Masks in {protocol.get('predictions')}")
-
-
-def _class_sizes(evaluation: Evaluation) -> dict[str, dict[str, dict[str, object]]]:
-    """Return class -> size -> row of `object_sizes_by_class`."""
-    table: dict[str, dict[str, dict[str, object]]] = {}
-    for row in evaluation.object_sizes_by_class:
-        table.setdefault(str(row["class"]), {})[str(row["size"])] = row
-    return table
 
 
 def _charts(evaluation: Evaluation) -> list[Chart]:

@@ -10,7 +10,15 @@ __all__ = ["Mark", "Placed", "Scatter", "front", "scatter"]
 
 WIDTH, HEIGHT = 640.0, 320.0
 LEFT, RIGHT, TOP, BOTTOM = 48.0, 24.0, 14.0, 44.0
-LABEL_HEIGHT = 15.0
+
+LETTER, ASCENT, DESCENT = 11.5, 15.0, 5.0
+"""Of a name in the largest font, that on phones (`compare.css`); a wide typeface."""
+
+GAP, DOT = 9.0, 6.5
+"""From a dot's centre to its name; a dot's radius."""
+
+SHIFTS = tuple(sign * step for step in range(0, int(HEIGHT), 4) for sign in (1, -1))
+"""Of a name, down and up, the nearest first."""
 
 
 @dataclass(frozen=True)
@@ -126,16 +134,61 @@ class _Axes:
         return [i * step for i in range(first, int(self.high / step + 1e-9) + 1)]
 
 
+@dataclass(frozen=True)
+class _Box:
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def meets(self, other: "_Box") -> bool:
+        return (
+            self.left < other.right
+            and other.left < self.right
+            and self.top < other.bottom
+            and other.top < self.bottom
+        )
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether it covers no label of the axes."""
+        beside = self.left >= LEFT and self.right <= WIDTH
+        return beside and self.top >= 0 and self.bottom <= HEIGHT - BOTTOM
+
+
 def _labelled(found: Sequence[tuple[Mark, float, float]], axes: _Axes) -> tuple[Placed, ...]:
-    """Put each name beside its dot, on the left of dots far right, moved where two would meet."""
+    """Put each name beside its dot, where it meets no other name."""
     placed: list[Placed] = []
+    taken: list[_Box] = []
+    dots = [_Box(x - DOT, y - DOT, x + DOT, y + DOT) for _, x, y in found]
     for mark, x, y in sorted(found, key=lambda each: each[2]):
-        flush = x > 0.7 * WIDTH
-        label_x, label_y = (x - 9 if flush else x + 9), y + 4
-        taken = [p.label_y for p in placed if p.flush == flush and abs(p.label_x - label_x) < 150]
-        while any(abs(label_y - other) < LABEL_HEIGHT for other in taken):
-            label_y += 4
+        box, flush = _place(mark.name, x, y, taken, dots)
+        taken.append(box)
+        label = (box.right if flush else box.left), box.bottom - DESCENT
         low, high = (axes.y(bound) if math.isfinite(bound) else y for bound in mark.interval)
         title = f"{mark.name}: mIoU {mark.value:.3f}, {mark.cost:.3g} ms"
-        placed.append(Placed(mark.name, mark.kind, x, y, low, high, label_x, label_y, flush, title))
+        placed.append(Placed(mark.name, mark.kind, x, y, low, high, *label, flush, title))
     return tuple(placed)
+
+
+def _place(
+    name: str, x: float, y: float, taken: Sequence[_Box], dots: Sequence[_Box]
+) -> tuple[_Box, bool]:
+    """Return where a name stands, and whether it ends there, on the left of its dot.
+
+    It is the nearest one that is inside and free. If there is none, a name rather covers a dot than
+    stands outside, and rather stands outside than covers a name.
+    """
+    length, sides = len(name) * LETTER, (x > 0.7 * WIDTH, x <= 0.7 * WIDTH)
+    places = [
+        (_Box(left, base - ASCENT, left + length, base + DESCENT), flush)
+        for base in (y + 4 + shift for shift in SHIFTS)
+        for flush in sides
+        for left in [x - GAP - length if flush else x + GAP]
+    ]
+    inside = [place for place in places if place[0].is_inside]
+    for among, others in ((inside, [*taken, *dots]), (inside, taken), (places, taken)):
+        for place in among:
+            if not any(place[0].meets(other) for other in others):
+                return place
+    return places[0]
