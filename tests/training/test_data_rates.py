@@ -11,7 +11,7 @@ from atrous.ops import Normalization
 from atrous.training import Silent, TrainConfig
 from atrous.training.caching import with_cache
 from atrous.training.data_rates import Rate, loader_rate, stage_rates
-from atrous.training.loop import Shown, samples
+from atrous.training.loader import Shown, samples
 
 PAUSE = 0.02
 

@@ -10,7 +10,7 @@ from atrous.training.begin import seeded_model
 from atrous.training.caching import is_resident, with_cache
 from atrous.training.config import TrainConfig
 from atrous.training.data_rates import Rate, loader_rate, stage_rates
-from atrous.training.loop import Shown, batch_source
+from atrous.training.loader import Shown, batch_source
 from atrous.training.plan import derive_crop, pick_workers
 from atrous.training.planning import training_cost
 from atrous.training.preflight import pick_device, preflight

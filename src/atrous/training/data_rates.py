@@ -19,7 +19,7 @@ from atrous.data.elastic import bent, interpolated
 from atrous.data.transforms import Draw, fill_values, seen_window
 from atrous.data.warp import smooth_before_warp, warp_image, warp_labels
 from atrous.ops import Normalization, normalise
-from atrous.training.loop import batches
+from atrous.training.loader import batches
 from atrous.training.resident import ResidentSamples
 from atrous.training.samples import BatchOrder, TrainingSamples, collate, image_tensor
 
