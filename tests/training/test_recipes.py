@@ -225,7 +225,7 @@ def test_every_recipe_trains_twenty_iterations(
 
 
 @pytest.mark.slow
-def test_phases_begin_where_the_one_before_ended_and_go_on_after_an_interrupt(
+def test_phases_begin_where_the_one_before_ended_and_go_on_after_an_interrupt_and_a_move(
     small_scenes: Path, tmp_path: Path
 ) -> None:
     run, reporter = tmp_path / "run", Losses()
@@ -244,6 +244,7 @@ def test_phases_begin_where_the_one_before_ended_and_go_on_after_an_interrupt(
     assert (stopped.folder, stopped.evaluation, stopped.is_over) == (run, None, False)
     assert (run / "phase-1" / "model").is_dir()
     assert not (run / "model").exists()
+    run = run.rename(tmp_path / "elsewhere")  # each phase knows the one before all the same
     result = fit(TrainConfig(resume=run), reporter=reporter)
     assert result.evaluation is not None
     assert result.model == run / "model"

@@ -14,7 +14,7 @@ from atrous.training.loader import Shown, batch_source
 from atrous.training.plan import derive_crop, pick_workers
 from atrous.training.planning import training_cost
 from atrous.training.preflight import pick_device, preflight
-from atrous.training.run import sound
+from atrous.training.sound_data import sound
 from atrous.training.watch import Silent
 
 __all__ = ["DataBench", "bench_data"]
