@@ -2,7 +2,7 @@
 
 import dataclasses
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from torch import Tensor
@@ -52,7 +52,11 @@ def loader(
 
 
 def batches(
-    source: TrainingSamples | ResidentSamples, order: BatchOrder, *, workers: int, device: str
+    source: TrainingSamples | ResidentSamples,
+    order: Iterable[list[int]],
+    *,
+    workers: int,
+    device: str,
 ) -> Batches:
     """Return the batches of `order`, made by loader processes or on the device."""
     if isinstance(source, ResidentSamples):
