@@ -6,10 +6,11 @@ twice, with as many further steps of its own and the same learning rate: by cros
 against an adversary (Luc et al., 2016), which learns alone first and then in turn. So the two
 differ by the adversarial term only, and by the images of the steps; the adversary's own steps come
 on top. All figures are those of the network after its last step, on unseen scenes: no validation
-chooses. Nothing was tuned. Components are 4-connected regions of one class; their number is given
-beside that of the true maps: a network that leaves specks has more.
+chooses. Components are 4-connected regions of one class; their number is given beside that of the
+true maps: a network that leaves specks has more, one that loses small things has fewer. What was
+tried, and what came of it, stands in docs/log.md; the defaults take 100 CPU seconds on one core.
 
-Usage: python benchmarks/measure_adversarial.py [--seeds 3] [--first 120] [--more 60] ...
+Usage: python benchmarks/measure_adversarial.py [--weight 0.1] [--adversary-lr 1e-4] [--seeds 3] ...
 """
 
 import argparse
@@ -60,7 +61,7 @@ def of_seed(
     """Train one seed in all ways; return the figures of each."""
     first = trained(spec, folder / "before", seed, options, iterations=options.first, lr=0.01)
     found = {"before": scored(first, spec)}
-    plain: dict[str, object] = {"iterations": options.more, "lr": 0.003, "weights": str(first)}
+    plain: dict[str, object] = {"iterations": options.more, "lr": options.lr, "weights": str(first)}
     found["without"] = scored(trained(spec, folder / "without", seed, options, **plain), spec)
     opposed = {
         "adversary": options.adversary,
@@ -147,12 +148,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first", type=int, default=120, help="steps by cross entropy before")
     parser.add_argument("--more", type=int, default=60, help="further steps of the network")
+    parser.add_argument("--lr", type=float, default=0.001, help="of those")
     parser.add_argument("--pretrain", type=int, default=30, help="steps of the adversary alone")
     parser.add_argument("--period", type=int, default=5)
     parser.add_argument("--adversary", default="small_fov_light")
     parser.add_argument("--encoding", default="scaling")
     parser.add_argument("--weight", type=float, default=0.1)
-    parser.add_argument("--adversary-lr", type=float, default=1e-3)
+    parser.add_argument("--adversary-lr", type=float, default=1e-4)
     parser.add_argument("--images", type=int, default=120)
     parser.add_argument("--test", type=int, default=30)
     parser.add_argument("--side", type=int, default=64, help="of the scenes")

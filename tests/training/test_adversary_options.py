@@ -33,6 +33,9 @@ def test_turns_are_those_of_a_run_played_step_by_step(
     )
     found = [options.turn(step) for step in range(30)]
     assert found == slow_turns(alone, adversary, period, 30)
+    for steps in range(30):
+        played = slow_turns(alone, adversary, period, steps)
+        assert options.own_steps(steps) == steps - played.count("adversary")
 
 
 @pytest.mark.parametrize(

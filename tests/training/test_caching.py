@@ -14,7 +14,7 @@ from atrous.errors import InputError
 from atrous.training import Silent, TrainConfig, caching, checkpoints, fit
 from atrous.training.begin import seeded_model
 from atrous.training.caching import cache_memory, is_resident, with_cache
-from atrous.training.loop import batch_source, loader
+from atrous.training.loader import batch_source, loader
 from atrous.training.planning import plan_run
 from atrous.training.ranks import Ranks
 from atrous.training.resident import resident_bytes

@@ -10,8 +10,8 @@ from atrous.data import DataSpec, Pair, open_data
 from atrous.ops import Normalization
 from atrous.training import Silent, TrainConfig
 from atrous.training.caching import with_cache
-from atrous.training.data_rates import Rate, loader_rate, stage_rates
-from atrous.training.loop import Shown, samples
+from atrous.training.data_rates import Rate, first_pass, loader_rate, stage_rates
+from atrous.training.loader import Shown, samples
 
 PAUSE = 0.02
 
@@ -56,6 +56,37 @@ def test_slow_decoding_shows_in_its_row_and_in_the_loader(scenes: Path) -> None:
     assert found["decode"].is_loading
     assert whole < 1 / PAUSE
     assert "cache read" not in found
+
+
+@pytest.mark.usefixtures("slow_decoding")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_first_pass_decodes_and_later_ones_do_not(
+    scenes: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setattr("atrous.data.cache.pair_cache.RACY_NANOSECONDS", 0)
+    config = TrainConfig(data=scenes, cache="memory", crop=32)
+    spec = with_cache(config, open_data(scenes), device="cpu", reporter=Silent())
+    source = samples(config, (32, 32), spec, Shown(Normalization.imagenet()))
+    loading = {"batch": 4, "workers": workers, "device": "cpu"}
+    rate, made = first_pass(source, seconds=60, **loading)
+    assert made == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]  # ten images, each once
+    assert rate < 1.5 * max(1, workers) / PAUSE  # a process may be ahead when the clock starts
+    assert {source.index(number) for numbers in made for number in numbers} == set(range(10))
+
+    def gone(self: DataSpec, pair: Pair) -> np.ndarray:
+        raise AssertionError("a later pass decodes")
+
+    monkeypatch.setattr(DataSpec, "read_image", gone)
+    assert loader_rate(source, seconds=0.1, again=made, **loading) > 0
+
+
+@pytest.mark.usefixtures("slow_decoding")
+def test_a_first_pass_of_many_images_is_watched_in_part(scenes: Path) -> None:
+    config = TrainConfig(data=scenes, cache="memory", crop=32)
+    spec = with_cache(config, open_data(scenes), device="cpu", reporter=Silent())
+    source = samples(config, (32, 32), spec, Shown(Normalization.imagenet()))
+    _, made = first_pass(source, batch=2, workers=0, seconds=PAUSE, device="cpu")
+    assert made == [[0, 1]]
 
 
 @pytest.mark.usefixtures("slow_decoding")

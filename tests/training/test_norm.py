@@ -115,6 +115,19 @@ def test_statistics_that_stay_those_of_the_start_are_told() -> None:
     assert not notes(plan(micro_batch=8), norm_momentum=3e-4)  # twice as many: 5.0 %
 
 
+def test_an_adversarys_turns_move_no_statistics() -> None:
+    """10000 iterations, half of them the adversary's, are 5000 of the network: 0.9997 ^ 5000."""
+    long = plan(micro_batch=16, iterations=10_000)
+    assert not notes(long, norm_momentum=3e-4)  # 0.9997 ^ 10000 is 5.0 %
+    (told,) = notes(
+        long,
+        norm_momentum=3e-4,
+        adversary="small_fov",
+        adversary_options={"pretrain_adversary": 0},
+    )
+    assert "5000 iterations of the network 22% of the statistics" in told
+
+
 def test_processes_with_unlike_numbers_of_micro_batches_are_refused() -> None:
     uneven = plan(batch_size=9, processes=2)  # 4 and 5 images, by 4
     with pytest.raises(InputError, match=r"4 or 5 images each, in 1 or 2 micro-batches of 4.* 10$"):

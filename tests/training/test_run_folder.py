@@ -14,6 +14,7 @@ from atrous.errors import InputError
 from atrous.training import Silent, TrainConfig, fit
 from atrous.training.begin import seeded_model
 from atrous.training.environment import check_data, write_environment
+from atrous.training.phases import begin_phases
 from atrous.training.run_folder import new_run, read_config, resumed, write_config
 from atrous.weights import WeightsUnreachable
 
@@ -46,6 +47,22 @@ def test_the_configuration_survives_its_file(tmp_path: Path) -> None:
 def test_a_folder_without_a_configuration_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"is no run folder"):
         read_config(tmp_path)
+
+
+def test_a_phase_begins_with_the_model_of_the_one_before_wherever_the_run_lies(
+    tmp_path: Path,
+) -> None:
+    old, new, other = tmp_path / "old", tmp_path / "new", tmp_path / "other/phase-1/model"
+    first = TrainConfig(data=tmp_path, weights=str(other))
+    begin_phases(old, [first, first, first])
+    shutil.copytree(old, new)  # and the old one stays, as that of a copy does
+    starts = [
+        resumed(TrainConfig(resume=p)).weights for p in (new / "phase-1", new / "phase-2", new)
+    ]
+    assert starts == [str(other), str(new / "phase-1/model"), str(new / "phase-2/model")]
+    alone = TrainConfig(data=tmp_path, out=other.parent.parent, weights="imagenet")
+    write_config(new / "phase-1", alone)
+    assert resumed(TrainConfig(resume=new / "phase-1")).weights == "imagenet"
 
 
 @pytest.mark.parametrize("text", ["[1, 2]", "data: [", "lrr: 3\ndata: x"])

@@ -11,7 +11,7 @@ from atrous.data import JointTransform, open_data
 from atrous.ops import Normalization, normalise
 from atrous.training import Silent, TrainConfig
 from atrous.training.begin import seeded_model
-from atrous.training.loop import samples
+from atrous.training.loader import samples
 from atrous.training.samples import BatchOrder, TrainingSamples, collate, image_tensor
 
 

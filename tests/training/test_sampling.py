@@ -10,7 +10,7 @@ import torch
 from atrous.data import DataSpec, JointTransform, open_data
 from atrous.training import Silent, TrainConfig
 from atrous.training.begin import seeded_model
-from atrous.training.loop import samples
+from atrous.training.loader import samples
 from atrous.training.samples import TrainingSamples
 from atrous.training.sampling import ClassBalanced, Uniform, pixel_of
 

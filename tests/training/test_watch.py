@@ -7,12 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from torch.utils.data import DataLoader, Dataset
 
-from atrous.data.findings import FileError
 from atrous.errors import InputError
 from atrous.training import TrainConfig, fit
-from atrous.training.loop import file_named, memory_named
+from atrous.training.loop import memory_named
 from atrous.training.plan import Plan
 from atrous.training.ranks import Ranks
 from atrous.training.run_folder import resumable
@@ -58,22 +56,6 @@ def test_running_out_of_memory_says_which_option_to_lower() -> None:
 def test_other_errors_pass_unchanged() -> None:
     with pytest.raises(RuntimeError, match="shape"), memory_named(make_plan()):
         raise RuntimeError("shape mismatch")
-
-
-class Gone(Dataset[int]):
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, number: int) -> int:
-        raise FileError(Path("a.png"), "has gone", "restore it")
-
-
-def test_a_file_that_vanishes_under_a_loader_process_is_named_in_one_line() -> None:
-    with (
-        pytest.raises(InputError, match=r"^a\.png has gone -> restore it; then go on"),
-        file_named(),
-    ):
-        next(iter(DataLoader(Gone(), num_workers=1)))
 
 
 def test_the_first_ctrl_c_asks_to_stop_and_the_second_interrupts() -> None:

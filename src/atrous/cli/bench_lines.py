@@ -17,7 +17,11 @@ def data_text(result: Mapping[str, Any]) -> str:
         (rate["stage"], _rate(rate["per_core"]), _rate(rate["together"]))
         for rate in result["stages"]
     ]
-    rows.append(("whole loader", "", _rate(result["loader"])))
+    if result["first_pass"] is None:
+        rows.append(("whole loader", "", _rate(result["loader"])))
+    else:
+        rows.append(("whole loader, first pass", "", _rate(result["first_pass"])))
+        rows.append(("whole loader, later passes", "", _rate(result["loader"])))
     made = f"{workers} loader process{'' if workers == 1 else 'es'}" if workers else "no processes"
     return "\n".join(
         [
@@ -25,19 +29,20 @@ def data_text(result: Mapping[str, Any]) -> str:
             f"{result['batch_size']}, {made}, {result['cores']} cores, cache {result['cache']}, "
             f"{result['device']}",
             table([heading, *rows], right=(1, 2)),
-            slowest_stage(result["stages"]),
+            slowest_stage(result),
             *([waiting(result)] if result["training"] is not None else []),
         ]
     )
 
 
-def slowest_stage(stages: Sequence[Mapping[str, Any]]) -> str:
-    """Say which stage of the loader takes most of a sample's time."""
-    loading = [stage for stage in stages if stage["is_loading"]]
-    slowest = min(loading, key=lambda stage: stage["per_core"])
-    share = 1 / slowest["per_core"] / _core_seconds(stages)
-    said = f"Of a sample's time {slowest['stage']} takes {100 * share:.0f} %"
-    if slowest["stage"] == "decode":
+def slowest_stage(result: Mapping[str, Any]) -> str:
+    """Say which stage of the loader takes most of a sample's time, in the first pass and later."""
+    later, first = result["bottleneck"], result["first_pass_bottleneck"]
+    said = f"The slowest stage is {later['stage']}: {100 * later['share']:.0f} % of a sample's time"
+    if first is not None:
+        share = f"{100 * first['share']:.0f} %"
+        return f"{said}; in the first pass, which fills the cache, {first['stage']}: {share}."
+    if later["stage"] == "decode":
         return f"{said}; --cache memory or disk decodes each image once."
     return f"{said}."
 
@@ -50,6 +55,9 @@ def waiting(result: Mapping[str, Any]) -> str:
         remedy = "raise --workers" if result["workers"] < result["cores"] else "lower --crop"
         return f"{beside}: it would wait for the loader, which bounds it; {remedy}."
     said = f"{beside}; the loader gives {gives / trains:.1f} times that: it never waits"
+    first = result["first_pass"]
+    if first is not None and first < trains:
+        said += f" after the first pass, which gives {_rate(first)} img/s"
     if result["device"] != "cpu":
         return f"{said}."
     loading = _core_seconds(result["stages"])

@@ -24,7 +24,7 @@ from atrous.compare.verdict import Verdict, take
 from atrous.compare.weighing import Weight, weigh
 from atrous.data import DataSpec
 from atrous.errors import InputError
-from atrous.training.run import sound
+from atrous.training.sound_data import sound
 
 __all__ = ["Compared", "compare"]
 

@@ -21,7 +21,7 @@ from atrous.training.begin import seeded_model
 from atrous.training.plan import default_lr
 from atrous.training.planning import plan_run
 from atrous.training.preflight import pick_device, preflight
-from atrous.training.run import sound
+from atrous.training.sound_data import sound
 from atrous.weights import weights_origin
 
 __all__ = ["Plan", "check_budget", "make_plan", "planned_training"]

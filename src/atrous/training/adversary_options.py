@@ -100,6 +100,13 @@ class AdversaryOptions:
         past = step - self.pretrain_segmentor - self.pretrain_adversary
         return "adversary" if past < 0 or past // self.period % 2 else "segmentor"
 
+    def own_steps(self, iterations: int) -> int:
+        """Return in how many of so many iterations the segmentation network learns."""
+        alone = min(iterations, self.pretrain_segmentor)
+        past = max(0, iterations - self.pretrain_segmentor - self.pretrain_adversary)
+        rounds, rest = divmod(past, 2 * self.period)
+        return alone + rounds * self.period + min(rest, self.period)
+
     def check_length(self, iterations: int) -> None:
         """Require a run that is long enough for both to learn from each other.
 

@@ -76,7 +76,7 @@ class TrainConfig:
     resume: Path | None = None
     """Run folder to go on with, exactly where it stopped."""
     extend: int | None = field(default=None, metadata=PROTOCOL)
-    """With --resume: so many iterations more than were planned."""
+    """With --resume: so many iterations more than were planned, once."""
 
     iterations: int | None = None
     """Length in optimizer steps ..."""

@@ -1,11 +1,13 @@
 """How fast training data come: each stage between the files and the network, one after the other.
 
 Every stage is timed alone on the same samples, by one thread, as it runs in a loader process; then
-the whole loader as a run has it, prefetching and passing batches on included.
+the whole loader as a run has it, prefetching and passing batches on included. With a cache its
+first pass decodes and later ones do not, so they are timed apart.
 """
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -19,11 +21,11 @@ from atrous.data.elastic import bent, interpolated
 from atrous.data.transforms import Draw, fill_values, seen_window
 from atrous.data.warp import smooth_before_warp, warp_image, warp_labels
 from atrous.ops import Normalization, normalise
-from atrous.training.loop import batches
+from atrous.training.loader import batches
 from atrous.training.resident import ResidentSamples
 from atrous.training.samples import BatchOrder, TrainingSamples, collate, image_tensor
 
-__all__ = ["Rate", "loader_rate", "stage_rates"]
+__all__ = ["Bottleneck", "Rate", "bottleneck", "first_pass", "loader_rate", "stage_rates"]
 
 FEWEST_ROUNDS = 3
 
@@ -43,6 +45,19 @@ class Rate:
     per_core: float
     together: float
     is_loading: bool = True
+
+
+@dataclass(frozen=True)
+class Bottleneck:
+    """The stage that the loader spends most of its time in.
+
+    Attributes:
+        stage: Its name.
+        share: Of a sample's time, in [0, 1].
+    """
+
+    stage: str
+    share: float
 
 
 def stage_rates(
@@ -91,6 +106,47 @@ def stage_rates(
     return rates
 
 
+def bottleneck(stages: Sequence[Rate], *, first_pass: bool = False) -> Bottleneck:
+    """Return the stage of the loader that takes most of a sample's time.
+
+    Args:
+        stages: All of them.
+        first_pass: Whether in the pass that fills the cache: it decodes instead of reading that.
+    """
+    taken = {stage.stage: 1 / stage.per_core for stage in stages if stage.is_loading}
+    if first_pass:
+        taken.pop("cache read", None)
+        taken |= {rate.stage: 1 / rate.per_core for rate in stages if rate.stage == "decode"}
+    slowest = max(taken, key=lambda stage: taken[stage])
+    return Bottleneck(slowest, taken[slowest] / sum(taken.values()))
+
+
+def first_pass(
+    source: TrainingSamples, *, batch: int, workers: int, seconds: float, device: str
+) -> tuple[float, list[list[int]]]:
+    """Time the pass that fills the cache, or the beginning of it.
+
+    Must come before anything else that reads the images. The clock starts once every process has
+    made one sample, always of the same image.
+
+    Returns:
+        Images a second, and the sample numbers of the batches that were made.
+    """
+    count = len(source.pairs)
+    passing = [list(range(n, min(n + batch, count))) for n in range(0, count, batch)]
+    order, seen = [[0]] * workers + passing, 0
+    begin = time.perf_counter()
+    for _, labels in batches(source, order, workers=workers, device=device):
+        labels.flatten()[0].item()  # waits for the device
+        seen += 1
+        if seen == workers:
+            begin = time.perf_counter()
+        if seen > workers and time.perf_counter() - begin >= seconds:
+            break
+    made = passing[: seen - workers]
+    return sum(map(len, made)) / (time.perf_counter() - begin), made
+
+
 def loader_rate(
     source: TrainingSamples | ResidentSamples,
     *,
@@ -98,20 +154,29 @@ def loader_rate(
     workers: int,
     seconds: float,
     device: str,
+    again: Sequence[list[int]] = (),
 ) -> float:
     """Return the images a second that the loader of a run gives, with nothing else to do.
 
     What the processes make before they are asked is not counted: the clock starts after it.
+
+    Args:
+        source: The samples of a run.
+        batch: Images of a batch.
+        workers: Loader processes.
+        seconds: How long it is watched.
+        device: "cpu" or "cuda".
+        again: Batches whose images are in the cache, taken round and round; else new ones.
     """
     ahead = 2 * workers + 1
-    order = BatchOrder(batch, 0, 1_000_000)
+    order = itertools.cycle(again) if again else BatchOrder(batch, 0, 1_000_000)
     begin, count = 0.0, 0
     for number, (_, labels) in enumerate(batches(source, order, workers=workers, device=device)):
         labels.flatten()[0].item()  # waits for the device
         if number < ahead:
             begin = time.perf_counter()
             continue
-        count += batch
+        count += len(labels)
         if time.perf_counter() - begin >= seconds and number >= ahead + FEWEST_ROUNDS - 1:
             break
     return count / (time.perf_counter() - begin)

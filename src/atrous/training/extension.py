@@ -6,12 +6,13 @@ from pathlib import Path
 from atrous.errors import InputError
 from atrous.training.checkpoints import Progress
 from atrous.training.config import TrainConfig
+from atrous.training.extension_record import begins_extension, lacks_report
 from atrous.training.plan import Plan
 from atrous.training.run_folder import read_config
 from atrous.training.schedules import lr_factor
 from atrous.training.watch import Reporter, has_stopped
 
-__all__ = ["is_finished", "refuse_reported", "tell_new_length"]
+__all__ = ["is_finished", "refuse_reported", "tell_new_length", "tell_repeated"]
 
 
 def is_finished(config: TrainConfig, earlier: Progress | None) -> bool:
@@ -23,7 +24,10 @@ def is_finished(config: TrainConfig, earlier: Progress | None) -> bool:
     """
     if config.resume is None or config.iterations is None or earlier is None:
         return False
-    is_extended = read_config(config.resume).iterations != config.iterations
+    stored = read_config(config.resume)
+    is_extended = stored.iterations != config.iterations or begins_extension(
+        config.resume, stored, earlier.step
+    )
     has_waited = has_stopped(earlier.scores, config.patience, earlier.patient_since)
     return earlier.step >= config.iterations or (has_waited and not is_extended)
 
@@ -34,8 +38,7 @@ def refuse_reported(folder: Path, config: TrainConfig, done: int) -> None:
     Raises:
         InputError: All of it is done.
     """
-    report, last = folder / "report.html", folder / "last.ckpt"
-    if not report.exists() or report.stat().st_mtime < last.stat().st_mtime:
+    if not (folder / "report.html").exists() or lacks_report(folder):
         return  # killed between the last step and its report: write it
     assert config.iterations is not None
     how = "" if done >= config.iterations else ", stopped early"
@@ -43,6 +46,15 @@ def refuse_reported(folder: Path, config: TrainConfig, done: int) -> None:
         f"{folder} is finished ({done} of {config.iterations} iterations{how}); "
         f"to train on: atrous train --resume {folder} --extend {done}"
     )
+
+
+def tell_repeated(folder: Path, config: TrainConfig, added: int, reporter: Reporter) -> None:
+    """Say that an extension that is given again adds nothing again."""
+    if read_config(folder).iterations == config.iterations:
+        reporter.note(
+            f"Length   {config.iterations} iterations: this extension by {added} has begun, so it "
+            "goes on and nothing is added; to add more, give another number or --iterations"
+        )
 
 
 def tell_new_length(

@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from atrous.errors import InputError
 from atrous.models import SegmentationModel
+from atrous.training.adversary_options import AdversaryOptions
 from atrous.training.config import NormPolicy, TrainConfig
 from atrous.training.plan import Plan
 
@@ -140,14 +141,22 @@ def norm_notes(
         )
     momentum = config.norm_momentum
     share = -(-plan.batch_size // plan.processes)
-    updates = plan.iterations * -(-share // plan.micro_batch)
+    steps = _own_steps(config, plan)
+    updates = steps * -(-share // plan.micro_batch)
     if momentum is not None and (left := (1 - momentum) ** updates) > LARGEST_INITIAL_SHARE:
         faster = 0.01 if 0.99**updates <= LARGEST_INITIAL_SHARE else 0.1
         notes.append(
-            f"Norm     with momentum {momentum:g} and {plan.iterations} iterations {left:.0%} of "
-            f"the statistics are still those of the start; better: --norm-momentum {faster:g}"
+            f"Norm     with momentum {momentum:g} and {steps} iterations of the network {left:.0%} "
+            f"of the statistics are still those of the start; better: --norm-momentum {faster:g}"
         )
     return notes
+
+
+def _own_steps(config: TrainConfig, plan: Plan) -> int:
+    """Return in how many steps of a run statistics move: not in an adversary's."""
+    if config.adversary == "none":
+        return plan.iterations
+    return AdversaryOptions.of(config.adversary_options).own_steps(plan.iterations)
 
 
 def _norms(model: SegmentationModel, *, of_encoder: bool = False) -> list[_BatchNorm]:

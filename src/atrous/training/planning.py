@@ -13,7 +13,7 @@ from atrous.training.adversarial_task import task_kind
 from atrous.training.caching import cache_memory, is_resident
 from atrous.training.config import TrainConfig
 from atrous.training.cost import Cost, measure_cost, time_reading, worst
-from atrous.training.loop import batch_source
+from atrous.training.loader import batch_source
 from atrous.training.plan import (
     Plan,
     derive_crop,

@@ -1,14 +1,13 @@
 """A training from its configuration to its model folder: one run, or several phases of it."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from atrous.data import DataSpec, open_data
-from atrous.errors import InputError
 from atrous.evaluation import Evaluation, evaluate
 from atrous.inference import Predictor
 from atrous.models import SegmentationModel
@@ -19,7 +18,13 @@ from atrous.training.caching import with_cache
 from atrous.training.checkpoints import Progress, read_progress, sweep
 from atrous.training.config import TrainConfig
 from atrous.training.environment import check_data, write_environment
-from atrous.training.extension import is_finished, refuse_reported, tell_new_length
+from atrous.training.extension import (
+    is_finished,
+    refuse_reported,
+    tell_new_length,
+    tell_repeated,
+)
+from atrous.training.extension_record import record_extension
 from atrous.training.heap import keep_freed_memory
 from atrous.training.loop import memory_named, train
 from atrous.training.norm import check_norms, norm_notes, pick_norm
@@ -29,11 +34,12 @@ from atrous.training.planning import plan_run
 from atrous.training.preflight import pick_device, preflight
 from atrous.training.ranks import Ranks, joined
 from atrous.training.recipes import runs_of
-from atrous.training.run_folder import new_run, resumable, resumed, write_config
+from atrous.training.run_folder import new_run, read_config, resumable, resumed, write_config
+from atrous.training.sound_data import sound
 from atrous.training.watch import Reporter, Silent
 from atrous.weights import load, weights_origin
 
-__all__ = ["RunResult", "fit", "sound"]
+__all__ = ["RunResult", "fit"]
 
 
 @dataclass(frozen=True)
@@ -119,13 +125,21 @@ def _fit_phases(
         spec = result.spec
     if earlier:
         reporter.note(f"Phase    {len(earlier) + 1} of {len(earlier) + 1}, in {folder}")
-    return _fit_one(preflight(config), spec, reporter, ranks)
+    resolved = preflight(config)
+    if config.extend:
+        tell_repeated(folder, resolved, config.extend, reporter)
+    return _fit_one(resolved, spec, reporter, ranks, added=config.extend)
 
 
 def _fit_one(
-    config: TrainConfig, spec: DataSpec | None, reporter: Reporter, ranks: Ranks
+    config: TrainConfig,
+    spec: DataSpec | None,
+    reporter: Reporter,
+    ranks: Ranks,
+    *,
+    added: int | None = None,
 ) -> RunResult:
-    """Train one run to its end, or to Ctrl-C."""
+    """Train one run to its end, or to Ctrl-C; `added` iterations are in its length already."""
     assert config.data is not None
     spec = sound(spec or open_data(config.data), config.skip_bad)
     device = pick_device(config.device)
@@ -166,7 +180,7 @@ def _fit_one(
         began["encoder_weights"] = weights_origin(weights, model.spec.encoder_name)
     config = _resolve(config, plan, folder, model, len(spec.splits["train"]))
     if ranks.is_first:
-        _record(folder, config, plan, {"data": spec.fingerprint, **began})
+        _record(folder, config, plan, {"data": spec.fingerprint, **began}, added)
     reporter.plan(plan)
     with resumable(folder), memory_named(plan):
         step, is_over = train(config, plan, fast, model, folder, reporter, best, ranks)
@@ -201,8 +215,16 @@ def _built(
     return model, weights
 
 
-def _record(folder: Path, config: TrainConfig, plan: Plan, began: Mapping[str, object]) -> None:
+def _record(
+    folder: Path,
+    config: TrainConfig,
+    plan: Plan,
+    began: Mapping[str, object],
+    added: int | None,
+) -> None:
     """Write down what the run does, and where."""
+    if added and read_config(folder).iterations != plan.iterations:
+        record_extension(folder, by=added, to=plan.iterations, at=plan.done)
     write_config(folder, config)
     write_environment(
         folder,
@@ -224,32 +246,6 @@ def _scored(
         predictor = Predictor(load(folder / "model"), device=device)
         evaluation = evaluate(predictor, spec, "val", progress=reporter.scoring)
     return RunResult(folder, folder / "model", step, evaluation, spec, predictor, is_over=True)
-
-
-def sound(spec: DataSpec, skip_bad: bool, splits: Sequence[str] = ("train", "val")) -> DataSpec:
-    """Return `spec` if it can be trained on, or scored on the `splits` that are named.
-
-    Raises:
-        InputError: There are faults and they are not to be skipped, or a split is missing or void.
-    """
-    faults = [finding for finding in spec.findings if finding.severity == "error"]
-    if faults and not skip_bad:  # else they are left out: `splits` holds usable pairs only
-        first = faults[0]
-        raise InputError(
-            f"{len(faults)} fault(s) in {spec.root}; the first: {first.path}: {first.what} "
-            f"-> {first.remedy} (or leave such pairs out: --skip-bad)"
-        )
-    for split in splits:
-        if not spec.splits.get(split):
-            raise InputError(
-                f"{spec.root} has no {split} pairs; put some into {split}/images and {split}/masks"
-            )
-        if not any(spec.statistics[split].pixels):
-            raise InputError(
-                f"every mask of {split} in {spec.root} is void, so there is nothing to "
-                f"{'learn' if split == 'train' else 'score'}; label some of them"
-            )
-    return spec
 
 
 def _earlier(folder: Path, spec: DataSpec) -> Progress | None:

@@ -1,6 +1,7 @@
 """A run folder: its name, its resolved configuration, what may change when it is gone on with."""
 
 import dataclasses
+import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ import yaml
 from atrous.errors import InputError, unknown
 from atrous.files import write_text
 from atrous.training.config import TrainConfig
+from atrous.training.extension_record import extended_length
 
 __all__ = [
     "check_out",
@@ -143,12 +145,13 @@ def resumed(config: TrainConfig) -> TrainConfig:
         raise InputError(f"{config.resume}: no such run folder; `ls runs` shows what there is")
     stored = read_config(config.resume)
     changes: dict[str, Any] = {"resume": config.resume, "out": config.resume}
+    changes["weights"] = _start_now(stored, config.resume)
     for field in dataclasses.fields(TrainConfig):
         value = getattr(config, field.name)
         if field.name in ("resume", "given") or not _is_given(config, field):
             continue
         if field.name == "extend":
-            changes["iterations"] = (stored.iterations or 0) + value
+            changes["iterations"] = extended_length(config.resume, stored, value)
         elif field.name in MAY_CHANGE and not _rounds_otherwise(field.name, value, stored):
             changes[field.name] = value
         elif field.name in ("epochs", "minutes"):
@@ -163,6 +166,16 @@ def resumed(config: TrainConfig) -> TrainConfig:
                 f"leave it out, or start a new run"
             )
     return dataclasses.replace(stored, **changes)
+
+
+def _start_now(stored: TrainConfig, folder: Path) -> str:
+    """Return where the model lies that a run begins with: that of the phase before moved along."""
+    if stored.out is None or not Path(stored.weights).is_absolute():
+        return stored.weights
+    way = os.path.relpath(stored.weights, stored.out)
+    inside = re.fullmatch(r"(\.\./)?phase-\d+/model", Path(way).as_posix())
+    is_phase = inside and (inside[1] is None or re.fullmatch(r"phase-\d+", stored.out.name))
+    return str((folder / way).resolve()) if is_phase else stored.weights
 
 
 def given_fields(config: TrainConfig) -> set[str]:
