@@ -4,7 +4,9 @@ from torch import nn
 
 from atrous.errors import InputError
 from atrous.models import build_model
+from atrous.models import unet as unet_module
 from atrous.models.unet import UNet, mirror
+from atrous.ops.conv_doubled import conv_doubled
 
 
 @pytest.mark.parametrize(
@@ -157,3 +159,34 @@ def test_widths_of_the_decoder_follow_base_channels() -> None:
     with torch.device("meta"):
         model = build_model("unet", encoder_name="resnet18", options={"base_channels": 16})
     assert [merge[1].conv.out_channels for merge in model.merge] == [64, 32, 16, 8, 4]
+
+
+def test_a_decoder_that_learns_computes_what_the_plain_layers_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(0)
+    model = build_model("unet", encoder_name="resnet18", options={"base_channels": 16}).double()
+    images = torch.randn(2, 3, 96, 160, dtype=torch.float64)
+
+    def learnt() -> dict[str, torch.Tensor]:
+        model.zero_grad()
+        scores = model.score(images).main
+        scores.square().mean().backward()
+        return {"scores": scores} | {name: p.grad for name, p in model.named_parameters()}
+
+    entered = []
+    monkeypatch.setattr(
+        unet_module, "conv_doubled", lambda *given: entered.append(0) or conv_doubled(*given)
+    )
+    found = learnt()
+    assert len(entered) == 2  # the coarser levels have 30, 120 and 480 pixels in all
+    monkeypatch.setattr(unet_module, "conv_doubled_pays", lambda *_: False)
+    torch.testing.assert_close(found, learnt(), rtol=1e-8, atol=1e-12)
+
+
+def test_an_exported_network_has_the_plain_layers() -> None:
+    model = build_model("unet", encoder_name="resnet18", options={"base_channels": 16})
+    program = torch.export.export(model.train(), (torch.randn(2, 3, 96, 160),))
+    called = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
+    assert not any("transpose" in name for name in called)
+    assert "aten.upsample_nearest2d.vec" in called

@@ -21,6 +21,7 @@ from atrous.encoders import Encoder, create_encoder
 from atrous.errors import InputError
 from atrous.layers import ConvNormAct
 from atrous.models.segmentation_model import Scores, SegmentationModel
+from atrous.ops.conv_doubled import conv_doubled, conv_doubled_pays
 
 __all__ = ["EncoderUNet", "UNet", "mirror", "unet"]
 
@@ -154,8 +155,8 @@ class EncoderUNet(SegmentationModel):
         for merge in self.merge:
             skip = skips.pop() if skips else None
             size = images.shape[-2:] if skip is None else skip.shape[-2:]
-            x = functional.interpolate(x, size, mode="nearest")
-            x = merge(x if skip is None else torch.cat([x, skip], dim=1))
+            first, second = merge.children()
+            x = second(_joined(first, x, skip, size))
         return Scores(self.head(x), features=x)
 
 
@@ -233,6 +234,18 @@ def _two_convolutions(
         nn.ReLU(inplace=True),
     ]
     return nn.Sequential(*layers, *([nn.Dropout(dropout)] if dropout else []))
+
+
+def _joined(unit: nn.Module, x: Tensor, skip: Tensor | None, size: torch.Size) -> Tensor:
+    """Return a `ConvNormAct` of the coarser map, enlarged to `size`, and the skip."""
+    weight = unit.get_parameter("conv.weight")
+    y: Tensor
+    if conv_doubled_pays(x, size, weight):
+        y = unit.get_submodule("norm")(conv_doubled(x, skip, weight))
+        return functional.relu(y, inplace=True)
+    x = functional.interpolate(x, size, mode="nearest")
+    y = unit(x if skip is None else torch.cat([x, skip], dim=1))
+    return y
 
 
 def _centre(x: Tensor, size: torch.Size) -> Tensor:
