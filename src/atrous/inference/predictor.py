@@ -19,6 +19,7 @@ from atrous.errors import InputError, is_out_of_memory, unknown
 from atrous.inference.config import UncertaintyMethod
 from atrous.inference.crf_settings import stamp
 from atrous.inference.crf_step import CRF, sharpened
+from atrous.inference.device import open_device
 from atrous.inference.evaluating import evaluating
 from atrous.inference.images import open_image
 from atrous.inference.merging import DOUBTS, merge, merge_with_doubt, passes
@@ -106,7 +107,7 @@ class Predictor:
         if self.uncertainty is not None:
             self.uncertainty.check(model)
             scales, flip = self.uncertainty.views(scales, flip)
-        self.device = _device(device)
+        self.device = open_device(device)
         # One layout for live, saved and loaded weights: another gives other last bits. This one is
         # 1.4 times as fast for DeepLab v3+ on a CPU thread.
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
@@ -356,17 +357,3 @@ class Predictor:
             if not is_out_of_memory(error):
                 raise
             raise InputError(self.tiling.advice(height, width)) from error
-
-
-def _device(name: str | torch.device) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        meant = "use cpu or auto"
-        if str(name).lower() in ("gpu", "0"):
-            meant = "did you mean cuda? auto takes the GPU if there is one, else the CPU"
-        raise InputError(f"device {str(name)!r} is not usable here; {meant}") from error
-    return device
