@@ -49,7 +49,7 @@ from atrous import DenseCRF
 from atrous.crf import Appearance, Smoothness
 from atrous.crf.lattice import build_lattice
 from atrous.crf.threads import Team
-from atrous.ops.rows import LANES, shape_of
+from atrous.ops.row_shapes import shape_of, width_of
 
 LABELS = 21
 SIZES = {"512x512": (512, 512), "500x375": (375, 500)}
@@ -171,7 +171,7 @@ def lattice_mb(crf: DenseCRF, image: np.ndarray, num_labels: int, threads: int) 
         with Team(threads) as team:
             lattice = build_lattice(seen, extra, np.array(each, np.float32), team)
         total += sum(part.nbytes for part in lattice if isinstance(part, np.ndarray))
-        total += 2 * lattice.num_rows * 4 * LANES * len(shape_of(num_labels))
+        total += 2 * lattice.num_rows * 4 * width_of(shape_of(num_labels))
     return total / 2**20
 
 

@@ -79,6 +79,20 @@ def test_mistakes_get_one_line(home, capsys, monkeypatch, words, told):
 
 
 @pytest.mark.parametrize(
+    ("model", "told"), [("lost", "no model at lost"), ("data", "no model.saf")]
+)
+def test_the_model_is_looked_for_before_the_data(home, capsys, monkeypatch, model, told):
+    """Data may take minutes to look through; here there are none, so that is told second."""
+    monkeypatch.chdir(home)
+
+    assert main(["crf-search", model, "--data", "nowhere"]) == 1
+
+    assert told in capsys.readouterr().err
+    assert main(["crf-search", "model", "--data", "nowhere"]) == 1
+    assert "nowhere" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("interval", "told"),
     [
         ((0.002, 0.01), "It helps: .*Next: atrous predict m IMAGES --crf"),

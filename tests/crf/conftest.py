@@ -10,6 +10,13 @@ import pytest
 
 PEER = Path(os.environ.get("PYDENSECRF", "pydensecrf"))  # benchmarks/bench_crf.py builds it
 
+MODES = {
+    "symmetric": "NORMALIZE_SYMMETRIC",
+    "after": "NORMALIZE_AFTER",
+    "before": "NORMALIZE_BEFORE",
+    "none": "NO_NORMALIZATION",  # it computes a constant factor and does not apply it
+}
+
 
 def smooth_probabilities(num_labels, height, width, seed=0, *, contrast=4.0, sigma=3):
     """Return (K, H, W) float32 probabilities as a network gives them: smooth, mostly sure."""
@@ -32,17 +39,39 @@ def _blurred(noise, sigma):
     return np.stack(planes, axis=2).astype(np.float32)
 
 
+def fitted(path):
+    """Return a photograph (H, W, 3), RGB, of at most 500 pixels a side."""
+    image = cv2.imread(str(path))[..., ::-1]
+    scale = min(1, 500 / max(image.shape))
+    size = round(image.shape[1] * scale), round(image.shape[0] * scale)
+    return np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+
+
+def by_peer(peer, crf, image, unary):
+    """Run pydensecrf with the parameters of `crf`."""
+    height, width = image.shape[:2]
+    mode = getattr(peer, MODES[crf.normalization])
+    model = peer.DenseCRF2D(width, height, len(unary))
+    energy = -np.log(unary.clip(1e-5, 1)).reshape(len(unary), -1)
+    model.setUnaryEnergy(np.ascontiguousarray(energy, np.float32))
+    smoothness, appearance = crf.smoothness, crf.appearance
+    model.addPairwiseGaussian(sxy=smoothness.xy_std, compat=smoothness.weight, normalization=mode)
+    model.addPairwiseBilateral(
+        sxy=appearance.xy_std,
+        srgb=appearance.rgb_std,
+        rgbim=image,
+        compat=appearance.weight,
+        normalization=mode,
+    )
+    return np.array(model.inference(crf.iterations)).reshape(unary.shape)
+
+
 @pytest.fixture(scope="session")
 def photos(shared):
     """Ten real photographs (H, W, 3), RGB, of at most 500 pixels."""
     folders = ["voc_samples/JPEGImages/*.jpg", "photos/*.png", "camvid/val/images/*.jpg"]
     paths = [path for folder in folders for path in sorted((shared / "data").glob(folder))[:5]]
-    images = []
-    for path in paths[:10]:
-        image = cv2.imread(str(path))[..., ::-1]
-        scale = min(1, 500 / max(image.shape))
-        size = round(image.shape[1] * scale), round(image.shape[0] * scale)
-        images.append(np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA)))
+    images = [fitted(path) for path in paths[:10]]
     assert len(images) == 10
     return images
 

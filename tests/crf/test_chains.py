@@ -7,7 +7,7 @@ from atrous.crf.chains import blur, blur_numbers, find_chains, share_of_axis, un
 from atrous.crf.lattice import Lattice, build_lattice
 from atrous.crf.lattice_build import ABSENT, join, new_table
 from atrous.crf.threads import Team
-from atrous.ops.rows import shape_of
+from atrous.ops.row_shapes import shape_of
 
 from .conftest import made_image
 

@@ -109,7 +109,7 @@ def with_torch(crf, image, unary, features=None):
     return solve_batch(crf, *batch, crf._matrix(len(unary)))[0].numpy()
 
 
-@pytest.mark.parametrize("count", [2, 3, 8, 9, 21, 150])
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 8, 9, 21, 100, 255, 300])
 def test_any_number_of_labels(count):
     image, unary = made_image(12, 17), smooth_probabilities(count, 12, 17)
     crf = DenseCRF(Appearance(5, 30, 40), Smoothness(3, 3))
@@ -117,8 +117,36 @@ def test_any_number_of_labels(count):
     q = crf(image, unary)
 
     assert q.shape == unary.shape
-    np.testing.assert_allclose(q.sum(0), 1, atol=2e-6)
+    np.testing.assert_allclose(q.sum(0, dtype=np.float64), 1, atol=2e-6)
     np.testing.assert_allclose(q, with_torch(crf, image, unary), atol=3e-5)
+    assert crf.map(image, unary).dtype == (np.uint8 if count <= 256 else np.int32)
+
+
+@pytest.mark.parametrize("size", [(32, 30), (1, 400)])
+@pytest.mark.parametrize("count", [100, 255])
+def test_many_labels_are_near_the_exact_filter(count, size):
+    image, unary = made_image(*size), smooth_probabilities(count, *size, contrast=6)
+    crf = DenseCRF(Appearance(5, 30, 40), Smoothness(3, 3))
+
+    q = crf(image, unary)
+
+    exact = dataclasses.replace(crf, filter="exact")(image, unary)
+    assert (exact.argmax(0) != unary.argmax(0)).mean() > 0.05  # there was work to do
+    assert (q.argmax(0) == exact.argmax(0)).mean() > 0.97
+    assert np.abs(q - exact).sum(0).mean() / 2 < 0.06  # share of the mass that lies elsewhere
+
+
+@pytest.mark.parametrize("form", [{"damping": 0.3}, {"tolerance": 1e-3}, {"exclude_self": True}])
+@pytest.mark.parametrize("count", [2, 4, 5, 9, 16])
+def test_what_keeps_the_last_marginals_is_the_same_for_any_padding(count, form):
+    """They lie without padding; labels that no pixel gives anything change nothing but that."""
+    image, unary = made_image(20, 30), smooth_probabilities(count, 20, 30)
+    faint = np.full((3, 20, 30), 1e-9, np.float32)
+    crf = DenseCRF(Appearance(5, 30, 40), Smoothness(3, 3), **form)
+
+    q = crf(image, np.concatenate([unary, faint]))
+
+    np.testing.assert_allclose(q[:count], crf(image, unary), atol=1e-3)
 
 
 @pytest.mark.parametrize("exclude_self", [False, True])
@@ -354,17 +382,6 @@ def test_hard_labels_with_confidence():
     np.testing.assert_array_equal(
         crf.from_labels(image, labels, 3, confidence=0.8), crf(image, unary)
     )
-
-
-def test_a_batch_is_its_images_one_by_one():
-    images = torch.from_numpy(np.stack([made_image(12, 20, seed) for seed in range(3)]))
-    unary = torch.from_numpy(np.stack([smooth_probabilities(4, 12, 20, seed) for seed in range(3)]))
-    crf = DenseCRF()
-
-    q = crf.batch(images, unary)
-
-    for image, maps, one in zip(images, unary, q, strict=True):
-        torch.testing.assert_close(crf(image, maps), one)
 
 
 def test_published_parameter_sets():

@@ -58,7 +58,7 @@ except RuntimeError as error:
 
 
 def output_of(script, *arguments):
-    """Run a script that could hang, for a minute at most."""
+    """Run a script that could hang, for two minutes at most: it may have to compile."""
     command = [sys.executable, "-c", script, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     return done.stdout + done.stderr

@@ -4,13 +4,13 @@ import numba
 import numpy as np
 import pytest
 
+from atrous.ops.row_shapes import shape_of, width_of
 from atrous.ops.rows import (
     add_to,
     exponential,
     highest,
     load,
     maximum,
-    shape_of,
     store,
     total,
     zeros,
@@ -36,15 +36,18 @@ def arithmetic(a, b, new, shape):
 
 
 def test_shapes_pad_to_whole_chunks():
-    assert [len(shape_of(count)) for count in (1, 2, 8, 9, 21, 150)] == [1, 1, 1, 2, 3, 19]
+    counts = 1, 2, 3, 4, 5, 8, 9, 21, 150
+    shapes = [shape_of(count) for count in counts]
+    assert [len(shape) for shape in shapes] == [1, 1, 1, 1, 1, 1, 2, 3, 19]
+    assert [width_of(shape) for shape in shapes] == [2, 2, 4, 4, 8, 8, 16, 24, 152]
 
 
-@pytest.mark.parametrize("chunks", [1, 3])
-def test_arithmetic(chunks):
-    a, b = np.random.default_rng(0).standard_normal((2, 1, 8 * chunks)).astype(np.float32)
-    new = np.ones((6, 8 * chunks), np.float32)
+@pytest.mark.parametrize("width", [2, 4, 8, 24])
+def test_arithmetic(width):
+    a, b = np.random.default_rng(0).standard_normal((2, 1, width)).astype(np.float32)
+    new = np.ones((6, width), np.float32)
 
-    largest, mass = arithmetic(a, b, new, (0,) * chunks)
+    largest, mass = arithmetic(a, b, new, shape_of(width))
 
     expected = [a + b, a * b, 3 * a + 1, np.maximum(a, b), 0 * a, 1 + 2 * a]
     np.testing.assert_allclose(new, np.concatenate(expected), rtol=1e-5, atol=1e-6)
@@ -52,12 +55,14 @@ def test_arithmetic(chunks):
     assert mass == pytest.approx(a.sum(), abs=1e-5)
 
 
-def test_exponentials_of_what_a_softmax_meets():
-    values = np.linspace(-87, 0, 8 * 4000, dtype=np.float32).reshape(-1, 8)
-    values[0] = [0, -0.0, -1e-30, -1e-3, -0.5, -86.9, -1, -10]
+@pytest.mark.parametrize("width", [2, 4, 8])
+def test_exponentials_of_what_a_softmax_meets(width):
+    values = np.linspace(-87, 0, 8 * 4000, dtype=np.float32)
+    values[:8] = [0, -0.0, -1e-30, -1e-3, -0.5, -86.9, -1, -10]
+    values = values.reshape(-1, width)
     new = np.empty_like(values)
 
-    exponentials(values, new, (0,))
+    exponentials(values, new, shape_of(width))
 
     np.testing.assert_allclose(new, np.exp(values.astype(np.float64)), rtol=6e-6)
 

@@ -11,6 +11,7 @@ from atrous.cli.data_faults import look_through
 from atrous.cli.progress import duration
 from atrous.evaluation.crf_search_config import FEWEST, CRFSearchConfig
 from atrous.evaluation.loop import pairs_of
+from atrous.weights.sources import check_source
 
 if TYPE_CHECKING:
     from atrous.evaluation.crf_search import CRFSearch, Gain
@@ -20,6 +21,7 @@ __all__ = ["advice", "best_line", "gain_line", "run"]
 
 def run(config: CRFSearchConfig) -> int:
     """Search, store, advise; return 0."""
+    check_source(config.model)  # before the data, which may take minutes
     spec = look_through(config.data, config.skip_bad)
     pairs_of(spec, config.split)  # a misspelt split is told before torch is loaded
     from atrous.crf import DenseCRF

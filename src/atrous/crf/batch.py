@@ -1,4 +1,8 @@
-"""Mean field over a batch of images at once, in torch: what a GPU runs."""
+"""Mean field over a batch of images at once, in torch: what a GPU runs.
+
+Images do not know of each other: which labels are pruned, and when an image has come to rest, is
+judged for each of them, as if it were alone.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -47,11 +51,10 @@ def solve_batch(
     wrong = is_off.flatten(1).any(1) | (maps < 0).flatten(1).any(1)
     if wrong.any():
         raise improbable(maps[wrong][0].cpu().numpy())
-    labels = torch.arange(maps.shape[1], device=maps.device)
-    if crf.prune:
-        highest = maps.amax(dim=(0, 2, 3))
-        labels = labels[highest > torch.clamp(highest.max() / 2, max=crf.prune)]
-    rows = maps[:, labels].clamp(min=CLIP).log().flatten(2).mT.log_softmax(-1)  # (B, N, L)
+    has_mass = _labels_with_mass(maps, crf.prune)
+    labels = has_mass.any(0).nonzero()[:, 0]  # (L,) of any image
+    logs = maps[:, labels].clamp(min=CLIP).log().flatten(2).mT  # (B, N, L)
+    rows = logs.masked_fill_(~has_mass[:, None, labels], -torch.inf).log_softmax(-1)
     matrix = None
     if compatibility is not None:
         matrix = torch.from_numpy(compatibility).to(rows)[labels][:, labels]
@@ -73,6 +76,13 @@ def solve_batch(
     q = torch.zeros_like(maps)
     q[:, labels] = log_q.exp().mT.reshape(len(maps), -1, *maps.shape[2:])
     return q
+
+
+def _labels_with_mass(maps: Tensor, prune: float) -> Tensor:
+    """Return (B, K) which labels of which image stay; see `solve.labels_with_mass`."""
+    highest = maps.amax(dim=(2, 3))
+    bound = (highest.amax(1, keepdim=True) / 2).clamp(max=prune)
+    return highest > bound if prune else torch.ones_like(highest, dtype=torch.bool)
 
 
 def _points(crf: "DenseCRF", images: Tensor, features: Tensor) -> list[tuple[float, Tensor]]:

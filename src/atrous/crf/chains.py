@@ -87,7 +87,7 @@ def blur(
         begin: Place where the first chain begins.
         end: Place after the last.
         turn: 0 or 1.
-        shape: See `rows`.
+        shape: See `row_shapes`.
     """
     if begin == end:
         return

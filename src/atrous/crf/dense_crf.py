@@ -164,7 +164,7 @@ class DenseCRF:
     def batch(
         self, images: Tensor, probabilities: Tensor, *, features: Tensor | None = None
     ) -> Tensor:
-        """Sharpen several images of one size; on a GPU all at once.
+        """Sharpen several images of one size; on a GPU all at once, each as if it were alone.
 
         Args:
             images: (B, H, W, C) or (B, H, W) uint8.

@@ -13,7 +13,7 @@ from atrous.crf.normalise import scales
 from atrous.crf.packing import pack, unpack
 from atrous.crf.parameters import Normalization
 from atrous.crf.threads import Team
-from atrous.ops.rows import LANES, shape_of
+from atrous.ops.row_shapes import shape_of, width_of
 
 __all__ = ["Kernel", "infer", "make_kernel", "make_rows", "write_maps"]
 
@@ -40,7 +40,7 @@ def make_kernel(
     )
     after = after * np.float32(weight)
     own = before * after * own if exclude_self else own
-    values = _aligned(2 * lattice.num_rows, LANES * len(shape_of(num_labels)))
+    values = _aligned(2 * lattice.num_rows, width_of(shape_of(num_labels)))
     return Kernel(lattice, before, after, own, values)
 
 
@@ -81,7 +81,7 @@ def make_rows(
     """
     maps = np.ascontiguousarray(maps, np.float32)
     shape = shape_of(len(labels))
-    rows = _aligned(maps.shape[1] * maps.shape[2], LANES * len(shape))
+    rows = _aligned(maps.shape[1] * maps.shape[2], width_of(shape))
     least = np.zeros((1, rows.shape[1]), np.float32)
     least[0, : len(labels)] = CLIP
     cuts = team.cuts(len(rows))
@@ -94,7 +94,7 @@ def make_rows(
 def write_maps(
     rows: Array, labels: NDArray[np.int64], maps: NDArray[np.floating], team: Team
 ) -> None:
-    """Write rows into (K, H, W) maps."""
+    """Write rows, padded or not, into (K, H, W) maps."""
     cuts = team.cuts(len(rows))
     team.run(lambda t: unpack(rows, labels, *cuts[t], maps))
 
@@ -104,6 +104,7 @@ def infer(
     kernels: Sequence[Kernel],
     prices: NDArray[np.float64] | None,
     *,
+    num_labels: int,
     iterations: int,
     damping: float,
     tolerance: float,
@@ -115,22 +116,25 @@ def infer(
         rows: (N, padded K) the unary; overwritten.
         kernels: At most two.
         prices: (K, K) compatibility, None for Potts.
+        num_labels: K.
         iterations: How often messages pass, from 1.
         damping: Share of the old marginals that stays.
         tolerance: Stop as soon as no marginal moves by more; 0 never stops.
         team: The threads.
 
     Returns:
-        (N, padded K) marginals.
+        (N, K) or (N, padded K) marginals.
     """
-    shape = (0,) * (rows.shape[1] // LANES)
-    absent = _no_kernel(len(rows), rows.shape[1], team.size)
-    first, second, *_ = (*kernels, absent, absent)
+    shape = shape_of(num_labels)
+    missing = range(2 - len(kernels))
+    kernels = [*kernels, *(_no_kernel(len(rows), rows.shape[1], team.size) for _ in missing)]
+    first, second = kernels
     owns = [kernel.own for kernel in kernels if kernel.own.size]
-    is_everyday = prices is None and not (owns or damping or tolerance)
-    own = np.sum(owns, axis=0, dtype=np.float32) if owns else np.zeros(len(rows), np.float32)
-    marginals = rows if is_everyday else rows.copy()
-    kept = marginals, own, _signed(prices, rows.shape[1]), np.float32(damping)
+    own = np.sum(owns, axis=0, dtype=np.float32) if owns else np.zeros(0, np.float32)
+    needs_last = bool(owns or damping or tolerance)
+    is_everyday = prices is None and not needs_last
+    last = rows[: len(rows) if needs_last else 0, :num_labels].copy()  # without the padding
+    kept = last, own, _signed(prices, rows.shape[1]), np.float32(damping)
     shared = team.meeting, np.zeros((2, team.size), np.float32)
 
     def pass_on(t: int) -> None:
@@ -141,7 +145,7 @@ def infer(
             pass_messages_keeping(t, rows, *told)
 
     team.run(pass_on)
-    return marginals
+    return last if needs_last else rows
 
 
 def _signed(prices: NDArray[np.float64] | None, padded: int) -> Array:

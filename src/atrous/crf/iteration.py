@@ -4,7 +4,7 @@ For each pixel, while its numbers are in registers: slice the messages of both k
 compatibility, take the softmax, and splat the new marginals for the next iteration. Between two
 passes the values at the vertices are blurred. No map of messages is ever stored.
 
-Rows hold K labels, padded with zeros (`rows`). The softmax of log P + message is computed as
+Rows hold K labels, padded with zeros (`row_shapes`). The softmax of log P + message is computed as
 P exp(message) / sum, which needs no logarithm and keeps the padding at 0.
 """
 
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from atrous.compiling import compiled
+from atrous.ops.packed_rows import load_packed, store_packed
 from atrous.ops.rows import (
     add_to,
     exponential,
@@ -62,7 +63,7 @@ def start(
         second: The other kernel.
         begin: First pixel.
         end: Pixel after the last.
-        shape: See `rows`.
+        shape: See `row_shapes`.
     """
     for p in range(begin, end):
         row = load(rows, p, shape)
@@ -89,7 +90,7 @@ def send(
         begin: First pixel.
         end: Pixel after the last.
         is_last: Store instead of splatting.
-        shape: See `rows`.
+        shape: See `row_shapes`.
     """
     for p in range(begin, end, 2):
         pair = min(p + 1, end - 1)
@@ -119,24 +120,27 @@ def send_keeping(
     kept: tuple[np.ndarray, np.ndarray, np.ndarray, np.float32],
     begin: int,
     end: int,
+    is_last: bool,
     shape: tuple[int, ...],
 ) -> Any:
-    """Do what `send` does with the last marginals at hand: all that is not everyday.
+    """Do what `send` does, and all that is not everyday.
 
     Args:
-        rows: (N, padded K) the unary.
+        rows: (N, padded K) the unary; where no marginals are kept, the last iteration writes them
+            there.
         first: One kernel.
         second: The other kernel.
-        kept: (marginals, own, prices, damping). The last iteration's marginals (N, padded K),
-            overwritten by the new ones; (N,) share of its own that a pixel's message loses;
-            (K, padded K) minus the price that a neighbour's label puts on every label, or
-            (0, padded K) for Potts; share of the last marginals that stays.
+        kept: (marginals, own, prices, damping). The last iteration's marginals (N, K), overwritten
+            by the new ones, or (0, K) where nothing asks for them; (N,) share of its own that a
+            pixel's message loses, or (0,); (K, padded K) minus the price that a neighbour's label
+            puts on every label, or (0, padded K) for Potts; share of the last marginals that stays.
         begin: First pixel.
         end: Pixel after the last.
-        shape: See `rows`.
+        is_last: Store instead of splatting, where no marginals are kept.
+        shape: See `row_shapes`.
 
     Returns:
-        The largest change of a marginal.
+        The largest change of a marginal; 0 where none are kept.
     """
     marginals, own, prices, damping = kept
     message_of = np.empty((1, rows.shape[1]), np.float32)
@@ -145,18 +149,23 @@ def send_keeping(
         soon = min(p + AHEAD, end - 1)
         _fetch(first, soon, shape)
         _fetch(second, soon, shape)
-        last = load(marginals, p, shape)
-        message = _slice(first, p, shape) + _slice(second, p, shape) + -own[p] * last
+        message = _slice(first, p, shape) + _slice(second, p, shape)
+        last = load_packed(marginals, p, shape) if marginals.shape[0] else zeros(shape)
+        if own.shape[0]:
+            message = message + -own[p] * last
         if prices.shape[0]:
             store(message_of, 0, message)
             message = zeros(shape)
             for k in range(prices.shape[0]):
                 message = message + message_of[0, k] * load(prices, k, shape)
         q = _softmax(load(rows, p, shape), message)
-        q = damping * last + (np.float32(1) - damping) * q
-        difference = q + np.float32(-1) * last
-        change = max(change, highest(maximum(difference, np.float32(-1) * difference)))
-        store(marginals, p, q)
+        if marginals.shape[0]:
+            q = damping * last + (np.float32(1) - damping) * q
+            difference = q + np.float32(-1) * last
+            change = max(change, highest(maximum(difference, np.float32(-1) * difference)))
+            store_packed(marginals, p, q)
+        elif is_last:
+            store(rows, p, q)
         _splat(first, p, q)
         _splat(second, p, q)
     return change

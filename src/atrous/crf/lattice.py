@@ -77,7 +77,7 @@ class Lattice(NamedTuple):
         original = np.arange(self.num_rows, dtype=np.int32)
         original[self.copies[:, 0]] = self.copies[:, 1]
         shares = np.empty(len(self.weights), np.float32)
-        lattice = original[self.vertices], self.weights, neighbours
+        lattice = self.vertices, self.weights, original, neighbours
         team.run(lambda t: own_shares(*lattice, *cuts[t], shares))
         return shares
 

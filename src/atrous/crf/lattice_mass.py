@@ -65,6 +65,7 @@ def _blur(thread: int, lattice: "Lattice", values: np.ndarray, meeting: np.ndarr
 def own_shares(
     vertices: np.ndarray,
     weights: np.ndarray,
+    original: np.ndarray,
     neighbours: np.ndarray,
     begin: int,
     end: int,
@@ -79,27 +80,30 @@ def own_shares(
     Args:
         vertices: (N, d + 1).
         weights: (N, d + 1).
+        original: (M + 1,) int32: of a copy the vertex that it is a copy of, else the vertex itself.
         neighbours: (d + 1, 2, M + 1), forward and backward along each axis; 0 where missing.
         begin: First pixel.
         end: Pixel after the last.
         shares: (N,), written.
     """
     corners = weights.shape[1]
-    between = np.empty(corners, np.int64)
+    between, around = np.empty(corners, np.int64), np.empty(corners, np.int64)
     for p in range(begin, end):
+        for r in range(corners):
+            around[r] = original[vertices[p, r]]
         for axis in range(corners):
             between[axis] = corners - 1  # one axis leads back from the last vertex to the first
             for r in range(corners - 1):
-                if neighbours[axis, 0, vertices[p, r]] == vertices[p, r + 1]:
+                if neighbours[axis, 0, around[r]] == around[r + 1]:
                     between[axis] = r
         share = np.float32(0)
         for r in range(corners):
             for s in range(corners):
                 steps = (s - r) % corners
-                reach = _follow(neighbours, between, vertices[p, r], r, steps, True)
-                reach += _follow(neighbours, between, vertices[p, r], r, steps, False)
+                reach = _follow(neighbours, between, around[r], r, steps, True)
+                reach += _follow(neighbours, between, around[r], r, steps, False)
                 if r == s:  # once around
-                    reach += _follow(neighbours, between, vertices[p, r], r, corners, True)
+                    reach += _follow(neighbours, between, around[r], r, corners, True)
                 share += weights[p, r] * weights[p, s] * reach
         shares[p] = share
 

@@ -26,26 +26,32 @@ def mean_field(
     """Return the logarithms of the marginals Q after some iterations.
 
     Args:
-        log_probabilities: (B, N, K) minus the unary energies, up to a constant per pixel.
+        log_probabilities: (B, N, K) minus the unary energies, up to a constant per pixel; -inf for
+            labels that an image has not.
         kernels: Filters with their weights: a scalar, or (K,) one per label.
         compatibility: (K, K) price of label l beside label l'; None is Potts, where paying for
             the others' mass is receiving for one's own.
         iterations: How often messages pass.
         damping: Share of the old Q that stays, in [0, 1).
-        tolerance: Stop as soon as no probability moves by more than this; 0 never stops.
+        tolerance: An image stays as it is as soon as none of its probabilities moves by more than
+            this, and all of them together end it; 0 never stops.
 
     Returns:
         (B, N, K); their exponentials sum to 1 over K.
     """
     log_q = log_probabilities.log_softmax(-1)
+    is_moving = torch.ones_like(log_q[:, :1, :1], dtype=torch.bool)  # (B, 1, 1)
     for _ in range(iterations):
         q = log_q.exp()
         message = sum((weight * kernel(q) for kernel, weight in kernels), torch.zeros_like(q))
         if compatibility is not None:
             message = -message @ compatibility.T
-        log_q = (log_probabilities + message).log_softmax(-1)
+        new = (log_probabilities + message).log_softmax(-1)
         if damping:
-            log_q = (damping * q + (1 - damping) * log_q.exp()).log()
-        if tolerance and (log_q.exp() - q).abs().max() <= tolerance:
-            break
+            new = (damping * q + (1 - damping) * new.exp()).log()
+        log_q = torch.where(is_moving, new, log_q) if tolerance else new
+        if tolerance:
+            is_moving = (log_q.exp() - q).abs().amax((1, 2), keepdim=True) > tolerance
+            if not is_moving.any():
+                break
     return log_q

@@ -50,7 +50,7 @@ def pass_messages(
         kernels: Appearance and smoothness, in any order.
         iterations: How often messages pass, from 1.
         meeting: See `meeting`.
-        shape: See `rows`.
+        shape: See `row_shapes`.
     """
     one, other = kernels
     team = one.lattice.edges.size - 1
@@ -80,17 +80,17 @@ def pass_messages_keeping(
     shared: tuple[np.ndarray, np.ndarray],
     shape: tuple[int, ...],
 ) -> None:
-    """Run mean field in the forms that need the last marginals.
+    """Run mean field in all other forms.
 
     Args:
         thread: As in `pass_messages`.
-        rows: (N, padded K) the unary.
+        rows: (N, padded K) the unary; holds the marginals in the end where none are kept.
         kernels: Appearance and smoothness, in any order.
-        kept: See `send_keeping`; its first holds the marginals in the end.
+        kept: See `send_keeping`; its first, where not empty, holds the marginals in the end.
         iterations: How often messages pass, from 1.
         tolerance: Stop as soon as no marginal moves by more.
         shared: The meeting, and (2, T) float32 changes, overwritten.
-        shape: See `rows`.
+        shape: See `row_shapes`.
     """
     one, other = kernels
     team = one.lattice.edges.size - 1
@@ -108,13 +108,14 @@ def pass_messages_keeping(
         _clear(thread, one, 1 - turn, shape)
         _clear(thread, other, 1 - turn, shape)
         views = _view(one, turn), _view(other, turn)
-        changes[turn, thread] = send_keeping(rows, *views, kept, begin, end, shape)
+        is_last = iteration == iterations - 1
+        changes[turn, thread] = send_keeping(rows, *views, kept, begin, end, is_last, shape)
         if not meet(meeting, team):
             return
         largest = np.float32(0)
         for t in range(team):
             largest = max(largest, changes[turn, t])
-        if largest <= tolerance:
+        if kept[0].shape[0] and largest <= tolerance:
             break
 
 

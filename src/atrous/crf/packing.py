@@ -49,7 +49,7 @@ def pack(
         end: Pixel after the last.
         rows: (N, padded L) float32, written from `begin` to `end`.
         bounds: Least and greatest sum of a pixel's values.
-        shape: See `rows`.
+        shape: See `row_shapes`.
 
     Returns:
         The number of pixels with a negative value or a sum out of bounds; NaN is out of bounds.
@@ -77,7 +77,7 @@ def unpack(rows: np.ndarray, labels: np.ndarray, begin: int, end: int, maps: np.
     """Write rows back as maps.
 
     Args:
-        rows: (N, padded L) float32.
+        rows: (N, L) or (N, padded L) float32.
         labels: (L,) int64 numbers of the labels that the rows hold.
         begin: First pixel.
         end: Pixel after the last.

@@ -99,25 +99,38 @@ def solve_compiled(crf: "DenseCRF", scene: Scene) -> NDArray[np.float32]:
         left_out = crf.prune * (len(scene.maps) - len(labels))
         rows = engine.make_rows(scene.maps, labels, team, left_out)
         if crf.iterations:
-            given = [(kernel, _lattice(kernel, scene, team)) for kernel in _kernels(crf)]
-            forms = crf.normalization, crf.exclude_self
-            kernels = [
-                engine.make_kernel(lattice, kernel.weight, len(labels), *forms, team)
-                for kernel, lattice in given
-            ]
-            rows = engine.infer(
-                rows,
-                kernels,
-                scene.of(labels),
-                iterations=crf.iterations,
-                damping=crf.damping,
-                tolerance=crf.tolerance,
-                team=team,
-            )
+            rows = _infer(crf, scene, labels, rows, team)  # the lattices go before the maps come
         make = np.zeros if len(labels) < len(scene.maps) else np.empty
         q: NDArray[np.float32] = make(scene.maps.shape, np.float32)
         engine.write_maps(rows, labels, q, team)
     return q
+
+
+def _infer(
+    crf: "DenseCRF",
+    scene: Scene,
+    labels: NDArray[np.int64],
+    rows: NDArray[np.float32],
+    team: Team,
+) -> NDArray[np.float32]:
+    """Build the lattices and return the marginals in rows; the unary's rows are overwritten."""
+    from atrous.crf import engine
+
+    given = [(kernel, _lattice(kernel, scene, team)) for kernel in _kernels(crf)]
+    forms = crf.normalization, crf.exclude_self
+    return engine.infer(
+        rows,
+        [
+            engine.make_kernel(lattice, kernel.weight, len(labels), *forms, team)
+            for kernel, lattice in given
+        ],
+        scene.of(labels),
+        num_labels=len(labels),
+        iterations=crf.iterations,
+        damping=crf.damping,
+        tolerance=crf.tolerance,
+        team=team,
+    )
 
 
 def _kernels(crf: "DenseCRF") -> list[Appearance | Smoothness]:

@@ -4,7 +4,7 @@ import contextlib
 import copy
 import hashlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +18,8 @@ from atrous.data.warp import smooth_before_shrinking
 from atrous.errors import InputError, is_out_of_memory, unknown
 from atrous.inference.config import UncertaintyMethod
 from atrous.inference.crf_settings import stamp
+from atrous.inference.crf_step import CRF, sharpened
+from atrous.inference.device import open_device
 from atrous.inference.evaluating import evaluating
 from atrous.inference.images import open_image
 from atrous.inference.merging import DOUBTS, merge, merge_with_doubt, passes
@@ -32,7 +34,6 @@ __all__ = ["Predictor"]
 
 ImageSource = str | Path | np.ndarray | Image.Image
 Floats = NDArray[np.float32]
-CRF = Callable[[NDArray[np.uint8], Floats], Floats]
 
 ENGINES = ("auto", "eager")
 PRECISIONS = ("fp32", "bf16")
@@ -67,7 +68,8 @@ class Predictor:
             fits into it is taken whole. 0 takes every image whole. None is the model's own `tile`,
             which its score was taken with; without one it is the rule above, its pixels counted at
             the largest scale. Lower it when memory runs out.
-        crf: Sharpens probabilities: (image (H, W, 3) uint8, (K, H, W) float32) -> (K, H, W).
+        crf: Sharpens probabilities: (image (H, W, 3) uint8, (K, H, W) float32) -> (K, H, W). A
+            `DenseCRF` does it on the device of the model.
         uncertainty: What tells how doubtful a pixel is: "entropy", "mc_dropout", "flip" or
             "scales" (`atrous.inference.uncertainty`), or an `Uncertainty` with its settings. Every
             result then has maps of the entropy and of the mutual information, before any CRF.
@@ -105,7 +107,7 @@ class Predictor:
         if self.uncertainty is not None:
             self.uncertainty.check(model)
             scales, flip = self.uncertainty.views(scales, flip)
-        self.device = _device(device)
+        self.device = open_device(device)
         # One layout for live, saved and loaded weights: another gives other last bits. This one is
         # 1.4 times as fast for DeepLab v3+ on a CPU thread.
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
@@ -136,18 +138,18 @@ class Predictor:
         """
         pixels = open_image(image, self.channels)
         size = pixels.shape[:2]
-        merged: Floats | None = None
+        merged: Tensor | None = None
         sure = np.empty(size, np.float32) if confidence else None
         doubts = np.empty((DOUBTS, *size), np.float32) if self.uncertainty else None
         with evaluating(self.model), self._drawing(), self._memory_named(*size):
             if probabilities or self._crf_sees_whole(*size):
                 merged = self._probabilities(pixels, doubts)
-                labels = merged.argmax(0).astype(np.uint8)
+                labels = merged.argmax(0).to(torch.uint8).cpu().numpy()
                 if sure is not None:
-                    merged.max(0, out=sure)
+                    sure[:] = merged.amax(0).cpu().numpy()
             else:
                 labels = self._labels(pixels, sure, doubts)
-        kept = merged if probabilities else None
+        kept = merged.cpu().numpy() if probabilities and merged is not None else None
         if doubts is not None:
             doubt, mutual = doubts
         else:
@@ -239,17 +241,21 @@ class Predictor:
             del block, maps  # before the network needs room for the next window
         return labels_array
 
-    def _probabilities(self, pixels: np.ndarray, doubts: Floats | None = None) -> Floats:
-        """Return probabilities (K, H, W), sharpened where a CRF was given; fill `doubts`."""
+    def _probabilities(self, pixels: np.ndarray, doubts: Floats | None = None) -> Tensor:
+        """Return probabilities (K, H, W), sharpened where a CRF was given; fill `doubts`.
+
+        They lie on the device where a CRF works on them, else on the CPU, whatever their size.
+        """
         height, width = pixels.shape[:2]
-        merged = self._room((len(self.model.label_set), height, width))
+        sees_whole = self._crf_sees_whole(height, width)
+        merged = self._room((len(self.model.label_set), height, width), on_device=sees_whole)
         for top, left, block in self._blocks(pixels):
             rows, columns = block.shape[1:]
             here = slice(top, top + rows), slice(left, left + columns)
-            merged[:, *here] = self._without_doubts(block, here, doubts).cpu().numpy()
+            merged[:, *here] = self._without_doubts(block, here, doubts)
             del block
-        if self.crf is not None and self._crf_sees_whole(height, width):
-            return self.crf(to_rgb(pixels), merged)
+        if self.crf is not None and sees_whole:
+            return sharpened(self.crf, to_rgb(pixels), merged)
         return merged
 
     def _without_doubts(
@@ -261,10 +267,12 @@ class Predictor:
         doubts[:, *here] = block[-DOUBTS:].cpu().numpy()
         return block[:-DOUBTS]
 
-    def _room(self, shape: tuple[int, int, int]) -> Floats:
-        """Return an array for probabilities (K, H, W); no tile makes these smaller."""
+    def _room(self, shape: tuple[int, int, int], *, on_device: bool) -> Tensor:
+        """Return room for probabilities (K, H, W); no tile makes these smaller."""
+        if on_device and self.device.type != "cpu":
+            return torch.empty(shape, device=self.device)
         try:
-            return np.empty(shape, np.float32)
+            return torch.from_numpy(np.empty(shape, np.float32))
         except MemoryError as error:
             gigabytes = 4 * shape[0] * shape[1] * shape[2] / 2**30
             raise InputError(
@@ -293,9 +301,9 @@ class Predictor:
     def _sharpened(self, pixels: np.ndarray) -> Tensor:
         """Return the probabilities of one window after a CRF that sees this window alone."""
         assert self.crf is not None
-        merged = self._merge(pixels).cpu()
+        merged = self._merge(pixels)
         maps = merged[: len(self.model.label_set)]
-        maps.copy_(torch.from_numpy(self.crf(to_rgb(pixels), maps.numpy())))
+        maps.copy_(sharpened(self.crf, to_rgb(pixels), maps))
         return merged
 
     def _merge(self, pixels: np.ndarray) -> Tensor:
@@ -349,17 +357,3 @@ class Predictor:
             if not is_out_of_memory(error):
                 raise
             raise InputError(self.tiling.advice(height, width)) from error
-
-
-def _device(name: str | torch.device) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        meant = "use cpu or auto"
-        if str(name).lower() in ("gpu", "0"):
-            meant = "did you mean cuda? auto takes the GPU if there is one, else the CPU"
-        raise InputError(f"device {str(name)!r} is not usable here; {meant}") from error
-    return device

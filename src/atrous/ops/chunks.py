@@ -1,6 +1,7 @@
-"""Instructions for a chunk, eight float32 in a vector register, as compiled code is written.
+"""Instructions for a chunk, float32 numbers in a vector register, as compiled code is written.
 
-Each function takes llvmlite's builder and chunks, and returns the chunk that comes out.
+A chunk is eight lanes wide; rows of few labels are made of one chunk of four or two. Each function
+takes llvmlite's builder and chunks, and returns the chunk that comes out.
 """
 
 from collections.abc import Callable
@@ -16,8 +17,10 @@ __all__ = [
     "INTEGERS",
     "LANES",
     "apart",
+    "chunk_of",
     "constant",
     "exponential_of",
+    "integers_of",
     "joined",
     "larger",
     "operation",
@@ -25,10 +28,21 @@ __all__ = [
 ]
 
 LANES = 8
-"""float32 numbers in a chunk."""
+"""float32 numbers in a chunk, where nothing else is said."""
 
-CHUNK = ir.VectorType(ir.FloatType(), LANES)
-INTEGERS = ir.VectorType(ir.IntType(32), LANES)
+
+def chunk_of(lanes: int) -> Any:
+    """Return the type of a chunk of so many lanes."""
+    return ir.VectorType(ir.FloatType(), lanes)
+
+
+def integers_of(lanes: int) -> Any:
+    """Return the type of as many 32-bit integers."""
+    return ir.VectorType(ir.IntType(32), lanes)
+
+
+CHUNK = chunk_of(LANES)
+INTEGERS = integers_of(LANES)
 FUSE = ("contract",)
 
 # 2^x over [-1/2, 1/2]: a Chebyshev interpolation of degree 5, off by 2e-7 of the value at most
@@ -54,7 +68,7 @@ def apart(builder: Any, row: Any, chunks: int) -> list[Any]:
 
 def joined(builder: Any, chunks: list[Any]) -> Any:
     """Return the row of some chunks."""
-    row = ir.Constant(ir.ArrayType(CHUNK, len(chunks)), ir.Undefined)
+    row = ir.Constant(ir.ArrayType(chunks[0].type, len(chunks)), ir.Undefined)
     for i, chunk in enumerate(chunks):
         row = builder.insert_value(row, chunk, i)
     return row
@@ -62,17 +76,19 @@ def joined(builder: Any, chunks: list[Any]) -> Any:
 
 def exponential_of(builder: Any, chunk: Any) -> Any:
     """Return 2^n 2^f with x / ln 2 = n + f, |f| <= 1/2: f by a polynomial, n in the exponent."""
-    chunk = larger(builder, chunk, constant(LOWEST))
-    exponent = builder.fmul(chunk, constant(1 / np.log(2)), flags=FUSE)
-    rounded = builder.fadd(exponent, constant(ROUNDER))
-    whole = builder.fsub(rounded, constant(ROUNDER))
+    kind, lanes = chunk.type, chunk.type.count
+    integers = integers_of(lanes)
+    chunk = larger(builder, chunk, constant(LOWEST, lanes))
+    exponent = builder.fmul(chunk, constant(1 / np.log(2), lanes), flags=FUSE)
+    rounded = builder.fadd(exponent, constant(ROUNDER, lanes))
+    whole = builder.fsub(rounded, constant(ROUNDER, lanes))
     fraction = builder.fsub(exponent, whole)
-    *others, power = (constant(float(c)) for c in POWERS.coef)
+    *others, power = (constant(float(c), lanes) for c in POWERS.coef)
     for coefficient in reversed(others):
         power = builder.fadd(builder.fmul(power, fraction, flags=FUSE), coefficient, flags=FUSE)
-    shift = ir.Constant(INTEGERS, [23] * LANES)  # the exponent of a float32 begins at bit 23
-    steps = builder.shl(builder.bitcast(rounded, INTEGERS), shift)
-    return builder.bitcast(builder.add(builder.bitcast(power, INTEGERS), steps), CHUNK)
+    shift = ir.Constant(integers, [23] * lanes)  # the exponent of a float32 begins at bit 23
+    steps = builder.shl(builder.bitcast(rounded, integers), shift)
+    return builder.bitcast(builder.add(builder.bitcast(power, integers), steps), kind)
 
 
 def larger(builder: Any, left: Any, right: Any) -> Any:
@@ -80,13 +96,13 @@ def larger(builder: Any, left: Any, right: Any) -> Any:
     return builder.select(builder.fcmp_ordered(">", left, right), left, right)
 
 
-def spread(builder: Any, number: Any) -> Any:
+def spread(builder: Any, number: Any, lanes: int = LANES) -> Any:
     """Return a chunk with one number in every lane."""
-    nothing = ir.Constant(CHUNK, ir.Undefined)
+    nothing = ir.Constant(ir.VectorType(number.type, lanes), ir.Undefined)
     lane = builder.insert_element(nothing, number, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(lane, nothing, ir.Constant(INTEGERS, [0] * LANES))
+    return builder.shuffle_vector(lane, nothing, ir.Constant(integers_of(lanes), [0] * lanes))
 
 
-def constant(number: float) -> Any:
+def constant(number: float, lanes: int = LANES) -> Any:
     """Return a chunk of one number known now."""
-    return ir.Constant(CHUNK, [float(np.float32(number))] * LANES)
+    return ir.Constant(chunk_of(lanes), [float(np.float32(number))] * lanes)

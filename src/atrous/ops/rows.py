@@ -2,11 +2,9 @@
 
 numba leaves short loops over labels scalar: LLVM unrolls them before it looks for vectors, and then
 cannot prove that the arrays do not overlap. Here the vectors are written down. A row has a fixed
-number of chunks of eight float32, known when a kernel is compiled: AVX processors hold a chunk in
-one register, others in two. `Shape`, a tuple of as many zeros as a row has chunks, carries that
-number in its type, so numba compiles one kernel per padded number of labels and caches each.
+number of chunks, known when a kernel is compiled: its shape, see `row_shapes`.
 
-    row = load(values, i, shape)        # values: (M, 8 * chunks) float32, contiguous
+    row = load(values, i, shape)        # values: (M, padded K) float32, contiguous
     row = row + weight * other
     store(values, i, row)
 
@@ -19,63 +17,41 @@ from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
 from numba import types
-from numba.extending import models, overload, register_model
+from numba.extending import overload
 
 from atrous.ops.chunks import (
-    CHUNK,
     FUSE,
-    LANES,
     apart,
+    chunk_of,
     exponential_of,
+    integers_of,
     joined,
     larger,
     operation,
     spread,
 )
+from atrous.ops.row_shapes import RowType, row_of
 
 __all__ = [
-    "LANES",
-    "RowType",
     "add_to",
     "exponential",
     "highest",
     "load",
     "maximum",
     "prefetch",
-    "shape_of",
     "store",
     "total",
     "zeros",
 ]
 
 
-class RowType(types.Type):
-    """The type of a row of `chunks` chunks."""
-
-    def __init__(self, chunks: int) -> None:
-        self.chunks = chunks
-        super().__init__(name=f"Row({chunks})")
-
-
-@register_model(RowType)
-class _RowModel(models.PrimitiveModel):
-    def __init__(self, manager: Any, row: RowType) -> None:
-        chunks = ir.ArrayType(CHUNK, row.chunks)
-        super().__init__(manager, row, chunks)  # type: ignore[no-untyped-call]  # numba has no types
-
-
-def shape_of(num_labels: int) -> tuple[int, ...]:
-    """Return the zeros that stand for a row of so many labels, padded to whole chunks."""
-    return (0,) * -(-num_labels // LANES)
-
-
 @operation
 def zeros(typing: Any, shape: Any) -> Any:
     """Return a row of zeros: `zeros(shape)`."""
-    row = RowType(len(shape))
+    row = row_of(shape)
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return ir.Constant(ir.ArrayType(CHUNK, row.chunks), None)
+        return ir.Constant(row.inside, None)
 
     return row(shape), build
 
@@ -83,10 +59,10 @@ def zeros(typing: Any, shape: Any) -> Any:
 @operation
 def load(typing: Any, values: Any, index: Any, shape: Any) -> Any:
     """Read a row: `load(values, index, shape)`."""
-    row = RowType(len(shape))
+    row = row_of(shape)
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        places = _places(context, builder, signature.args, arguments, row.chunks)
+        places = _places(context, builder, signature.args, arguments, row)
         return joined(builder, [builder.load(place, align=4) for place in places])
 
     return row(values, index, shape), build
@@ -97,7 +73,7 @@ def store(typing: Any, values: Any, index: Any, row: Any) -> Any:
     """Write a row: `store(values, index, row)`."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        places = _places(context, builder, signature.args, arguments, row.chunks)
+        places = _places(context, builder, signature.args, arguments, row)
         for place, chunk in zip(places, apart(builder, arguments[2], row.chunks), strict=True):
             builder.store(chunk, place, align=4)
         return context.get_dummy_value()
@@ -108,17 +84,17 @@ def store(typing: Any, values: Any, index: Any, row: Any) -> Any:
 @operation
 def prefetch(typing: Any, values: Any, index: Any, shape: Any) -> Any:
     """Let the processor fetch a row that is soon to be read or written: nothing waits for it."""
-    chunks = len(shape)
+    row = row_of(shape)
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        places = _places(context, builder, signature.args, arguments, chunks)
+        places = _places(context, builder, signature.args, arguments, row)
         byte = ir.IntType(8).as_pointer()
         told = [ir.IntType(32)] * 3
         kind = ir.FunctionType(ir.VoidType(), [byte, *told])
         name = "llvm.prefetch.p0"
         fetch = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
         hints = [ir.Constant(ir.IntType(32), hint) for hint in (0, 3, 1)]  # read, keep, data
-        for place in places[:: 64 // (4 * LANES)]:  # one for each cache line
+        for place in places[:: 64 // (4 * row.lanes)]:  # one for each cache line
             builder.call(fetch, [builder.bitcast(place, byte), *hints])
         return context.get_dummy_value()
 
@@ -130,8 +106,8 @@ def add_to(typing: Any, values: Any, index: Any, weight: Any, row: Any) -> Any:
     """Add a weighted row in memory: `add_to(values, index, weight, row)`."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        places = _places(context, builder, signature.args, arguments, row.chunks)
-        factor = spread(builder, arguments[2])
+        places = _places(context, builder, signature.args, arguments, row)
+        factor = spread(builder, arguments[2], row.lanes)
         for place, chunk in zip(places, apart(builder, arguments[3], row.chunks), strict=True):
             product = builder.fmul(factor, chunk, flags=FUSE)
             builder.store(
@@ -191,7 +167,7 @@ def _filled(typing: Any, number: Any, like: Any) -> Any:
     """Return a row like another with one number everywhere."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return joined(builder, [spread(builder, arguments[0])] * like.chunks)
+        return joined(builder, [spread(builder, arguments[0], like.lanes)] * like.chunks)
 
     return like(types.float32, like), build
 
@@ -248,14 +224,14 @@ def _overload_divide(left: Any, right: Any) -> Any:
     return divide if isinstance(left, RowType) and isinstance(right, RowType) else None
 
 
-def _places(context: Any, builder: Any, given: Any, arguments: Any, chunks: int) -> list[Any]:
+def _places(context: Any, builder: Any, given: Any, arguments: Any, row: RowType) -> list[Any]:
     """Return pointers to the chunks of row `index` of an array."""
     array = context.make_array(given[0])(context, builder, arguments[0])
     index = context.cast(builder, arguments[1], given[1], types.intp)
-    first = builder.mul(index, ir.Constant(index.type, LANES * chunks))
+    first = builder.mul(index, ir.Constant(index.type, row.lanes * row.chunks))
     start = builder.gep(array.data, [first])
-    chunk = builder.bitcast(start, CHUNK.as_pointer())
-    return [builder.gep(chunk, [ir.Constant(ir.IntType(32), i)]) for i in range(chunks)]
+    chunk = builder.bitcast(start, chunk_of(row.lanes).as_pointer())
+    return [builder.gep(chunk, [ir.Constant(ir.IntType(32), i)]) for i in range(row.chunks)]
 
 
 def _pairwise(row: RowType, operation: str) -> Callable[..., Any]:
@@ -278,12 +254,11 @@ def _reduction(row: RowType, combine: Callable[..., Any]) -> Callable[..., Any]:
         chunk, *others = apart(builder, arguments[0], row.chunks)
         for other in others:
             chunk = combine(builder, chunk, other)
-        lanes = LANES
+        lanes = row.lanes
         while lanes > 1:  # halve: the upper lanes onto the lower
             lanes //= 2
-            order = [*range(lanes, 2 * lanes), *range(lanes)]
-            mask = ir.Constant(ir.VectorType(ir.IntType(32), lanes), order[:lanes])
-            low = ir.Constant(ir.VectorType(ir.IntType(32), lanes), list(range(lanes)))
+            mask = ir.Constant(integers_of(lanes), list(range(lanes, 2 * lanes)))
+            low = ir.Constant(integers_of(lanes), list(range(lanes)))
             upper = builder.shuffle_vector(chunk, chunk, mask)
             lower = builder.shuffle_vector(chunk, chunk, low)
             chunk = combine(builder, lower, upper)

@@ -26,7 +26,7 @@ from atrous.ops.chunks import (
     joined,
     operation,
 )
-from atrous.ops.rows import RowType
+from atrous.ops.row_shapes import RowType
 
 __all__ = ["logarithm", "of_lanes", "polynomial", "powers", "totals", "where_positive"]
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from atrous.ops.chunks import LANES
 from atrous.ops.grids import blocks_of, positions
-from atrous.ops.rows import LANES
 from atrous.ops.upsample_cross_entropy_kernel import add_bands
 from atrous.ops.upsample_cross_entropy_torch import Classes, Totals, not_a_class
 

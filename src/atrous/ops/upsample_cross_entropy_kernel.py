@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from atrous.compiling import compiled
-from atrous.ops.rows import LANES, add_to, highest, load, maximum, store, total, zeros
+from atrous.ops.chunks import LANES
+from atrous.ops.rows import add_to, highest, load, maximum, store, total, zeros
 from atrous.ops.upsample_cross_entropy_softmax import (
     LOWEST,
     SINGLE,
