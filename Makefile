@@ -13,7 +13,7 @@ demo: $(INSTALLED)  ## Make scenes, train, evaluate, predict, report: about thre
 # A process for each core, one thread in each; the tests of a file stay together
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist loadfile
 
-test: $(INSTALLED_DEV)  ## The fast set, under five minutes on two cores
+test: $(INSTALLED_DEV)  ## The fast set, about nine minutes on two cores
 	$(PYTEST) -m "not slow"
 
 slow: $(INSTALLED_DEV)  ## What the fast set leaves out
