@@ -190,3 +190,29 @@ def test_an_exported_network_has_the_plain_layers() -> None:
     called = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
     assert not any("transpose" in name for name in called)
     assert "aten.upsample_nearest2d.vec" in called
+
+
+@pytest.fixture
+def learning_unet() -> nn.Module:
+    """A U-Net on an encoder that takes the short way through its decoder."""
+    torch.manual_seed(0)
+    return build_model("unet", encoder_name="test_resnet", classes=3).double().train()
+
+
+def test_weights_given_from_outside_are_the_ones_that_count(learning_unet: nn.Module) -> None:
+    images = torch.rand(2, 3, 64, 64, dtype=torch.float64)
+    doubled = {name: 2 * each for name, each in learning_unet.named_parameters()}
+    found = torch.func.functional_call(learning_unet, doubled, (images,))
+    with torch.no_grad():
+        for each in learning_unet.parameters():
+            each.mul_(2)
+    torch.testing.assert_close(found, learning_unet(images))
+
+
+def test_a_parametrised_convolution_of_the_decoder_keeps_its_say(learning_unet: nn.Module) -> None:
+    images = torch.rand(2, 3, 64, 64, dtype=torch.float64)
+    expected = learning_unet(images)
+    for module in learning_unet.get_submodule("merge").modules():
+        if isinstance(module, nn.Conv2d):
+            nn.utils.parametrizations.weight_norm(module)
+    torch.testing.assert_close(learning_unet(images), expected)

@@ -237,12 +237,18 @@ def _two_convolutions(
 
 
 def _joined(unit: nn.Module, x: Tensor, skip: Tensor | None, size: torch.Size) -> Tensor:
-    """Return a `ConvNormAct` of the coarser map, enlarged to `size`, and the skip."""
-    weight = unit.get_parameter("conv.weight")
+    """Return a `ConvNormAct` of the coarser map, enlarged to `size`, and the skip.
+
+    A convolution that somebody put in place of the plain one, such as a parametrised or a quantised
+    one, is called as it is.
+    """
+    conv, *others = unit.children()
     y: Tensor
-    if conv_doubled_pays(x, size, weight):
-        y = unit.get_submodule("norm")(conv_doubled(x, skip, weight))
-        return functional.relu(y, inplace=True)
+    if type(conv) is nn.Conv2d and conv_doubled_pays(x, size, conv.weight):
+        y = conv_doubled(x, skip, conv.weight)
+        for other in others:
+            y = other(y)
+        return y
     x = functional.interpolate(x, size, mode="nearest")
     y = unit(x if skip is None else torch.cat([x, skip], dim=1))
     return y
