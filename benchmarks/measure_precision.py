@@ -6,7 +6,7 @@ curves lie apart, window by window, in standard errors of a difference of two me
 (sqrt(2 / S) times the standard deviation between the seeds of fp32), and the scores on 40 unseen
 scenes. Where nothing but luck makes the difference, the root mean square is about 1.
 
-Run: python benchmarks/measure_precision.py [--seeds 3] [--iterations 100]
+Run: python benchmarks/measure_precision.py [--seeds 3] [--iterations 60]
 """
 
 import argparse
@@ -34,7 +34,7 @@ def main() -> None:
     """Train every network in both precisions from every seed, and compare the curves."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--iterations", type=int, default=100)
+    parser.add_argument("--iterations", type=int, default=60)
     options = parser.parse_args()
     found: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as folder:
