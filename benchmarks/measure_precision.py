@@ -14,6 +14,7 @@ import json
 import platform
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -24,7 +25,8 @@ from atrous.evaluation import evaluate
 from atrous.training import TrainConfig, fit
 
 NETWORKS = {"unet": "resnet18", "deeplab_v3_plus": "mobilenet_v2"}
-PRECISIONS = ("fp32", "bf16-mixed")
+Precision = Literal["fp32", "bf16-mixed"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16-mixed")
 WINDOW = 10
 Run = tuple[list[float], float]
 """The loss of every iteration, and the score."""
@@ -59,7 +61,7 @@ def main() -> None:
 
 
 def trained(
-    spec: DataSpec, out: Path, network: str, precision: str, seed: int, iterations: int
+    spec: DataSpec, out: Path, network: str, precision: Precision, seed: int, iterations: int
 ) -> Run:
     """Return the loss of every iteration, and the score on unseen scenes."""
     result = fit(
@@ -74,7 +76,7 @@ def trained(
             optimizer="adamw",
             iterations=iterations,
             val_every=iterations,
-            precision=precision,  # type: ignore[arg-type]  # one of its Literal
+            precision=precision,
             seed=seed,
         ),
         spec=spec,

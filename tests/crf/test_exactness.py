@@ -5,6 +5,7 @@ runs. How near pydensecrf comes is asked where it is built.
 """
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import matplotlib
@@ -25,8 +26,9 @@ PHOTOS = {
     "flower": Path(sklearn.__file__).parent / "datasets" / "images" / "flower.jpg",
 }
 PLACES = {"upper left": (0.25, 0.25), "middle": (0.5, 0.5), "lower right": (0.75, 0.75)}
-COARSER = {("china", "middle"): 0.97, ("flower", "upper left"): 0.975}
-"""Crops on which the lattice is coarser: pydensecrf gives the very same share, as asked below."""
+COARSER = {("china", "middle"), ("flower", "upper left")}
+"""Crops on which the lattice misses the share that is wanted; pydensecrf, which is asked below,
+gives the very same on them. Who makes the lattice finer there learns it from these tests."""
 
 
 def crop_of(photo, place=(0.5, 0.5)):
@@ -45,15 +47,20 @@ def shares_of_labels(crop, seed, *filters):
     return [((q.argmax(0) == exact.argmax(0)).mean(), np.abs(q - exact).mean()) for q in found]
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("name", PHOTOS)
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        pytest.param(*crop, marks=pytest.mark.xfail(crop in COARSER, reason="coarse", strict=True))
+        for crop in itertools.product(PHOTOS, PLACES)
+    ],
+)
 def test_labels_of_a_photo_are_the_exact_ones(name, place):
     crop = crop_of(fitted(PHOTOS[name]), PLACES[place])
 
     [(same, difference)] = shares_of_labels(crop, len(name), CRF)
 
     print(f"{name}, {place}: labels {same:.4f}, mean |dQ| {difference:.2e}")
-    assert same >= COARSER.get((name, place), 0.985)
+    assert same >= 0.985
 
 
 @pytest.mark.shared

@@ -40,7 +40,7 @@ class RowType(types.Type):
 @register_model(RowType)
 class _RowModel(models.PrimitiveModel):
     def __init__(self, manager: Any, row: RowType) -> None:
-        super().__init__(manager, row, row.inside)  # type: ignore[no-untyped-call]  # no types
+        super().__init__(manager, row, row.inside)  # type: ignore[no-untyped-call]  # numba has no types
 
 
 def shape_of(num_labels: int) -> Shape:
