@@ -1,10 +1,12 @@
 """When a kept compilation is taken for new, and when it is not."""
 
+import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import pytest
 
 from atrous import compiling
@@ -100,3 +102,17 @@ def test_a_function_is_compiled_anew_when_one_that_it_contains_changes(tmp_path)
         command = [sys.executable, "-c", program]
         told.append(subprocess.check_output(command, env=surroundings, text=True).split())
     assert told == [["2", "0"], ["2", "1"], ["6", "0"]]
+
+
+@pytest.mark.parametrize(("room", "lines"), [("atrous.ops", 1), ("elsewhere", 0)])
+def test_whoever_waits_for_compilers_is_told_once(room, lines, caplog):
+    def double(x):
+        return x + x
+
+    double.__module__ = room
+    compiling._compiles.cache_clear()
+    with caplog.at_level(logging.INFO, "atrous.compiling"):
+        kernel = numba.njit(double)
+        assert (kernel(2), kernel(0.25)) == (4, 0.5)  # compiled twice
+
+    assert len([record for record in caplog.records if "compiling" in record.message]) == lines

@@ -2,13 +2,17 @@
 
 import functools
 import hashlib
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core import event
 
 __all__ = ["compiled"]
+
+_log = logging.getLogger(__name__)
 
 ROOMS = ("ops", "crf", "evaluation")
 """Where compiled functions, and those that they contain, stand."""
@@ -32,6 +36,25 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     except RuntimeError:  # no folder is writable: compile in every process
         result = numba.njit(nogil=True, error_model="numpy")(function)
     return result
+
+
+class _Tell(event.Listener):
+    """Logs, once a process, that compilers are at work: nothing else explains the wait."""
+
+    def on_start(self, event: Any) -> None:
+        if event.data["dispatcher"].py_func.__module__.startswith(f"{__package__}."):
+            _compiles()
+
+    def on_end(self, event: Any) -> None:
+        """Nothing to say."""
+
+
+@functools.cache
+def _compiles() -> None:
+    _log.info("compiling for this processor, up to half a minute; kept for the next time")
+
+
+event.register("numba:compile", _Tell())  # type: ignore[no-untyped-call]  # numba has few types
 
 
 @functools.cache

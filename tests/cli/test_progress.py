@@ -44,6 +44,18 @@ def test_the_rate_is_that_of_the_last_half_minute(clock: list[float]) -> None:
     assert "302/1000  10 img/s  1:10 left" in stream.getvalue()
 
 
+def test_a_slow_first_image_is_not_part_of_the_rate(clock: list[float]) -> None:
+    stream = io.StringIO()
+
+    with progress(None, "images", stream=stream) as bar:
+        bar(0, 101)
+        for done, second in ((1, 20.0), (2, 20.04), (3, 20.5), (21, 22.0)):  # it compiled
+            clock[0] = second
+            bar(done)
+
+    assert stream.getvalue().splitlines()[-1] == "  images 21/101  10 img/s  0:08 left"
+
+
 def test_a_note_stands_before_the_rate(clock: list[float]) -> None:
     stream = io.StringIO()
 

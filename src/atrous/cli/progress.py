@@ -30,6 +30,7 @@ class Progress:
         self._done = done
         self._note = ""
         self._left: float | None = None
+        self._reports = 0
         self._marks: deque[tuple[float, int]] = deque([(time.monotonic(), done)])
 
     def __call__(
@@ -44,8 +45,9 @@ class Progress:
         The seconds left follow from the rate, unless whoever calls knows better.
         """
         self._left = left
+        self._reports += 1
         if done == 0:  # the work begins now, whatever was loaded before
-            self._marks = deque([(time.monotonic(), 0)])
+            self._reports, self._marks = 0, deque([(time.monotonic(), 0)])
         self._done = done
         self._total = self._total if total is None else total
         self._note = self._note if note is None else note
@@ -59,8 +61,10 @@ class Progress:
     def _mark(self) -> None:
         """Remember when we were here, at most ten times a second."""
         now = time.monotonic()
-        if now - self._marks[-1][0] >= 0.1 or self._done == self._total:
+        if now - self._marks[-1][0] >= 0.1 or self._done == self._total or self._reports == 1:
             self._marks.append((now, self._done))
+        if self._reports == 2:  # what came first also loaded and compiled
+            self._marks.popleft()
         while now - self._marks[0][0] > WINDOW_SECONDS and len(self._marks) > 2:
             self._marks.popleft()
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 __all__ = ["quiet"]
 
 OURS = "atrous"
+WAITING = ("atrous.compiling",)
 ENVIRONMENT = {  # read by libraries written in C++ when they are loaded, and by loader processes
     "GLOG_minloglevel": "3",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -25,18 +26,31 @@ ENVIRONMENT = {  # read by libraries written in C++ when they are loaded, and by
 class _Quiet(logging.Logger):
     """A logger that speaks from WARNING on if it is ours, from CRITICAL on if it is not.
 
-    A level would not do: lightning sets its own when it is imported.
+    Whoever sits at a terminal is told why nothing moves. A level would not do: lightning sets its
+    own when it is imported.
     """
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - overrides logging.Logger
+        if self.name in WAITING and sys.stderr.isatty():
+            return level >= logging.INFO
         least = logging.WARNING if self.name.partition(".")[0] == OURS else logging.CRITICAL
         return level >= least and super().isEnabledFor(level)
 
 
+class _Handler(logging.StreamHandler):  # type: ignore[type-arg]  # generic for mypy alone
+    """Writes to what stderr is at the time: above the bar, while one is drawn."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 class _OneLine(logging.Formatter):
-    """`warning: the text`, without time and module."""
+    """`warning: the text`, without time and module; what only informs stands as it is."""
 
     def format(self, record: logging.LogRecord) -> str:
+        if record.levelno < logging.WARNING:
+            return f"  {record.getMessage()}"
         return f"{record.levelname.lower()}: {record.getMessage()}"
 
 
@@ -56,7 +70,7 @@ def quiet(wanted: bool = True) -> Iterator[None]:
 def _python_silence() -> Iterator[None]:
     added = {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
     os.environ.update(added)
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     handler.setFormatter(_OneLine())
     ours, before = logging.getLogger(OURS), logging.getLoggerClass()
     ours.addHandler(handler)
