@@ -13,6 +13,7 @@ from atrous.models.adversarial import Adversary
 from atrous.training.adversarial_loss import AdversarialLoss, Judgement
 from atrous.training.adversary_options import AdversaryName, AdversaryOptions
 from atrous.training.losses import Targets
+from atrous.training.supervision import labels_at
 
 CHOICES: list[tuple[AdversaryName, str]] = [
     ("large_fov", "basic"),
@@ -101,6 +102,18 @@ def test_both_losses_and_the_accuracy_are_those_of_a_slow_loop(
         expected[1] += -math.log(predicted)
         expected[2] += ((true > 0.5) + (predicted < 0.5)) / 2
     assert [value.item() for value in found] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_product_shows_the_image_where_the_labels_are(align_corners: bool) -> None:
+    """Each column of the image holds its own number, so colours say where they come from."""
+    columns = torch.arange(321.0).expand(1, 3, 33, 321)
+    picked = labels_at(columns[:, 0], (5, 41), align_corners=align_corners)[0, 0]
+    loss = made("small_fov", "product")
+    shown = Targets(torch.zeros(1, 5, 41).byte(), torch.ones(4), align_corners=align_corners)
+    colour = loss._encoded(torch.full((1, 4, 5, 41), 0.25), shown, columns).true[0, 0, 0]
+
+    assert (colour - picked)[1:-1].abs().max() <= 0.5
 
 
 def both_gradients(loss: AdversarialLoss, scores: Tensor, *rest: Any) -> tuple[Judgement, Tensor]:

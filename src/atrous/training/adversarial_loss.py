@@ -31,6 +31,7 @@ from atrous.models.adversarial import (
 from atrous.ops import resize
 from atrous.training.adversary_options import AdversaryName, AdversaryOptions
 from atrous.training.losses import Targets
+from atrous.training.supervision import labels_at
 
 __all__ = ["AdversarialLoss", "Judgement"]
 
@@ -103,7 +104,8 @@ class AdversarialLoss(nn.Module):
     def _encoded(self, probabilities: Tensor, targets: Targets, images: Tensor) -> LabelMaps:
         labels, ignore = targets.labels, targets.ignore_index
         if self.options.encoding == "product":
-            small = functional.interpolate(images, labels.shape[-2:], mode="area")
+            size = labels.shape[-2], labels.shape[-1]
+            small = _shrunk(images, size, align_corners=targets.align_corners)
             return product(probabilities, labels, small, ignore_index=ignore)
         if self.options.encoding == "scaling":
             return scaling(probabilities, labels, tau=self.options.tau, ignore_index=ignore)
@@ -116,6 +118,18 @@ class AdversarialLoss(nn.Module):
         else:
             decided = self.network(label_maps)
         return decided.float()
+
+
+def _shrunk(images: Tensor, size: tuple[int, int], *, align_corners: bool) -> Tensor:
+    """Return the mean colours around the pixels whose labels `labels_at` picks."""
+    if not align_corners:
+        return functional.interpolate(images, size, mode="area")
+    stride = max((images.shape[-1] - 1) // max(size[1] - 1, 1), 1)
+    reach = stride // 2
+    around = functional.avg_pool2d(
+        images, 2 * reach + 1, stride=1, padding=reach, count_include_pad=False
+    )
+    return labels_at(around, size, align_corners=True)
 
 
 def _network(

@@ -199,7 +199,7 @@ def _host_stages(source: TrainingSamples, spec: DataSpec, batch: int) -> list[St
         seen_window(drawn.matrix, labels.shape, drawn.crop_size)
         for drawn, (_, labels) in zip(draws, decoded, strict=True)
     ]
-    samples = [source[number] for number in range(batch)]
+    samples = [_pixels(*source[number]) for number in range(batch)]
     jobs = list(zip(decoded, draws, windows, strict=True))
     stages: list[Stage] = [
         ("decode", lambda: [(spec.read_image(p), spec.read_labels(p)) for p in pairs], True),
@@ -213,7 +213,7 @@ def _host_stages(source: TrainingSamples, spec: DataSpec, batch: int) -> list[St
             lambda: [recolour(image[w], drawn.factors) for (image, _), drawn, w in jobs],
             True,
         ),
-        ("collate", lambda: collate([_tensors(image, labels) for image, labels in samples]), True),
+        ("collate", lambda: collate([_tensors(*sample) for sample in samples]), True),
     ]
     if spec.cache is not None:
         stages[0] = (*stages[0][:2], False)  # once a file, not once an image
@@ -259,10 +259,16 @@ def _copied(pair: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:
     return [array.copy() for array in pair]
 
 
-def _tensors(image: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Make planes of an image once more, as each sample's is."""
-    pixels = image.permute(1, 2, 0).numpy()
-    return (image_tensor(pixels) if image.dtype == torch.uint8 else image), labels
+def _pixels(image: Tensor, labels: Tensor) -> tuple[np.ndarray, Tensor]:
+    """Return an image as the transform gives it, (H, W, C) in a row; 16 bits come as floats."""
+    return np.ascontiguousarray(image.permute(1, 2, 0).numpy()), labels
+
+
+def _tensors(pixels: np.ndarray, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Make planes of it, as each sample's are."""
+    if pixels.dtype == np.uint8:
+        return image_tensor(pixels), labels
+    return torch.from_numpy(np.stack(cv2.split(pixels))), labels
 
 
 def _threads(threads: int, device: str) -> int:
