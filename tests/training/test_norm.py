@@ -13,6 +13,8 @@ from atrous.models import SegmentationModel, build_model
 from atrous.training.config import NormPolicy, TrainConfig
 from atrous.training.norm import check_norms, held_norms, hold_norms, norm_notes, pick_norm
 from atrous.training.plan import Plan
+from atrous.training.recipes import runs_of
+from atrous.weights import create_model
 
 
 def network() -> SegmentationModel:
@@ -22,6 +24,15 @@ def network() -> SegmentationModel:
         "deeplab_v3_plus", encoder_name="mobilenet_v2_035", classes=3, options=options
     )
     return model.train()
+
+
+def filled(model: SegmentationModel, seed: int = 0) -> SegmentationModel:
+    """Give the encoder's norms the statistics of some training."""
+    torch.manual_seed(seed)
+    for encoder in model.encoders:
+        for norm in (m for m in encoder.modules() if isinstance(m, nn.BatchNorm2d)):
+            nn.init.normal_(norm.running_mean)
+    return model
 
 
 def changed(policy: NormPolicy) -> dict[str, set[str]]:
@@ -64,15 +75,39 @@ def test_a_policy_changes_what_it_says(
 
 
 def test_too_few_images_keep_a_filled_encoders_norms() -> None:
-    model = network()
-    picked = [
-        pick_norm("auto", model, together=together, is_filled=is_filled)
-        for together, is_filled in ((16, True), (8, True), (7, True), (1, True), (1, False))
-    ]
-    assert picked == ["train", "train", "fixed_encoder", "fixed_encoder", "train"]
-    assert pick_norm("train", model, together=1, is_filled=True) == "train"
+    model = filled(network())
+    picked = [pick_norm("auto", model, together=together) for together in (16, 8, 7, 1)]
+    assert picked == ["train", "train", "fixed_encoder", "fixed_encoder"]
+    assert pick_norm("auto", network(), together=1) == "train"
+    assert pick_norm("train", model, together=1) == "train"
     without = build_model("unet", classes=3, options={"base_channels": 4})
-    assert pick_norm("auto", without, together=1, is_filled=True) == "train"
+    assert pick_norm("auto", without, together=1) == "train"
+
+
+def test_norms_that_a_vgg_without_any_left_empty_are_trained(tmp_path: Path) -> None:
+    """Kept as they began, at mean 0 and variance 1, they would not normalise at all."""
+    from safetensors.torch import save_file
+    from torchvision.models import vgg16
+
+    save_file(vgg16().state_dict(), tmp_path / "vgg16.safetensors")
+    model = create_model(
+        "segnet",
+        encoder_name="vgg16",
+        encoder_weights=str(tmp_path / "vgg16.safetensors"),
+        classes=3,
+    )
+    assert pick_norm("auto", model, together=4) == "train"
+
+
+@pytest.mark.parametrize("recipe", ["pspnet", "deeplab_v3", "deeplab_v3_plus"])
+def test_a_recipe_that_trains_norms_falls_back_where_the_device_takes_too_few(recipe: str) -> None:
+    config = runs_of(TrainConfig(data=Path("data"), recipe=recipe)).phases[0]
+    model = filled(network())
+    assert config.batch_size == 16
+    assert pick_norm(config.norm, model, together=16) == "train"
+    assert pick_norm(config.norm, model, together=4) == "fixed_encoder"
+    typed = runs_of(TrainConfig(data=Path("data"), recipe=recipe, norm="train")).phases[0]
+    assert pick_norm(typed.norm, model, together=4) == "train"
 
 
 def test_momentum_is_the_papers() -> None:
@@ -93,7 +128,7 @@ def plan(**fields: Any) -> Plan:
 
 def notes(made: Plan, *, is_filled: bool = True, **fields: Any) -> list[str]:
     config = TrainConfig(data=Path("data"), **fields)
-    return norm_notes(config, made, network(), is_filled=is_filled)
+    return norm_notes(config, made, filled(network()) if is_filled else network())
 
 
 def test_training_on_the_statistics_of_few_images_is_told_with_a_remedy() -> None:
@@ -104,6 +139,13 @@ def test_training_on_the_statistics_of_few_images_is_told_with_a_remedy() -> Non
     assert not notes(plan(processes=2), norm="train")  # eight on two GPUs together
     assert notes(plan(processes=2, device="cpu"), norm="train")
     assert not notes(plan(norm="fixed"), norm="fixed")
+
+
+def test_the_papers_own_batch_of_four_is_not_called_noise() -> None:
+    cut = plan(batch_size=4, micro_batch=2)
+    assert not notes(plan(batch_size=4), norm="train", recipe="segnet", batch_size=4)
+    assert notes(cut, norm="train", recipe="segnet", batch_size=4)  # the device's doing
+    assert notes(plan(batch_size=4), norm="train", batch_size=4)
 
 
 def test_statistics_that_stay_those_of_the_start_are_told() -> None:

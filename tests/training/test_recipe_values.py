@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
+from atrous.models import build_model
+from atrous.models.unet import UNet
 from atrous.training import TrainConfig
 from atrous.training.losses import Border, parse_loss
 from atrous.training.recipes import recipe_names, runs_of
@@ -102,7 +105,7 @@ VALUES: dict[str, list[Row]] = {
     ],
     "deeplab_v3_plus": [
         *DEEPLAB_V3,
-        ("ECCV 2018, Sec. 4", {"lr": 0.007, "norm": "train"}),
+        ("ECCV 2018, Sec. 4: trained norms", {"lr": 0.007, "norm": "auto"}),
         ("Table 3: trained at 16", {"options": {"output_stride": 16}}),
         ("release: depthwise kernels are not decayed", {"decayed": "dense"}),
     ],
@@ -116,7 +119,7 @@ VALUES: dict[str, list[Row]] = {
         ("CVPR 2017, Sec. 5.1", {"lr": 0.01, "schedule": "poly", "iterations": 30_000}),
         ("Sec. 5.1", {"schedule_options": {"power": 0.9}, "optimizer": "sgd", "momentum": 0.9}),
         ("Sec. 5.1; semseg: of biases and norms too", {"weight_decay": 1e-4, "decayed": "all"}),
-        ("Sec. 5.1: 16, norms synchronised", {"batch_size": 16, "norm": "train"}),
+        ("Sec. 5.1: 16, norms synchronised", {"batch_size": 16, "norm": "auto"}),
         ("release: VOC", {"crop": 473}),
         ("Sec. 5.1: continuous", {"scale_range": (0.5, 2.0), "scale_step": None}),
         ("Sec. 5.1; semseg: half of them", {"rotation": 10.0, "flip": 0.5, "blur": 0.5}),
@@ -164,7 +167,7 @@ VALUES: dict[str, list[Row]] = {
         ("MICCAI 2015, Sec. 2", {"options": {"padding": "valid"}}),
         ("Sec. 3: one large tile, high momentum",
          {"optimizer": "sgd", "batch_size": 1, "momentum": 0.99}),
-        ("Fig. 1", {"crop": 572}),
+        ("Fig. 1: out of 572", {"crop": 388}),
         ("Sec. 3.1: 10 pixels at 3x3 nodes; shift and rotation", {"elastic": 10.0}),
         ("Sec. 3.1: no zoom", {"scale_range": (1.0, 1.0)}),
         ("Eq. 2", {"loss": "border"}),
@@ -187,7 +190,7 @@ OURS: dict[str, set[str]] = {
 
 PHASES: dict[str, list[dict[str, Any]]] = {
     "deeplab_v3": [  # Sec. 4.1; release: statistics fixed
-        {"lr": 0.007, "options": {"output_stride": 16}, "norm": "train"},
+        {"lr": 0.007, "options": {"output_stride": 16}, "norm": "auto"},
         {"lr": 0.001, "options": {"output_stride": 8}, "norm": "fixed"},
     ],
     "fcn": [  # release: solvers
@@ -256,6 +259,16 @@ def test_rates_follow_the_printed_schedule(name: str, step: int, rate: float) ->
         run.schedule, step, run.iterations, options=run.schedule_options, warmup=0, scores=()
     )
     assert run.lr * factor == pytest.approx(rate, rel=2e-4)
+
+
+def test_u_nets_crop_is_what_the_paper_scores_and_the_network_sees_its_tile() -> None:
+    """Fig. 1: 572 pixels in, 388 out."""
+    config = runs_of(TrainConfig(data=Path("data"), recipe="unet")).phases[0]
+    model = build_model(config.model, classes=2, in_channels=1, options=dict(config.options))
+    assert config.crop_size is not None
+    images = torch.zeros(1, 1, *config.crop_size)
+    assert isinstance(model, UNet)
+    assert model._framed(images).shape[-2:] == (572, 572)
 
 
 def test_u_nets_border_weight_is_equation_2s() -> None:

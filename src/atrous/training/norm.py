@@ -36,20 +36,17 @@ LARGEST_INITIAL_SHARE = 0.05
 """Of what batch norm began with, in the statistics that the finished model normalises with."""
 
 
-def pick_norm(
-    asked: NormPolicy, model: SegmentationModel, *, together: int, is_filled: bool
-) -> NormPolicy:
+def pick_norm(asked: NormPolicy, model: SegmentationModel, *, together: int) -> NormPolicy:
     """Return `asked`, or for "auto" what suits so many images.
 
     Args:
         asked: The configuration's.
-        model: The network.
+        model: The network, as it begins.
         together: Images that are normalised together.
-        is_filled: Whether the encoder began with trained weights.
     """
     if asked != "auto":
         return asked
-    is_kept = is_filled and together < FEWEST_IMAGES and bool(_norms(model, of_encoder=True))
+    is_kept = together < FEWEST_IMAGES and _has_statistics(model)
     return "fixed_encoder" if is_kept else "train"
 
 
@@ -119,22 +116,20 @@ def check_norms(plan: Plan) -> None:
         )
 
 
-def norm_notes(
-    config: TrainConfig, plan: Plan, model: SegmentationModel, *, is_filled: bool
-) -> list[str]:
+def norm_notes(config: TrainConfig, plan: Plan, model: SegmentationModel) -> list[str]:
     """Return lines about statistics that will be noise, or that of the start.
 
     Args:
         config: What was asked for.
         plan: What that means here.
-        model: The network.
-        is_filled: Whether the encoder began with trained weights.
+        model: The network, as it begins.
     """
     if not _norms(model) or plan.norm not in ("train", "fixed_encoder"):
         return []
     notes, together = [], plan.normalised_together
-    if config.norm == "train" and together < FEWEST_IMAGES:
-        remedy = "--norm fixed_encoder, or " if is_filled else ""
+    is_the_papers = config.recipe is not None and together == plan.batch_size
+    if config.norm == "train" and together < FEWEST_IMAGES and not is_the_papers:
+        remedy = "--norm fixed_encoder, or " if _has_statistics(model) else ""
         notes.append(
             f"Norm     batch norm sees {together} images at a time, whose statistics are noise; "
             f"better: {remedy}{FEWEST_IMAGES} at once (--batch-size, --micro-batch)"
@@ -157,6 +152,12 @@ def _own_steps(config: TrainConfig, plan: Plan) -> int:
     if config.adversary == "none":
         return plan.iterations
     return AdversaryOptions.of(config.adversary_options).own_steps(plan.iterations)
+
+
+def _has_statistics(model: SegmentationModel) -> bool:
+    """Return whether the encoder's norms have seen images: a VGG-16 without norms fills none."""
+    norms = _norms(model, of_encoder=True)
+    return any(bool(norm.running_mean.any()) for norm in norms if norm.running_mean is not None)
 
 
 def _norms(model: SegmentationModel, *, of_encoder: bool = False) -> list[_BatchNorm]:

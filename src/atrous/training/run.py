@@ -164,11 +164,10 @@ def _fit_one(
     plan = plan_run(
         config, fast, model, device=device, lr=lr, done=done, reporter=reporter, ranks=ranks
     )
-    is_filled, together = weights is not None, plan.normalised_together
-    norm = pick_norm(config.norm, model, together=together, is_filled=is_filled)
+    norm = pick_norm(config.norm, model, together=plan.normalised_together)
     plan = dataclasses.replace(plan, norm=norm)
     check_norms(plan)
-    notes = norm_notes(config, plan, model, is_filled=is_filled)
+    notes = norm_notes(config, plan, model)
     for note in () if earlier else (*notes, *_turns(config, plan)):
         reporter.note(note)
     folder = config.resume or ranks.of_first(new_run(config) if ranks.is_first else None)
