@@ -10,25 +10,29 @@ channels last, so that one sees what is left beyond these two. Networks of the s
 little; the parameters of both are printed. For segnet the peer is the same network in the same
 step, with torch's int64 indices in place of our 2-bit ones.
 
-Each side runs in a process of its own, in turn, round after round; a process warms up for two
-steps and reports the median of those that follow, and its peak memory.
+All sides of a case live at once and take their *steps* in turn (`turns.py`): ours, theirs, ours. A
+machine's speed changes within seconds, so each of their steps is compared with the mean of ours
+before and after it; the ratio is the median over all steps, with quartiles. A step lasts, for all
+sides alike, from a batch's arrival to the request for the next. Set-up and two steps of each come
+before. A round begins with new processes, because memory comes to lie elsewhere in each.
 
-Run: python benchmarks/bench_training.py [--case NUMBER] [--rounds 3] [--steps 5]
+Run: python benchmarks/bench_training.py [--case NUMBER] [--rounds 2] [--steps 12]
 """
 
 import argparse
-import itertools
 import json
+import logging
 import os
 import platform
-import resource
 import statistics
 import subprocess
-import sys
 import tempfile
-import time
+import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+
+from turns import Side, Turns, ratios_to
 
 CASES = (  # network, encoder, batch, side
     ("unet", "resnet34", 4, 256),
@@ -49,12 +53,12 @@ def main() -> None:
     """Measure every case and print a line for each, then one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--case", type=int, help="its number only, from 0")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=2, help="sets of processes")
+    parser.add_argument("--steps", type=int, default=12, help="of each side")
     parser.add_argument("--side", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.side:
-        print(json.dumps(one_side(arguments.side, *CASES[arguments.case], arguments.steps)))
+        take_steps(arguments.side, *CASES[arguments.case], arguments.steps)
         return
     results = {}
     for number in range(len(CASES)) if arguments.case is None else [arguments.case]:
@@ -66,24 +70,32 @@ def main() -> None:
 
 
 def in_turn(number: int, rounds: int, steps: int) -> dict[str, dict[str, float]]:
-    """Return for each side the medians over the rounds, and its ratio to ours with the extremes."""
-    sides = SIDES_OF_SEGNET if CASES[number][0] == "segnet" else SIDES
-    runs: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
+    """Return for each side its median step, its memory, and its ratio to ours with quartiles."""
+    names = SIDES_OF_SEGNET if CASES[number][0] == "segnet" else SIDES
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    ratios: dict[str, list[float]] = {name: [] for name in names[1:]}
+    chosen = [__file__, "--case", str(number), "--steps", str(steps)]
     for _ in range(rounds):
-        for side, done in runs.items():
-            options = ["--side", side, "--case", str(number), "--steps", str(steps)]
-            command = [sys.executable, __file__, *options]
-            told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-            done.append(json.loads(told.splitlines()[-1]))
-    ours = [run["images_per_second"] for run in runs["atrous"]]
-    found = {}
-    for side, done in runs.items():
-        ratios = [a / run["images_per_second"] for a, run in zip(ours, done, strict=True)]
-        found[side] = {key: statistics.median(run[key] for run in done) for key in done[0]} | {
-            "ours_is_faster_by": statistics.median(ratios),
-            "least": min(ratios),
-            "most": max(ratios),
+        with ExitStack() as running:
+            each = [Side(name, [*chosen, "--side", name], running) for name in names]
+            for side in each * (WARM_UP + steps) + each[:1]:
+                side.step()
+        ours = each[0].seconds[WARM_UP:]
+        for side in each:
+            seconds[side.name] += side.seconds[WARM_UP:]
+        for side in each[1:]:
+            ratios[side.name] += ratios_to(ours, side.seconds[WARM_UP:])
+    found = {
+        side.name: {
+            "images_per_second": CASES[number][2] / statistics.median(seconds[side.name]),
+            "peak_mb": side.peak_mb,
+            "parameters": side.parameters,
         }
+        for side in each
+    }
+    for name, of_steps in ratios.items():
+        low, middle, high = statistics.quantiles(of_steps, n=4, method="inclusive")
+        found[name] |= {"ours_is_faster_by": middle, "first_quartile": low, "third_quartile": high}
     return found
 
 
@@ -94,15 +106,14 @@ def line(name: str, found: dict[str, dict[str, float]]) -> str:
     for side, peer in list(found.items())[1:]:
         words.append(
             f"{side} {peer['images_per_second']:.2f} img/s {peer['peak_mb']:.0f} MB: "
-            f"{peer['ours_is_faster_by']:.2f} ({peer['least']:.2f}-{peer['most']:.2f})"
+            f"{peer['ours_is_faster_by']:.2f} "
+            f"({peer['first_quartile']:.2f}-{peer['third_quartile']:.2f})"
         )
     return "   ".join(words)
 
 
-def one_side(
-    side: str, model: str, encoder: str, batch: int, size: int, steps: int
-) -> dict[str, float]:
-    """Train for a few steps in this process; return images a second and the peak in MB."""
+def take_steps(side: str, model: str, encoder: str, batch: int, size: int, steps: int) -> None:
+    """Be one side: build, say so, then train one step at each of our turns, until stdin ends."""
     import torch
 
     generator = torch.Generator().manual_seed(0)
@@ -110,19 +121,14 @@ def one_side(
     cells = torch.randint(0, CLASSES, (batch, 1, size // 16, size // 16), generator=generator)
     labels = torch.nn.functional.interpolate(cells.float(), (size, size))[:, 0].to(torch.uint8)
     labels[torch.rand(labels.shape, generator=generator) < 0.1] = VOID
+    turns = Turns(WARM_UP + steps + 2)
     torch.manual_seed(0)
     if side.startswith("peer"):
-        is_bf16 = "bf16" in side
-        seconds, parameters = by_peer(model, encoder, images, labels, steps + WARM_UP, is_bf16)
+        by_peer(model, encoder, images, labels, turns, "bf16" in side)
     else:
         if side == "int64 indices":
             take_int64_indices()
-        seconds, parameters = by_us(model, encoder, images, labels, steps + WARM_UP)
-    return {
-        "images_per_second": batch / statistics.median(seconds[WARM_UP:]),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "parameters": parameters,
-    }
+        by_us(model, encoder, images, labels, turns)
 
 
 def take_int64_indices() -> None:
@@ -139,9 +145,8 @@ def take_int64_indices() -> None:
     )
 
 
-def by_us(name, encoder, images, labels, steps):
-    """Return the seconds of each step as `atrous train` takes it, and the parameters."""
-    import lightning
+def by_us(name, encoder, images, labels, turns):
+    """Train as `atrous train` does."""
     import torch
 
     from atrous.models import build_model
@@ -150,35 +155,28 @@ def by_us(name, encoder, images, labels, steps):
     from atrous.training.plan import Plan, pick_precision
     from atrous.training.task import SegmentationTask
 
-    class Clock(lightning.Callback):
-        def __init__(self) -> None:
-            self.ends = [time.perf_counter()]
-
-        def on_train_batch_end(self, *_: object) -> None:
-            self.ends.append(time.perf_counter())
-
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning.*")
     keep_freed_memory()
-    batch, size = len(images), images.shape[-1]
+    batch, size, most = len(images), images.shape[-1], len(turns)
     options = {"auxiliary": True} if name == "deeplab_v3" else {}
     model = build_model(name, encoder_name=encoder, classes=CLASSES, options=options)
     model = model.to(memory_format=torch.channels_last).train()
     task = SegmentationTask(
-        model, optimizer="sgd", lr=0.01, weight_decay=1e-4, iterations=steps, micro_batch=batch
+        model, optimizer="sgd", lr=0.01, weight_decay=1e-4, iterations=most, micro_batch=batch
     )
     plan = Plan(
-        iterations=steps, done=0, batch_size=batch, micro_batch=batch, crop=(size, size),
-        val_every=steps, precision=pick_precision("auto", "cpu"), device="cpu", workers=0,
+        iterations=most, done=0, batch_size=batch, micro_batch=batch, crop=(size, size),
+        val_every=most, precision=pick_precision("auto", "cpu"), device="cpu", workers=0,
         optimizer="sgd", lr=0.01, seconds=0, memory_bytes=0,
     )  # fmt: skip
-    batches = torch.utils.data.DataLoader([(images, labels)] * steps, batch_size=None)
-    clock = Clock()
+    batches = torch.utils.data.DataLoader(turns.of(model, images, labels), batch_size=None)
     with tempfile.TemporaryDirectory() as folder:
-        make_trainer(plan, Path(folder), [clock]).fit(task, batches)
-    return differences(clock.ends), sum(p.numel() for p in model.parameters())
+        make_trainer(plan, Path(folder), []).fit(task, batches)
 
 
-def by_peer(name, encoder, images, labels, steps, is_bf16):
-    """Return the seconds of each step of a plain loop, and the parameters."""
+def by_peer(name, encoder, images, labels, turns, is_bf16):
+    """Train in a plain loop."""
     import torch
     from torch.nn import functional
 
@@ -188,22 +186,18 @@ def by_peer(name, encoder, images, labels, steps, is_bf16):
         model = model.to(memory_format=torch.channels_last)
         images = images.contiguous(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
-    labels = labels.long()
     mean, std = (
         torch.tensor(v)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     )
-    ends = [time.perf_counter()]
-    for _ in range(steps):
+    for x, y in turns.of(model, images, labels.long()):
         with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
             loss = sum(
-                weight * functional.cross_entropy(scores, labels, ignore_index=VOID)
-                for weight, scores in forward((images - mean) / std)
+                weight * functional.cross_entropy(scores, y, ignore_index=VOID)
+                for weight, scores in forward((x - mean) / std)
             )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        ends.append(time.perf_counter())
-    return differences(ends), sum(p.numel() for p in model.parameters())
 
 
 def peer(name: str, encoder: str) -> tuple[object, Callable[[object], list[tuple[float, object]]]]:
@@ -225,11 +219,6 @@ def peer(name: str, encoder: str) -> tuple[object, Callable[[object], list[tuple
     of = {"unet": smp.Unet, "deeplab_v3_plus": smp.DeepLabV3Plus}[name]
     model = of(encoder, encoder_weights=None, classes=CLASSES)
     return model, lambda x: [(1.0, model(x))]
-
-
-def differences(ends: list[float]) -> list[float]:
-    """Return the time between each and the next."""
-    return [b - a for a, b in itertools.pairwise(ends)]
 
 
 def machine() -> dict[str, object]:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from atrous.ops.upsample_cross_entropy_bands import runs_of, sum_in_bands
+from atrous.ops.upsample_cross_entropy_pixels import sum_in_pixels
 from atrous.ops.upsample_cross_entropy_torch import sum_in_lines
 
 MODULE = importlib.import_module(
@@ -24,7 +25,11 @@ def test_the_form_does_not_depend_on_what_ran_before():
         assert MODULE._form_for(large, labels) is sum_in_bands
         assert MODULE._form_for(small, labels[:, :16, :16]) is sum_in_lines
         assert MODULE._form_for(large.double(), labels) is sum_in_lines
-        assert MODULE._form_for(torch.zeros(1, 21, 129, 129), labels) is sum_in_lines
+        full_size = torch.zeros(1, 21, 129, 129)
+        assert MODULE._form_for(full_size, labels) is sum_in_pixels
+        assert MODULE._form_for(full_size.bfloat16(), labels) is sum_in_pixels
+        assert MODULE._form_for(full_size[:, :3], labels) is sum_in_lines
+        assert MODULE._form_for(full_size.double(), labels) is sum_in_lines
 
 
 @pytest.mark.parametrize("align_corners", [False, True])

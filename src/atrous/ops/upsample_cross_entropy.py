@@ -3,13 +3,15 @@
 Full-size scores of 150 classes, 4 x 512 x 512, take 600 MiB, and torch holds three such maps to
 come from them to a gradient. Here loss and gradient come in one pass over the labels, which keeps
 nothing but the gradient of the coarse scores, in float32; the backward pass multiplies it by
-what arrives there. Three forms:
+what arrives there. Four forms:
 
 - `upsample_cross_entropy_bands`: a compiled kernel for the CPU;
+- `upsample_cross_entropy_pixels`: another for scores that need no upsampling, which keeps only
+  these and computes the gradient in the backward pass;
 - `upsample_cross_entropy_triton`: a kernel for CUDA devices, where Triton works;
 - `upsample_cross_entropy_torch`: torch operations on some lines at a time, for all else: float64,
-  other devices, scores that need no upsampling, and maps so small that loading numba (0.6 s) would
-  not pay.
+  other devices, scores that need no upsampling there, and maps so small that loading numba (0.6 s)
+  would not pay.
 
 Which one is taken depends on shape, dtype and device only, so that a run that was resumed computes
 the same bits. All are deterministic.
@@ -90,6 +92,7 @@ class _Context(Protocol):
     """What torch hands from a forward to its backward pass."""
 
     dtype: torch.dtype
+    classes: Classes
     saved_tensors: tuple[Tensor, ...]
 
     def save_for_backward(self, *tensors: Tensor) -> None: ...
@@ -97,7 +100,7 @@ class _Context(Protocol):
 
 
 class _Sum(torch.autograd.Function):
-    """Summed loss and weight of the labelled pixels; the gradient is computed on the way."""
+    """Summed loss and weight of the labelled pixels; most forms compute the gradient on the way."""
 
     @staticmethod
     def forward(
@@ -110,17 +113,26 @@ class _Sum(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         form = _form_for(scores, labels)
         loss, total, gradient = form(scores.detach(), labels, classes, align_corners, has_gradient)
+        ctx.dtype, ctx.classes = scores.dtype, classes
         if gradient is not None:
-            ctx.dtype = scores.dtype
             ctx.save_for_backward(gradient)
+        elif has_gradient:
+            ctx.save_for_backward(scores, labels)
         ctx.mark_non_differentiable(total)
         return loss, total
 
     @staticmethod
     @once_differentiable
     def backward(ctx: _Context, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = ctx.saved_tensors
-        return (gradient * upstream).to(ctx.dtype), None, None, None, None
+        if len(ctx.saved_tensors) == 1:
+            (gradient,) = ctx.saved_tensors
+            gradient = gradient * upstream
+        else:
+            from atrous.ops.upsample_cross_entropy_pixels import gradient_in_pixels
+
+            scores, labels = ctx.saved_tensors
+            gradient = gradient_in_pixels(scores, labels, ctx.classes, upstream)
+        return gradient.to(ctx.dtype), None, None, None, None
 
 
 class _Form(Protocol):
@@ -138,9 +150,16 @@ class _Form(Protocol):
 
 def _form_for(scores: Tensor, labels: Tensor) -> _Form:
     """Choose by dtype, device and shape alone."""
-    if scores.dtype == torch.float64 or scores.shape[2:] == labels.shape[1:]:
+    is_compiled = scores.device.type == "cpu" and labels.numel() * scores.shape[1] >= LARGE
+    if scores.dtype == torch.float64:
         return sum_in_lines
-    if scores.device.type == "cpu" and labels.numel() * scores.shape[1] >= LARGE:
+    if scores.shape[2:] == labels.shape[1:]:
+        if not is_compiled:
+            return sum_in_lines
+        from atrous.ops.upsample_cross_entropy_pixels import sum_in_pixels
+
+        return sum_in_pixels
+    if is_compiled:
         from atrous.ops.upsample_cross_entropy_bands import sum_in_bands
 
         return sum_in_bands

@@ -1,7 +1,6 @@
 """The form of `upsample_cross_entropy` for the CPU: how the kernel's work is laid out."""
 
 import functools
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from atrous.ops.chunks import LANES
 from atrous.ops.grids import blocks_of, positions
+from atrous.ops.shares import in_shares
 from atrous.ops.upsample_cross_entropy_kernel import add_bands
 from atrous.ops.upsample_cross_entropy_torch import Classes, Totals, not_a_class
 
@@ -42,17 +42,11 @@ def sum_in_bands(
         _grid(height, width, *labels.shape[1:], align_corners, longest),
         (*(part.numpy() for part in classes[:3]), smooth, *classes[4:]),
     )
-    threads = min(torch.get_num_threads(), bands)
-    cuts = [bands * part // threads for part in range(threads + 1)]
 
     def add(begin: int, end: int) -> None:
         add_bands(*given, (begin, end), (0,) * longest)
 
-    if threads == 1:
-        add(0, bands)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(add, cuts[:-1], cuts[1:]))
+    in_shares(add, bands)
     losses, weights, wrong = results
     if (wrong != classes.void).any():
         raise not_a_class(int(wrong[wrong != classes.void][0]), num_classes, classes.void)

@@ -47,7 +47,7 @@ class Totals(NamedTuple):
     Attributes:
         loss: A number.
         weight: The weights of their labels.
-        gradient: (N, K, h, w) of the loss, float32 or float64; None if not wanted.
+        gradient: (N, K, h, w) of the loss, float32 or float64; None if not wanted, or not yet.
     """
 
     loss: Tensor
