@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from atrous.crf.inputs import CLIP, SUM_TOLERANCE, improbable
@@ -34,11 +33,8 @@ def make_kernel(
         own = lattice.own(team)
         mass -= own
     gain = lattice_gain(len(lattice.corners) - 1)
-    before, after = (
-        factor[0, :, 0].numpy()
-        for factor in scales(torch.from_numpy(mass)[None, :, None], normalization, gain)
-    )
-    after = after * np.float32(weight)
+    factors = scales(mass[None, :, None], normalization, gain)
+    before, after = factors[0].reshape(-1), factors[1].reshape(-1) * np.float32(weight)
     own = before * after * own if exclude_self else own
     values = _aligned(2 * lattice.num_rows, width_of(shape_of(num_labels)))
     return Kernel(lattice, before, after, own, values)
