@@ -14,8 +14,8 @@ How the room is laid out, in the order in which it reads:
 On the CPU the same algorithm is compiled by numba and shared among threads:
 
 - `threads`, `meeting`, and `atrous.compiling`: how, and where threads wait for each other;
-- `packing`, and `row_shapes`, `rows`, `packed_rows` in `atrous.ops`: maps of labels as rows, and a
-  row as one value in vector registers;
+- `packing`, and `row_shapes`, `rows`, `packed_rows`, `squares` in `atrous.ops`: maps of labels as
+  rows, and a row as one value in vector registers;
 - `simplices`, `lattice_build`, `chains`, `lattice_mass`, `lattice`: the lattice of an image;
 - `iteration`: slice, softmax and splat as one pass over the pixels;
 - `message_passing`, `engine`: all iterations, and the blur between, as one call that every thread

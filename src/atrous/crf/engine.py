@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from atrous.crf.inputs import CLIP, SUM_TOLERANCE, improbable
@@ -34,11 +33,8 @@ def make_kernel(
         own = lattice.own(team)
         mass -= own
     gain = lattice_gain(len(lattice.corners) - 1)
-    before, after = (
-        factor[0, :, 0].numpy()
-        for factor in scales(torch.from_numpy(mass)[None, :, None], normalization, gain)
-    )
-    after = after * np.float32(weight)
+    factors = scales(mass[None, :, None], normalization, gain)
+    before, after = factors[0].reshape(-1), factors[1].reshape(-1) * np.float32(weight)
     own = before * after * own if exclude_self else own
     values = _aligned(2 * lattice.num_rows, width_of(shape_of(num_labels)))
     return Kernel(lattice, before, after, own, values)
@@ -82,11 +78,10 @@ def make_rows(
     maps = np.ascontiguousarray(maps, np.float32)
     shape = shape_of(len(labels))
     rows = _aligned(maps.shape[1] * maps.shape[2], width_of(shape))
-    least = np.zeros((1, rows.shape[1]), np.float32)
-    least[0, : len(labels)] = CLIP
+    least = np.float32(CLIP)
     cuts = team.cuts(len(rows))
     bounds = 1.0 - SUM_TOLERANCE - left_out, 1.0 + SUM_TOLERANCE
-    if any(team.run(lambda t: pack(maps, labels, least, *cuts[t], rows, bounds, shape))):
+    if any(team.run(lambda t: pack(maps, labels, least, *cuts[t], rows, bounds, shape[:1]))):
         raise improbable(maps)
     return rows
 
@@ -95,8 +90,8 @@ def write_maps(
     rows: Array, labels: NDArray[np.int64], maps: NDArray[np.floating], team: Team
 ) -> None:
     """Write rows, padded or not, into (K, H, W) maps."""
-    cuts = team.cuts(len(rows))
-    team.run(lambda t: unpack(rows, labels, *cuts[t], maps))
+    cuts, chunk = team.cuts(len(rows)), shape_of(len(labels))[:1]
+    team.run(lambda t: unpack(rows, labels, *cuts[t], maps, chunk))
 
 
 def infer(

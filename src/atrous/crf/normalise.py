@@ -3,13 +3,19 @@
 A filter normalised in any of them is diag(after) K diag(before), so two numbers per pixel suffice.
 """
 
+from typing import TypeVar
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from atrous.crf.gaussian import Gaussian
 from atrous.crf.parameters import Normalization
 
 __all__ = ["Normalised", "scales"]
+
+Values = TypeVar("Values", NDArray[np.floating], Tensor)
 
 TINY = 1e-20
 """As in the references, so that an empty row gives 0 and not NaN."""
@@ -42,20 +48,23 @@ class Normalised:
         return self.after * (self.gaussian(scaled) - self.own * scaled)
 
 
-def scales(mass: Tensor, normalization: Normalization, gain: float = 1.0) -> tuple[Tensor, Tensor]:
+def scales(mass: Values, normalization: Normalization, gain: float = 1.0) -> tuple[Values, Values]:
     """Return (before, after), the factors of each pixel, shaped like `mass`.
+
+    Plain operators, for arrays and tensors alike: on the CPU torch would wake threads of its own,
+    which wait for more work on the cores that the next pass needs.
 
     Args:
         mass: (B, N, 1) row sums of the kernel.
         normalization: See `Normalization`.
         gain: What brings an approximate kernel to the scale of exact sums.
     """
-    ones = torch.ones_like(mass)
+    ones = 0 * mass + 1
     if normalization == "none":
         return ones, ones * gain
     if normalization == "constant":
-        return ones, 1 / (mass.mean(1, keepdim=True) + TINY) * ones
-    inverse = torch.where(mass > ALONE, 1 / (mass + TINY), 0.0)
+        return ones, ones / (mass.mean(1)[:, None] + TINY)
+    inverse = (mass > ALONE) / (mass + TINY)
     if normalization == "symmetric":
-        return inverse.sqrt(), inverse.sqrt()
+        return inverse**0.5, inverse**0.5
     return (ones, inverse) if normalization == "after" else (inverse, ones)
