@@ -113,10 +113,11 @@ def test_the_triton_kernels_compute_the_same_in_tritons_interpreter():
     assert shown.stdout.strip() == "same", shown.stderr
 
 
-def test_without_triton_the_gpu_takes_the_torch_form(monkeypatch):
+def test_without_triton_the_gpu_takes_the_torch_form_and_says_so(monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "atrous.ops.upsample_cross_entropy_triton", None)
     MODULE._triton_works.cache_clear()
     try:
         assert not MODULE._triton_works()
     finally:
         MODULE._triton_works.cache_clear()
+    assert "slower than Triton" in caplog.text

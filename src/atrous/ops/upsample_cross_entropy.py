@@ -181,7 +181,7 @@ def _triton_works() -> bool:
         labels = torch.zeros(1, 4, 4, dtype=torch.uint8, device="cuda")
         sum_with_triton(scores, labels, classes, False, True)
     except Exception as error:
-        _log.info("the cross entropy runs in torch, not in Triton: %s", error)
+        _log.warning("the cross entropy runs in torch, which is slower than Triton: %s", error)
         return False
     return True
 
