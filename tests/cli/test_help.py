@@ -9,6 +9,7 @@ from atrous.cli.commands import COMMANDS
 from atrous.cli.help import command_help, overview
 from atrous.cli.options import options_of
 from atrous.cli.parsing import parse
+from atrous.training.losses import LOSSES
 
 SCREEN = 45  # lines; all options of train stand on it
 
@@ -65,6 +66,12 @@ def test_what_the_help_of_train_only_names_is_explained_in_its_document() -> Non
     brief = [o for o in options_of(COMMANDS["train"].config_class()) if o.is_brief]
     assert brief
     assert [o.flag for o in brief if not re.search(rf"`{o.flag}\b(?!-)", document)] == []
+
+
+def test_the_help_of_train_names_every_loss() -> None:
+    _, _, after = command_help("train").partition("--loss ")
+    sentence, _, _ = after.partition("--sampling")
+    assert [name for name in LOSSES if not re.search(rf"\b{name}\b", sentence)] == []
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -55,6 +55,11 @@ def test_a_scene_does_not_depend_on_the_scenes_made_before_it():
     assert make_scene(3, (64, 64))[0].tobytes() == first[0].tobytes()
 
 
+def test_scenes_are_written_to_a_folder_named_by_text(tmp_path):
+    write_scenes(str(tmp_path / "scenes"), {"val": 1}, size=(32, 32))
+    assert len(open_data(tmp_path / "scenes").splits["val"]) == 1
+
+
 def test_too_small_a_scene_is_refused_with_the_smallest_size():
     with pytest.raises(InputError, match=r"31x64 pixels .* smallest is 32x32"):
         make_scene(0, (31, 64))

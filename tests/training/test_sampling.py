@@ -51,6 +51,27 @@ def test_choices_do_not_depend_on_what_was_asked_before() -> None:
     ]
 
 
+def test_every_image_comes_once_a_pass_whose_order_is_drawn_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    draw = np.random.default_rng
+    drawn: list[tuple[int, int, int]] = []
+
+    def counted(seed: tuple[int, int, int]) -> np.random.Generator:
+        drawn.append(seed)
+        return draw(seed)
+
+    monkeypatch.setattr(np.random, "default_rng", counted)
+    rule = Uniform(50, seed=91)
+    pairs = [rule(number).pair for number in range(3 * 50)]
+
+    assert drawn == [(91, 0, epoch) for epoch in range(3)]
+    for epoch in range(3):
+        order = draw((91, 0, epoch)).permutation(50).tolist()
+        assert pairs[50 * epoch : 50 * (epoch + 1)] == order
+    assert pairs[:50] != pairs[50:100]
+
+
 def test_pixels_are_drawn_from_the_class_alike() -> None:
     labels = np.zeros((4, 6), np.uint8)
     labels[1, 2:5] = 7

@@ -82,7 +82,7 @@ def make_scene(
 
 
 def write_scenes(
-    folder: Path,
+    folder: str | Path,
     count_by_split: Mapping[str, int],
     *,
     size: tuple[int, int] = (256, 256),
@@ -101,6 +101,7 @@ def write_scenes(
         InputError: The size is too small.
         OSError: The folder cannot be written to.
     """
+    folder = Path(folder)
     for split, count in count_by_split.items():
         for index in range(count):
             image, labels = make_scene(np.random.default_rng((seed, _number(split), index)), size)

@@ -2,14 +2,17 @@
 
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from atrous.data import SplitStatistics
 
-__all__ = ["ClassWeighting", "class_weights"]
+__all__ = ["ClassWeighting", "class_weights", "weights_notes"]
 
 ClassWeighting = Literal["none", "median_frequency", "inverse", "enet"]
+
+LARGE = 100.0
+"""Weights above are warned of: a crop with some such pixels is a step for them alone."""
 
 
 def class_weights(kind: ClassWeighting, split: SplitStatistics) -> tuple[float, ...] | None:
@@ -30,6 +33,37 @@ def class_weights(kind: ClassWeighting, split: SplitStatistics) -> tuple[float, 
     return tuple(
         weight if count else 1.0 for weight, count in zip(weights, split.pixels, strict=True)
     )
+
+
+def weights_notes(
+    kind: ClassWeighting,
+    weights: Sequence[float] | None,
+    split: SplitStatistics,
+    names: Sequence[str],
+) -> list[str]:
+    """Return a line of the plan about weights, if there are any.
+
+    Args:
+        kind: The rule.
+        weights: Its `class_weights`.
+        split: Counts of the training split; classes that never occur are not told of.
+        names: Of the classes.
+    """
+    if weights is None:
+        return []
+    rows = zip(weights, names, split.pixels, strict=True)
+    occurring = [(weight, name) for weight, name, count in rows if count]
+    (least, frequent), (most, rare) = min(occurring), max(occurring)
+    line = (
+        f"Weights  {kind}: a pixel of {frequent} counts least, {least:.3g}, "
+        f"of {rare} most, {most:.3g}"
+    )
+    if most <= LARGE:
+        return [line]
+    return [
+        f"{line}; a few pixels may rule whole steps; milder: --class-weights enet, or "
+        "--sampling class_balanced"
+    ]
 
 
 def _median_frequency(split: SplitStatistics) -> list[float]:

@@ -109,7 +109,7 @@ class TrainConfig:
     """Share of training images that are mirrored left to right."""
     elastic: float = field(default=0.0, metadata=PROTOCOL)
     """Random bending of the training images in pixels; 10 is U-Net's."""
-    jitter: float = 0.3
+    jitter: float = field(default=0.3, metadata=PROTOCOL)
     """Random change of brightness, contrast, saturation, as a fraction."""
     blur: float = field(default=0.0, metadata=PROTOCOL)
     """Share of the training images that are blurred a little, by a 5x5 Gaussian."""
@@ -118,7 +118,8 @@ class TrainConfig:
     )
     """What rare classes weigh: none, median_frequency, inverse or enet."""
     loss: str = field(default="cross_entropy", metadata={"metavar": "SUM"})
-    """A sum like 'cross_entropy + 0.5 dice'; docs/losses.md."""
+    """Such as 'cross_entropy + 0.5 dice', a sum of cross_entropy, ohem, focal, dice, jaccard,
+    tversky, lovasz, border."""
     adversary: AdversaryName = field(default="none", metadata=PROTOCOL)
     """Second network that learns to tell predicted label maps from true ones."""
     adversary_options: dict[str, str | int | float | bool] = field(

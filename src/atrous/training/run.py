@@ -16,6 +16,7 @@ from atrous.training.begin import seeded_model
 from atrous.training.best import Best, best_so_far
 from atrous.training.caching import with_cache
 from atrous.training.checkpoints import Progress, read_progress, sweep
+from atrous.training.class_weights import class_weights, weights_notes
 from atrous.training.config import TrainConfig
 from atrous.training.environment import check_data, write_environment
 from atrous.training.extension import (
@@ -167,7 +168,10 @@ def _fit_one(
     norm = pick_norm(config.norm, model, together=plan.normalised_together)
     plan = dataclasses.replace(plan, norm=norm)
     check_norms(plan)
+    split, names = spec.statistics["train"], spec.label_set.names
+    counting = class_weights(config.class_weights, split)
     notes = norm_notes(config, plan, model)
+    notes += weights_notes(config.class_weights, counting, split, names)
     for note in () if earlier else (*notes, *_turns(config, plan)):
         reporter.note(note)
     folder = config.resume or ranks.of_first(new_run(config) if ranks.is_first else None)
@@ -177,9 +181,10 @@ def _fit_one(
     began: dict[str, object] = {"recipe": config.recipe} if config.recipe else {}
     if not earlier:
         began["encoder_weights"] = weights_origin(weights, model.spec.encoder_name)
+    weighed = {"class_weights": dict(zip(names, counting, strict=True))} if counting else {}
     config = _resolve(config, plan, folder, model, len(spec.splits["train"]))
     if ranks.is_first:
-        _record(folder, config, plan, {"data": spec.fingerprint, **began}, added)
+        _record(folder, config, plan, {"data": spec.fingerprint, **began, **weighed}, added)
     reporter.plan(plan)
     with resumable(folder), memory_named(plan):
         step, is_over = train(config, plan, fast, model, folder, reporter, best, ranks)

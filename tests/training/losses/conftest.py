@@ -160,7 +160,8 @@ SLOW = {
     "cross_entropy(label_smoothing=0.2)": of_pixels(cross_entropy(0.2)),
     "ohem(threshold=0, min_kept=0.3)": of_images(ohem(0, 0.3)),
     "focal(gamma=0.5)": of_pixels(focal(0.5)),
-    "tversky(alpha=1, beta=0)": of_regions(tversky(1, 0)),
+    "tversky(alpha=1, beta=0.001)": of_regions(tversky(1, 0.001)),
+    "tversky(alpha=0, beta=1)": of_regions(tversky(0, 1)),
     "border(w0=3, sigma=2, background=1)": border(3, 2, 1),
 }
 SLOW["cross_entropy + 0.5 dice + 2 lovasz"] = lambda *batch: (

@@ -21,7 +21,8 @@ EXPRESSIONS = (
     "cross_entropy(label_smoothing=0.2)",
     "ohem(threshold=0, min_kept=0.3)",
     "focal(gamma=0.5)",
-    "tversky(alpha=1, beta=0)",
+    "tversky(alpha=1, beta=0.001)",
+    "tversky(alpha=0, beta=1)",
     "border(w0=3, sigma=2, background=1)",
     "cross_entropy + 0.5 dice + 2 lovasz",
 )
@@ -152,6 +153,20 @@ def test_a_perfect_prediction_costs_nothing(expression: str, classes: int) -> No
     assert 0 <= value < 1e-12
     assert slope.abs().max() < 1e-9
     assert parse_loss(expression)(-perfect, targets) > 0.5
+
+
+@every_loss
+@pytest.mark.parametrize("labels", [[[0, 1]], [[0, 0]], [[1, 1]]])
+@pytest.mark.parametrize("certainty", [60.0, 120.0, 1e4])
+def test_certain_scores_give_finite_values_and_gradients_in_float32(
+    expression: str, labels: list[list[int]], certainty: float
+) -> None:
+    """Where logits lie 104 apart the lesser probability is 0 in float32."""
+    scores = torch.tensor([[[[certainty] * 2], [[-certainty] * 2]]])
+    value, slope = gradient(expression, scores, Targets(torch.tensor([labels]), torch.ones(2)))
+
+    assert value.isfinite()
+    assert slope.isfinite().all()
 
 
 @every_loss

@@ -57,7 +57,10 @@ def test_losses_are_read_as_they_are_written(text: str, terms: list[object]) -> 
         ("cross_entropy(label_smoothing=2)", "label_smoothing is 2, but must lie in 0..1"),
         ("ohem(threshold=7)", "threshold is 7, but must lie in 0..1"),
         ("ohem(min_kept=-0.1)", "min_kept is -0.1, but must lie in 0..1"),
-        ("tversky(alpha=0, beta=0)", "alpha is 0 and beta 0, but neither may be negative"),
+        ("tversky(beta=0)", "loss tversky: beta is 0, but must lie in 0.001..1000, such as 0.7"),
+        ("tversky(alpha=-1)", "loss tversky: alpha is -1, but must lie in 0..1000"),
+        ("tversky(beta=1e9)", "loss tversky: beta is 1e+09, but must lie in 0.001..1000"),
+        ("focal(gamma=2, gamma=3)", "loss focal has two values of gamma; give one"),
         ("border(sigma=0)", "w0 is 10, sigma 0, background 0, but w0 must be 0 or more"),
     ],
 )  # fmt: skip

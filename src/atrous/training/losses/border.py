@@ -2,7 +2,9 @@
 
 The map of weights is `atrous.data.border_weights`, which says what the paper leaves open. It is
 computed from the labels of the crop as the network sees it, so it fits whatever the augmentation
-has done to them; on the CPU, a few milliseconds an image.
+has done to them. Where the crop's edge cuts a cell in two, the parts are two cells, and what lies
+between them is border. It takes tens of milliseconds of one core an image (docs/losses.md), in the
+midst of the step, and again for each auxiliary map.
 """
 
 from dataclasses import dataclass
@@ -29,7 +31,8 @@ class Border(PixelLoss):
 
     Attributes:
         w0: Height of the second term where two cells touch.
-        sigma: Its width in pixels of the crop.
+        sigma: Its width in pixels of the labels: those of the crop or, supervised at the scores'
+            size, cells of the score map.
         background: The class between the cells.
     """
 

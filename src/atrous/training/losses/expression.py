@@ -88,6 +88,8 @@ def _loss(name: str, options: str) -> Loss:
         if key not in kinds:
             listed = f"it has {', '.join(kinds)}" if kinds else "it has none"
             raise InputError(f"loss {name} has no option {key!r}; {listed}")
+        if key in given:
+            raise InputError(f"loss {name} has two values of {key}; give one")
         given[key] = _value(f"{name}({key}={value})", value, kinds[key])
     try:
         return LOSSES[name](**given)

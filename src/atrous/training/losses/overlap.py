@@ -8,7 +8,7 @@ With p the probability of a class and g its mask, sums over the labelled pixels 
 A loss is the mean of 1 - index over the classes that the image shows, weighed by the class weights,
 and the mean over images. A class that is not shown has an index of 0 whatever is predicted, so it
 would only add a constant; its false positives are what the classes that are shown miss. So no
-smoothing constant is needed either: the denominators hold the mask.
+smoothing constant is needed either: beta is above 0, so the denominators hold the mask.
 
 Memory: probabilities of one image at full size (`images.py`).
 """
@@ -47,8 +47,9 @@ class Tversky(ImageLoss):
     """1 - TP / (TP + alpha FP + beta FN) (Salehi et al., MLMI 2017, Sec. 2).
 
     Attributes:
-        alpha: Price of a false positive.
-        beta: Price of a false negative; the paper's best pair is 0.3 and 0.7.
+        alpha: Price of a false positive, in 0..1000.
+        beta: Price of a false negative, in 0.001..1000; without one a class that nothing is taken
+            for has an index of 0 / 0. The paper's best pair is 0.3 and 0.7.
     """
 
     alpha: float = 0.3
@@ -58,13 +59,13 @@ class Tversky(ImageLoss):
         """Refuse prices that are none.
 
         Raises:
-            InputError: One is negative, or both are 0.
+            InputError: One is outside its range.
         """
-        if min(self.alpha, self.beta) < 0 or self.alpha + self.beta == 0:
-            raise InputError(
-                f"alpha is {self.alpha:g} and beta {self.beta:g}, but neither may be negative and "
-                "one must be above 0, such as alpha=0.3, beta=0.7"
-            )
+        for name, least, usual in (("alpha", 0.0, 0.3), ("beta", 0.001, 0.7)):
+            if not least <= (price := getattr(self, name)) <= 1000:
+                raise InputError(
+                    f"{name} is {price:g}, but must lie in {least:g}..1000, such as {usual}"
+                )
 
     def of_pixels(self, logits: Tensor, labels: Tensor, class_weights: Tensor) -> Tensor:
         """Return the mean over the classes shown."""
