@@ -1,10 +1,10 @@
 """Does doubt find mistakes? Each method of uncertainty against the errors of the same network.
 
 Regime: one model, one split, its images one by one at the labels' own size, void left out. For the
-entropy and the mutual information of each method: the area under the ROC curve for "this pixel is
-wrong", and the error rate among the 5 % most doubtful pixels beside that of all. For the review:
-rank correlation (Spearman) of an image's error rate with the mean of its doubt, which is what a
-review takes, with the mean of the 5 % highest values, and with the same after smoothing.
+entropy, the mutual information and the variance of each method: the area under the ROC curve for
+"this pixel is wrong", and the error rate among the 5 % most doubtful pixels beside that of all. For
+the review: rank correlation (Spearman) of an image's error rate with the mean of its doubt, which
+is what a review takes, with the mean of the 5 % highest values, and with the same after smoothing.
 
 Usage: python benchmarks/measure_uncertainty.py MODEL DATA [--split val] [--images N] [--samples N]
 """
@@ -93,7 +93,8 @@ def main() -> None:
     content: dict[str, object] = {"model": options.model, "images": len(chosen)}
     for method in options.methods.split(","):
         predictor = atrous.Predictor(model, uncertainty=Uncertainty(method, options.samples))
-        tallies, seconds = {"entropy": Tally(), "mutual information": Tally()}, 0.0
+        names, seconds = ("entropy", "mutual information", "variance"), 0.0
+        tallies = {name: Tally() for name in names}
         for index in chosen:
             labels = spec.read_labels(pairs[index])
             begin = time.process_time()
@@ -101,11 +102,13 @@ def main() -> None:
             seconds += time.process_time() - begin
             wrong, scored = found.labels != labels, labels != VOID
             for tally, doubt in zip(
-                tallies.values(), (found.uncertainty, found.mutual_information), strict=True
+                tallies.values(),
+                (found.uncertainty, found.mutual_information, 4 * found.variance),  # to 0..1
+                strict=True,
             ):
                 tally.add(doubt, wrong, scored)
         if method == "entropy":  # of one pass
-            del tallies["mutual information"]
+            del tallies["mutual information"], tallies["variance"]
         rows = {name: tally.figures() for name, tally in tallies.items()}
         content[method] = {**rows, "cpu_seconds_per_image": seconds / len(chosen)}
         for name, row in rows.items():

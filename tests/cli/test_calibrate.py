@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,11 @@ from PIL import Image
 
 from atrous.cli.calibrate import verdict
 from atrous.cli.main import main
+from atrous.data import open_data
 from atrous.evaluation.calibrate_config import CalibrateConfig
 from atrous.evaluation.temperature import Calibration
+
+NAMED = "path: .\nval: val\nnames: [class_0, class_1]\n"
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +37,7 @@ def home(tmp_path_factory):
             path = root / "data" / "val" / kind / f"{index}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(path)
-    (root / "data" / "data.yaml").write_text("path: .\nval: val\nnames: [class_0, class_1]\n")
+    (root / "data" / "data.yaml").write_text(NAMED)
     return root
 
 
@@ -49,7 +53,8 @@ def test_the_temperature_is_stored_told_and_used(home, capsys, monkeypatch):
     assert "Temperature " in out
     assert "7 680 pixels of 4 images of val" in out
     assert "Stored: model/config.json" in out
-    assert "Next: atrous evaluate model --data data" in out
+    assert "nats (95 % " in out
+    assert "Next:" not in out  # val is all there is, and it was fitted on that
     stored = json.loads(Path("model/config.json").read_text())["calibration"]
     assert stored["temperature"] > 1
     assert stored["split"] == "val"
@@ -65,7 +70,41 @@ def test_the_temperature_is_stored_told_and_used(home, capsys, monkeypatch):
     assert figures["expected_calibration_error"]["value"] < plain
     assert figures["expected_calibration_error_uncalibrated"]["value"] == pytest.approx(plain)
     assert main(["evaluate", "model", "--data", "data"]) == 0
-    assert f"without the model's temperature {plain:.3f}" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"without the model's temperature {plain:.3f}" in out
+    assert "the model's temperature was fitted on this split" in out
+    assert after["protocol"]["temperature_fitted_here"] is True
+    assert "temperature_fitted_here" not in before["protocol"]
+
+    shutil.copytree("data/val", "data/test", dirs_exist_ok=True)
+    Path("data/data.yaml").write_text(NAMED + "test: test\n")
+    assert main(["evaluate", "model", "--data", "data", "--split", "test"]) == 0
+    assert "fitted on this split" not in capsys.readouterr().out
+    assert main(["calibrate", "model", "--data", "data"]) == 0
+    assert "Next: atrous evaluate model --data data --split test" in capsys.readouterr().out
+    assert main(["evaluate", "model", "--data", "data", "--split", "test"]) == 0
+    assert "fitted on this split" not in capsys.readouterr().out
+    Path("data/data.yaml").write_text(NAMED)
+
+
+def test_the_split_that_it_was_trained_on_is_refused(home, capsys, monkeypatch):
+    import atrous
+
+    monkeypatch.chdir(home)
+    shutil.copytree("data", "whole")
+    shutil.copytree("data/val", "whole/train")
+    Path("whole/data.yaml").write_text(NAMED + "train: train\n")
+    words = ["calibrate", "trained", "--data", "whole", "--split", "train"]
+    atrous.save(atrous.load("model"), "trained")
+    main(words)
+    assert "warning: if trained was trained on this split" in capsys.readouterr().err
+    known = {"data": open_data("whole").fingerprint}
+    atrous.save(atrous.load("model"), "trained", provenance=known)
+    assert main(words) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "trained was trained on split train of these data" in error
+    assert "take images that it was not trained on: --split val" in error
+    assert main([*words[:-1], "val"]) == 0
 
 
 def test_json_is_one_object_with_both_errors(home, capsys, monkeypatch):
@@ -91,12 +130,21 @@ def test_what_cannot_be_is_told_in_one_line(home, capsys, monkeypatch, words, to
     assert told in error
 
 
-def found(temperature=1.5, after=0.4):
-    return Calibration(temperature, (0.1, 0.02), (0.5, after), 1000, 10)
+def found(temperature=1.5, gain=(0.05, 0.15)):
+    return Calibration(temperature, (0.1, 0.02), (0.5, 0.4), gain, 1000, 10)
 
 
 def test_what_does_not_help_is_not_stored_and_a_bound_is_named():
     config = CalibrateConfig(model="m", data=Path("d"))
-    assert verdict(found(after=0.5), config, True).startswith("Not stored: on images that")
-    assert "the end of what is allowed" in verdict(found(temperature=0.1), config, True)
-    assert verdict(found(), config, False) == "Not stored: m is no model folder of yours."
+
+    def told(calibration, is_kept=True, others=()):
+        return verdict(calibration, config, is_kept, others)
+
+    chance = "Not stored: a gain of 0.1000 nats (95 % -0.0100 to 0.2100) on images that it was not"
+    assert told(found(gain=(-0.01, 0.21))).startswith(chance)
+    assert told(found(gain=(float("nan"),) * 2)).startswith("Not stored: one image cannot tell")
+    assert "the end of what is allowed" in told(found(temperature=0.1))
+    assert told(found(), is_kept=False) == "Not stored: m is no model folder of yours."
+    gain = "a gain of 0.1000 nats (95 % 0.0500 to 0.1500) on images that it was not fitted on."
+    assert told(found()) == f"Stored: m/config.json, used for every probability; {gain}"
+    assert told(found(), others=["test"]).endswith("Next: atrous evaluate m --data d --split test")

@@ -108,7 +108,7 @@ def test_a_review_lists_images_by_doubt_and_draws_where(model, photos, capsys):
     assert first["doubt"] >= second["doubt"] > 0
     assert {first["image"], second["image"]} == {"photos/a.jpg", "photos/b.png"}
     rows = Path("photos-masks/review.csv").read_text().splitlines()
-    assert rows[0].startswith("image,mask,doubt,mutual_information,left,top,width,height")
+    assert rows[0].startswith("image,mask,doubt,mutual_information,variance,left,top,width,height")
     assert len(rows) == 3
     page = Path("photos-masks/review.html").read_text()
     assert page.count("<img ") == 6
@@ -133,6 +133,13 @@ def test_a_review_alone_takes_the_entropy_of_one_pass(model, photos, capsys):
 def test_too_few_samples_are_told(model, photos, capsys):
     assert main(["predict", model, photos, "--uncertainty", "mc_dropout", "--samples", "1"]) == 2
     assert "--samples is 1; give 2 or more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", [[], ["--uncertainty", "flip"], ["--review"]])
+def test_samples_that_nothing_draws_are_refused(model, photos, capsys, method):
+    assert main(["predict", model, photos, *method, "--samples", "5"]) == 2
+    told = "--samples is 5, but only --uncertainty mc_dropout draws samples; add that, or leave"
+    assert told in capsys.readouterr().err
 
 
 def test_a_misspelt_input_is_told_before_the_model_is_loaded(photos, capsys):

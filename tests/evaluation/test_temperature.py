@@ -1,11 +1,15 @@
+import json
+
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize_scalar
+from scipy.stats import bootstrap
 
 from atrous.data import open_data
 from atrous.errors import InputError
 from atrous.evaluation import evaluate
+from atrous.evaluation import temperature as module
 from atrous.evaluation.temperature import (
     HIGHEST,
     LOWEST,
@@ -141,6 +145,7 @@ def test_calibrating_lowers_the_error_that_evaluate_measures_and_moves_no_label(
     after = evaluate(Predictor(model, device="cpu"), spec, details=True)
 
     assert found.helps
+    assert 0 < found.gain[0] < found.likelihood[0] - found.likelihood[1] < found.gain[1]
     assert found.temperature > 1.5
     assert found.images == 4
     np.testing.assert_array_equal(after.matrix, before.matrix)
@@ -202,4 +207,56 @@ def test_one_image_is_judged_with_its_own_temperature(one_pair):
     found = calibrate(Predictor(ByColour(), device="cpu"), spec)
     assert found.images == 1
     assert np.isfinite(found.error).all()
+    assert np.isnan(found.gain).all()
+    assert not found.helps  # it was fitted on the very image
+    json.dumps(found.to_json(), allow_nan=False)
     assert open_data(spec.root) is not None
+
+
+def of_images(temperatures, *, count=400):
+    """Make what is kept of images whose labels were drawn at these temperatures."""
+    return [drawn(each, count=count, seed=seed) for seed, each in enumerate(temperatures)]
+
+
+def test_a_film_is_judged_by_its_other_half_not_by_neighbouring_frames():
+    """Sure by day and vague by night: what suits one half is wrong for the other."""
+    film = of_images([0.5] * 10 + [2.0] * 10, count=2000)
+    found = module._conclude(film)
+    day, night = (
+        fit_temperature(*(np.concatenate(each) for each in zip(*half, strict=True)))
+        for half in (film[:10], film[10:])
+    )
+    expected = [loss(*image, night) for image in film[:10]]
+    expected += [loss(*image, day) for image in film[10:]]
+    assert found.likelihood[1] == pytest.approx(np.mean(expected), rel=1e-9)
+    assert found.likelihood[1] > found.likelihood[0]
+    assert not found.helps
+    assert found.gain[1] < 0
+
+
+def test_the_interval_is_that_of_a_bootstrap_over_images():
+    """scipy's, of the mean gain per image: all images have the same number of pixels."""
+    images = of_images([1.3, 1.1, 1.6, 1.0, 1.4, 1.2, 1.5, 0.9])
+    found = module._conclude(images)
+    halves = (
+        tuple(np.concatenate(each) for each in zip(*half, strict=True))
+        for half in (images[4:], images[:4])
+    )
+    used = [fit_temperature(*half) for half in halves for _ in range(4)]
+    gains = [loss(*x, 1.0) - loss(*x, each) for x, each in zip(images, used, strict=True)]
+    scipys = bootstrap((gains,), np.mean, n_resamples=20_000, method="percentile", rng=0)
+    width = scipys.confidence_interval.high - scipys.confidence_interval.low
+    assert found.gain == pytest.approx(tuple(scipys.confidence_interval), abs=0.1 * width)
+    assert found.likelihood[0] - found.likelihood[1] == pytest.approx(np.mean(gains), rel=1e-9)
+
+
+def test_a_gain_that_may_be_chance_does_not_count():
+    """Half of such gains are above 0 though there is nothing to gain."""
+    found = [
+        module._conclude([drawn(1.02, count=100, seed=10 * run + image) for image in range(6)])
+        for run in range(30)
+    ]
+    rises = sum(each.likelihood[1] < each.likelihood[0] for each in found)
+    assert rises >= 5
+    assert sum(each.helps for each in found) < rises
+    assert all(each.helps == (each.gain[0] > 0) for each in found)

@@ -76,6 +76,7 @@ def test_maps_are_16_bit_pictures_of_what_the_predictor_says(doubting, photos, t
     for name, values in (
         ("entropy", expected.uncertainty),
         ("mutual-information", expected.mutual_information),
+        ("variance", 4 * expected.variance),  # a quarter is the largest there is
     ):
         with Image.open(out / f"1-{name}.png") as picture:
             found = np.asarray(picture)
@@ -105,6 +106,7 @@ def test_a_review_ranks_every_finished_image_also_those_of_an_earlier_batch(
             continue
         assert item.doubt == pytest.approx(result.uncertainty.mean(), abs=1e-4)
         assert item.mutual_information == pytest.approx(result.mutual_information.mean(), abs=1e-4)
+        assert item.variance == pytest.approx(result.variance.mean(), rel=0.01)
         left, top, width, height = item.box
         assert 0 <= left < left + width <= 100
         assert 0 <= top < top + height <= result.labels.shape[0]
@@ -125,7 +127,9 @@ def test_the_box_lies_around_the_region_in_pixels_of_the_image(tmp_path, model, 
         labels = np.zeros(entropy.shape, np.uint8)
         labels[: labels.shape[0] // 2] = 2
         held = Segmentation(
-            labels, model.label_set, None, entropy, labels, mutual_information=entropy / 2
+            *(labels, model.label_set, None, entropy, labels),
+            mutual_information=entropy / 2,
+            variance=entropy / 8,
         )
         out = tmp_path / str(zoom)
         out.mkdir()
@@ -134,6 +138,7 @@ def test_the_box_lies_around_the_region_in_pixels_of_the_image(tmp_path, model, 
         (item,) = review(out, model.label_set)
         assert item.classes == (("class_2", 1.0),)
         assert item.mutual_information == pytest.approx(entropy.mean() / 2, abs=1e-5)
+        assert item.variance == pytest.approx(entropy.mean() / 8, abs=1e-5)
         boxes.append(np.array(item.box) / zoom)
     left, top, width, _ = boxes[0]
     assert 25 <= left <= 40
@@ -151,7 +156,7 @@ def test_a_map_and_a_mask_of_one_name_are_refused(doubting, photos, tmp_path):
 def test_images_without_maps_are_done_again_not_reviewed(model, doubting, photos, tmp_path):
     out = tmp_path / "out"
     batch(doubting, photos, out)
-    (out / "0-entropy.png").unlink()
+    (out / "0-variance.png").unlink()
     assert len(review(out, model.label_set)) == 2
     assert batch(doubting, photos, out).skipped == 2
     assert len(review(out, model.label_set)) == 3

@@ -1,16 +1,20 @@
-"""Entropy and mutual information of a prediction: definition, properties, repeatability."""
+"""Entropy, mutual information and variance of a prediction: definition, properties, memory."""
 
 import math
+import weakref
 
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
+from scipy.special import softmax
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from atrous.errors import InputError
-from atrous.inference import Predictor, Uncertainty
-from atrous.inference.merging import entropy, merge, merge_with_doubt
+from atrous.inference import Predictor, Uncertainty, monte_carlo
+from atrous.inference.merging import merge, merge_with_doubt, passes
 from atrous.labels import LabelSet
 from atrous.models.segmentation_model import Scores, SegmentationModel
 from atrous.ops import Normalization
@@ -40,11 +44,11 @@ def dropping() -> Dropping:
     return Dropping()
 
 
-def slow_doubts(passes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, entropy and mutual information in float64, pixel by pixel, from the definitions."""
+def slow_doubts(passes: list[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Mean, entropy, mutual information and variance in float64, pixel by pixel, as defined."""
     samples = np.stack(passes).astype(np.float64)  # (T, K, H, W)
     _, classes, height, width = samples.shape
-    total, mutual = np.zeros((height, width)), np.zeros((height, width))
+    total, mutual, variance = np.zeros((3, height, width))
     for y in range(height):
         for x in range(width):
             spectrum = samples[:, :, y, x]
@@ -53,30 +57,39 @@ def slow_doubts(passes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.nd
             each = [-sum(p * math.log(p) for p in one if p > 0) for one in spectrum]
             total[y, x] = of_mean / math.log(classes)
             mutual[y, x] = (of_mean - sum(each) / len(each)) / math.log(classes)
-    return samples.mean(0), total, mutual
+            variance[y, x] = sum(np.var(spectrum[:, k]) for k in range(classes)) / classes
+    return samples.mean(0), total, mutual, variance
 
 
-def softmax_of(model, photo, *, scale: float = 1.0, mirrored: bool = False) -> np.ndarray:
-    """One pass of an image, written from the definition without any of our parts."""
+def normalised(model, photo) -> Tensor:
     mean, std = (
         torch.tensor(getattr(model.normalization, name)).view(1, -1, 1, 1)
         for name in ("mean", "std")
     )
-    images = (torch.from_numpy(photo / 255.0).float().permute(2, 0, 1)[None] - mean) / std
+    return (torch.from_numpy(photo / 255.0).float().permute(2, 0, 1)[None] - mean) / std
+
+
+def logits_of(model, photo, *, scale: float = 1.0, mirrored: bool = False) -> np.ndarray:
+    """One pass of an image, written from the definition without any of our parts."""
+    images = normalised(model, photo)
     size = [round(side * scale) for side in photo.shape[:2]]
     view = functional.interpolate(images, size, mode="bilinear", align_corners=False)
     with torch.no_grad():
         scores = model.score(view.flip(-1) if mirrored else view).main
     logits = functional.interpolate(scores, photo.shape[:2], mode="bilinear", align_corners=False)
-    probabilities = logits.softmax(1)[0]
-    return (probabilities.flip(-1) if mirrored else probabilities).numpy()
+    return (logits.flip(-1) if mirrored else logits)[0].numpy()
+
+
+def softmax_of(model, photo, **view) -> np.ndarray:
+    return softmax(logits_of(model, photo, **view), 0)
 
 
 def check(result, passes: list[np.ndarray]) -> None:
-    mean, total, mutual = slow_doubts(passes)
+    mean, total, mutual, variance = slow_doubts(passes)
     np.testing.assert_allclose(result.probabilities, mean, atol=1e-5)
     np.testing.assert_allclose(result.uncertainty, total, atol=1e-5)
     np.testing.assert_allclose(result.mutual_information, mutual, atol=1e-5)
+    np.testing.assert_allclose(result.variance, variance, atol=1e-6)
 
 
 def test_flip_compares_the_image_with_its_mirror_image(dropping, photo):
@@ -85,20 +98,26 @@ def test_flip_compares_the_image_with_its_mirror_image(dropping, photo):
     dropping.eval()
     check(result, [softmax_of(dropping, photo, mirrored=side) for side in (False, True)])
     assert result.mutual_information.max() > 1e-3
+    assert result.variance.max() > 1e-3
+
+
+def blurred(photo: np.ndarray, scale: float) -> np.ndarray:
+    """Smooth by 0.35 sqrt(1 / scale ** 2 - 1) pixels as training does; not worth it below 0.25."""
+    sigma = 0.35 * math.sqrt(max(0, 1 / scale**2 - 1))
+    if sigma < 0.25:
+        return photo
+    return ndimage.gaussian_filter(photo, (sigma, sigma, 0), mode="nearest", radius=(1, 1, 0))
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"), [((1.0,), (0.8, 1.0, 1.2)), ((0.9, 1.5), (0.9, 1.5))]
+    ("asked", "expected"), [((1.0,), (0.75, 1.0, 1.25)), ((0.9, 1.5), (0.9, 1.5))]
 )
-def test_scales_compares_sizes_its_own_or_those_asked_for(
-    dropping, photo, asked, expected, monkeypatch
-):
-    monkeypatch.setattr("atrous.inference.uncertainty.VIEWS", (0.8, 1.0, 1.2))  # none is smoothed
-    photo = photo[:30, :45]
+def test_scales_compares_sizes_its_own_or_those_asked_for(dropping, photo, asked, expected):
+    grey = photo[:28, :44].astype(np.float32)
     predictor = Predictor(dropping, uncertainty="scales", scales=asked, device="cpu")
-    result = predictor(photo, probabilities=True)
+    result = predictor(grey / 255, probabilities=True)  # of uint8 a blur would be rounded
     dropping.eval()
-    check(result, [softmax_of(dropping, photo, scale=scale) for scale in expected])
+    check(result, [softmax_of(dropping, blurred(grey, each), scale=each) for each in expected])
 
 
 def test_mc_dropout_draws_networks_and_freezes_the_batch_norm(dropping, photo):
@@ -115,13 +134,15 @@ def test_mc_dropout_draws_networks_and_freezes_the_batch_norm(dropping, photo):
     torch.manual_seed(seed)
     check(result, [softmax_of(dropping, photo) for _ in range(7)])
     assert result.mutual_information.max() > 0.01
+    assert result.variance.max() > 0.01
 
 
 def test_one_pass_has_its_entropy_and_no_mutual_information(dropping, photo):
     result = Predictor(dropping, uncertainty="entropy", device="cpu")(photo)
     plain = Predictor(dropping, device="cpu")(photo, probabilities=True)
     np.testing.assert_allclose(result.uncertainty, plain.uncertainty, atol=1e-6)
-    assert result.mutual_information.max() < 1e-6
+    assert not result.mutual_information.any()
+    assert not result.variance.any()
     assert result.probabilities is None
     assert (result.labels == plain.labels).all()
 
@@ -139,20 +160,24 @@ def test_mutual_information_lies_between_0_and_the_entropy_and_that_below_1(
     assert result.mutual_information.min() >= 0
     assert (result.mutual_information <= result.uncertainty + 1e-6).all()
     assert result.uncertainty.max() <= 1
+    assert result.variance.min() >= 0
+    assert result.variance.max() < 0.25
     np.testing.assert_array_equal(result.uncertainty, with_maps.uncertainty)
     np.testing.assert_array_equal(result.mutual_information, with_maps.mutual_information)
+    np.testing.assert_array_equal(result.variance, with_maps.variance)
     np.testing.assert_array_equal(result.labels, with_maps.probabilities.argmax(0))
 
 
 def test_passes_that_agree_have_no_mutual_information_and_those_that_contradict_have_all():
-    sure = torch.eye(4)[:2, :, None, None].expand(2, 4, 3, 5)
-    vague = torch.rand(4, 3, 5).softmax(0)
+    sure = torch.eye(4)[:2, :, None, None].expand(2, 4, 3, 5).log()
+    vague = torch.randn(4, 3, 5)
     agreed = merge_with_doubt(vague.clone() for _ in range(9))
-    torch.testing.assert_close(agreed[4], entropy(vague))
-    assert agreed[5].max() < 1e-6
+    torch.testing.assert_close(agreed[4], torch.special.entr(vague.softmax(0)).sum(0) / math.log(4))
+    assert agreed[5:].max() < 1e-6
     torn = merge_with_doubt(iter(sure))
-    torch.testing.assert_close(torn[4:], torch.full((2, 3, 5), math.log(2) / math.log(4)))
-    equal = merge_with_doubt([torch.full((4, 3, 5), 0.25)])
+    torch.testing.assert_close(torn[4:6], torch.full((2, 3, 5), math.log(2) / math.log(4)))
+    torch.testing.assert_close(torn[6], torch.full((3, 5), (0.25 + 0.25 + 0 + 0) / 4))
+    equal = merge_with_doubt([torch.zeros(4, 3, 5)])
     torch.testing.assert_close(equal[4], torch.ones(3, 5))
 
 
@@ -160,23 +185,70 @@ def test_one_class_alone_is_never_doubtful():
     assert not merge_with_doubt([torch.ones(1, 2, 3), torch.ones(1, 2, 3)])[1:].any()
 
 
-def test_the_sums_do_not_grow_with_the_number_of_passes():
-    """Every pass but the one at hand must be gone: the mean is taken as they come."""
-    import weakref
+def test_a_small_variance_is_not_lost_in_the_difference_of_two_sums():
+    logits = torch.randn(2, 150, 40, 50).double()
+    logits[1] = logits[0] + 1e-2 * torch.randn(150, 40, 50)
+    expected = logits.softmax(1).var(0, correction=0).mean(0)
+    found = merge_with_doubt(logits.float().clone())[-1]
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-8)
+    assert expected.mean() > 1e-9
 
-    alive: list[weakref.ref[Tensor]] = []
 
-    def fresh():
-        for _ in range(6):
-            each = torch.rand(3, 4, 5).softmax(0)
-            alive.append(weakref.ref(each))
-            yield each
-            del each
-            assert sum(one() is not None for one in alive) <= 2
+def test_the_variance_is_the_mean_over_the_classes_of_that_of_bayesian_segnet(dropping, photo):
+    photo = photo[:30, :45]
+    predictor = Predictor(dropping, uncertainty=Uncertainty("mc_dropout", 7, seed=3), device="cpu")
+    images = normalised(dropping, photo)
+    _, variance = monte_carlo(dropping, images, 7, generator=torch.Generator().manual_seed(3))
+    np.testing.assert_allclose(predictor(photo).variance, variance[0].mean(0), atol=1e-6)
 
-    merge_with_doubt(fresh())
-    alive.clear()
-    merge(fresh())
+
+class Held(TorchDispatchMode):
+    """The most bytes that tensors hold at once, those of every operation counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tensors: list[weakref.ref[Tensor]] = []
+        self.most = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        outputs = made if isinstance(made, list | tuple) else [made]
+        self.tensors += [weakref.ref(each) for each in outputs if isinstance(each, Tensor)]
+        alive = [each for each in (one() for one in self.tensors) if each is not None]
+        self.tensors = [weakref.ref(each) for each in alive]
+        storages = {each.untyped_storage().data_ptr(): each.untyped_storage() for each in alive}
+        self.most = max(self.most, sum(storage.nbytes() for storage in storages.values()))
+        return made
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(
+    ("merged", "maps"),
+    [(merge, 2), (merge_with_doubt, 2), (lambda logits: merge_with_doubt(logits, 2.0), 3)],
+)
+def test_two_maps_are_held_however_many_passes_there_are(merged, maps, layout):
+    """At most a fifth of a map beside them: what some rows take, and the planes."""
+    classes, size = 40, (640, 64)
+
+    def score(view: Tensor) -> Tensor:
+        return torch.randn(1, classes, 20, 2).to(memory_format=layout)
+
+    held = Held()
+    with held, torch.no_grad():
+        merged(
+            passes(
+                score,
+                lambda scale: torch.zeros(1, 3, 8, 8),
+                size,
+                scales=(0.5, 1.0),
+                flip=True,
+                align_corners=False,
+                samples=2,
+            )
+        )
+    whole = 4 * classes * size[0] * size[1]
+    assert maps <= held.most / whole + 0.2
+    assert held.most / whole < maps + 0.4
 
 
 def test_in_windows_inside_a_window_the_maps_are_those_of_the_window(dropping, photo):
@@ -219,20 +291,45 @@ def test_torchs_own_generator_and_the_modes_stay_also_after_an_error(dropping, p
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("temperature", [1.0, 3.0, 0.5])
 @pytest.mark.parametrize("settings", [{}, {"tile": 64}])
-def test_a_crf_decides_the_labels_but_not_the_doubt(dropping, photo, settings, monkeypatch):
+def test_a_crf_decides_the_labels_but_not_the_doubt(
+    dropping, photo, settings, temperature, monkeypatch
+):
+    seen = []
+
     def flood(image, probabilities):
+        seen.append(probabilities.copy())
         certain = np.zeros_like(probabilities)
         certain[3] = 1
         return certain
 
+    def predictor(**more):
+        return Predictor(dropping, uncertainty="flip", device="cpu", **settings, **more)
+
     if settings:
         monkeypatch.setattr("atrous.inference.predictor.WHOLE_PIXELS", 0)  # it works in windows
-    plain = Predictor(dropping, uncertainty="flip", device="cpu", **settings)(photo)
-    sharp = Predictor(dropping, uncertainty="flip", crf=flood, device="cpu", **settings)(photo)
+    plain = predictor(crf=flood)(photo)
+    untempered = list(seen)
+    seen.clear()
+    dropping.calibration = {"temperature": temperature}
+    warm, sharp = predictor()(photo), predictor(crf=flood)(photo)
     assert (sharp.labels == 3).all()
-    np.testing.assert_array_equal(sharp.uncertainty, plain.uncertainty)
-    np.testing.assert_array_equal(sharp.mutual_information, plain.mutual_information)
+    for name in ("uncertainty", "mutual_information", "variance"):
+        np.testing.assert_allclose(getattr(sharp, name), getattr(warm, name), atol=1e-6)
+        assert np.array_equal(getattr(plain, name), getattr(warm, name)) == (temperature == 1)
+    for with_one, without in zip(seen, untempered, strict=True):  # as its search saw them
+        np.testing.assert_allclose(with_one, without, atol=1e-6)
+
+
+def test_the_stamp_of_a_crf_holds_the_temperature_where_maps_have_it(dropping):
+    dropping.calibration = {"temperature": 3.0}
+
+    def stamp(**settings):
+        return Predictor(dropping, crf=lambda *_: None, device="cpu", **settings).protocol()
+
+    assert stamp()["temperature"] is None
+    assert stamp(uncertainty="flip")["temperature"] == 3.0
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (3, 2)])

@@ -30,7 +30,8 @@ def batch(tmp_path):
         entropy = np.zeros((60, 90), np.float32)
         entropy[10:30, 20:50] = doubt
         labels = np.ones((60, 90), np.uint8)
-        result = Segmentation(labels, LABELS, None, entropy, image, mutual_information=entropy)
+        spread = {"mutual_information": entropy, "variance": entropy / 9}
+        result = Segmentation(labels, LABELS, None, entropy, image, **spread)
         sources.append(Source(tmp_path / f"{name}.png", Path(f"{name}.png")))
         write_results(result, out / f"{name}.png", overlay=False)
     write_note(out, sources, {})
@@ -63,7 +64,11 @@ def test_the_tables_hold_every_image(batch):
     assert 10 <= top < top + height <= 30
     assert rows[0]["classes"] == "<b>tree</b> 1.00"
     assert rows[1]["left"] == ""
+    assert float(rows[0]["doubt"]) == pytest.approx(600 * 0.9 / 5400, rel=1e-3)
+    assert float(rows[0]["variance"]) == pytest.approx(600 * 0.1 / 5400, rel=1e-3)
+    assert float(rows[1]["variance"]) == 0
     content = json.loads((batch / "review.json").read_text())
+    assert content["images"][0]["variance"] == pytest.approx(float(rows[0]["variance"]), rel=1e-5)
     assert content["images"][0]["box"] == [left, top, width, height]
     assert content["images"][1]["box"] is None
 

@@ -31,6 +31,8 @@ FIGURES = (
 
 FEW = 8
 
+FITTED_HERE = "the model's temperature was fitted on this split: other images tell its worth"
+
 
 def result_lines(result: Evaluation) -> list[str]:
     """Return the table of classes, the headline, the other figures and the protocol."""
@@ -55,6 +57,8 @@ def _other_figures(result: Evaluation) -> list[str]:
 def _stamp(result: Evaluation) -> list[str]:
     departures = result.protocol.get("protocol_departures")
     more = [f"departs from the paper: {departures}"] if departures else []
+    if result.protocol.get("temperature_fitted_here"):
+        more.append(FITTED_HERE)
     return [protocol_line(result.protocol), *more]
 
 

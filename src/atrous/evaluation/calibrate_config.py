@@ -23,7 +23,7 @@ class CalibrateConfig:
     data: Path
     """Data folder or data.yaml with the true labels."""
     split: str = "val"
-    """Part of the data to calibrate on; not the one that it was trained on."""
+    """Part of the data to calibrate on; the one that it was trained on is refused."""
     images: int = 500
     """At most so many of its images, evenly spread."""
     seed: int = 0

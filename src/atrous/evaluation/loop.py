@@ -86,6 +86,10 @@ def subject_of(
         return Prediction(found.labels, found.confidence if confidence else None, untempered)
 
     stamp = data_stamp(spec, split) | {"align_corners": predictor.model.align_corners}
+    if predictor.temperature != 1:
+        fitted = predictor.model.calibration or {}
+        here = all(fitted.get(key) == stamp[key] for key in ("split", "data_hash"))
+        stamp["temperature_fitted_here"] = here
     return Subject(predict, label_set, stamp | predictor.protocol())
 
 

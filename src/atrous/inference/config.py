@@ -60,10 +60,10 @@ class PredictConfig:
     probabilities: bool = False
     """Also write the probabilities as NAME-probabilities.npy: (K, H, W) float16."""
     uncertainty: UncertaintyMethod | None = None
-    """Also write entropy and mutual information as 16-bit PNGs, 65535 for 1: of one pass, of
-    networks drawn by dropout, or of the image flipped or scaled."""
+    """Also write entropy, mutual information and variance as 16-bit PNGs: of one pass, of networks
+    drawn by dropout, or of the image flipped or scaled."""
     samples: int = SAMPLES
-    """Passes of --uncertainty mc_dropout."""
+    """Passes of --uncertainty mc_dropout; refused with another method."""
     review: bool = False
     """Also write review.html, .csv and .json: the images by doubt, the doubtful region drawn;
     takes --uncertainty entropy if none is given."""
@@ -88,12 +88,17 @@ class PredictConfig:
         """Require something to predict.
 
         Raises:
-            InputError: No input, or too few samples.
+            InputError: No input, too few samples, or samples that nothing draws.
         """
         if not self.inputs:
             raise InputError("no images given; name files, folders or quoted patterns")
         if self.samples < 2:
             raise InputError(f"--samples is {self.samples}; give 2 or more: one has no spread")
+        if self.samples != SAMPLES and self.uncertainty != "mc_dropout":
+            raise InputError(
+                f"--samples is {self.samples}, but only --uncertainty mc_dropout draws samples; "
+                "add that, or leave --samples out"
+            )
 
     @property
     def doubt(self) -> UncertaintyMethod | None:

@@ -55,7 +55,8 @@ class Predictor:
 
     A temperature that `atrous calibrate` stored with the model divides the logits of every pass,
     so that probabilities say how often they are right. The labels of one pass stay as they are. A
-    CRF gets the probabilities without it, as the search for its parameters did.
+    CRF gets the probabilities without it, as the search for its parameters did; the maps of
+    uncertainty have it all the same.
 
     Args:
         model: Any `SegmentationModel`, also one in training: its train/eval modes are restored
@@ -72,7 +73,8 @@ class Predictor:
             `DenseCRF` does it on the device of the model.
         uncertainty: What tells how doubtful a pixel is: "entropy", "mc_dropout", "flip" or
             "scales" (`atrous.inference.uncertainty`), or an `Uncertainty` with its settings. Every
-            result then has maps of the entropy and of the mutual information, before any CRF.
+            result then has maps of the entropy, the mutual information and the variance, before any
+            CRF.
         device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1", ...
         precision: "fp32", or "bf16" for autocast.
 
@@ -116,7 +118,8 @@ class Predictor:
         self.flip = flip
         self.tiling = Tiling.of(model.tile if tile is None else tile, max(self.factors))
         self.crf = crf
-        self.temperature = 1.0 if crf is not None else temperature_of(model)
+        self.doubt_temperature = temperature_of(model)
+        self.temperature = 1.0 if crf is not None else self.doubt_temperature
         self.precision = precision
         self.channels = len(model.normalization.mean)
 
@@ -151,10 +154,12 @@ class Predictor:
                 labels = self._labels(pixels, sure, doubts)
         kept = merged.cpu().numpy() if probabilities and merged is not None else None
         if doubts is not None:
-            doubt, mutual = doubts
+            doubt, mutual, variance = doubts
         else:
-            doubt, mutual = None if kept is None else uncertainty(kept), None
-        return Segmentation(labels, self.model.label_set, kept, doubt, pixels, sure, mutual)
+            doubt, mutual, variance = None if kept is None else uncertainty(kept), None, None
+        return Segmentation(
+            labels, self.model.label_set, kept, doubt, pixels, sure, mutual, variance
+        )
 
     def read(self, path: Path) -> np.ndarray:
         """Return the pixels of an image file as the network needs them; safe in a thread."""
@@ -181,7 +186,7 @@ class Predictor:
     def without_temperature(self) -> "Predictor":
         """Return the same predictor with the probabilities that the network gives by itself."""
         plain = copy.copy(self)
-        plain.temperature = 1.0
+        plain.temperature = plain.doubt_temperature = 1.0
         return plain
 
     def fingerprint(self) -> dict[str, object]:
@@ -197,6 +202,7 @@ class Predictor:
 
     def protocol(self) -> dict[str, object]:
         """Return the settings that decide a score, as plain JSON values."""
+        temperature = self.temperature if self.uncertainty is None else self.doubt_temperature
         return {
             "engine": "eager",
             "precision": self.precision,
@@ -209,7 +215,7 @@ class Predictor:
             "whole_pixels": self.tiling.whole_pixels,
             "crf": stamp(self.crf),
             "uncertainty": None if self.uncertainty is None else self.uncertainty.stamp(),
-            "temperature": None if self.temperature == 1 else self.temperature,
+            "temperature": None if temperature == 1 else temperature,
         }
 
     def _labels(
@@ -217,8 +223,8 @@ class Predictor:
     ) -> NDArray[np.uint8]:
         """Return labels (H, W) without ever holding K full-resolution maps of the whole image.
 
-        Confidence is written into `sure` (H, W), entropy and mutual information into `doubts`
-        (2, H, W); an image taken whole does need the K maps for them.
+        Confidence is written into `sure` (H, W), entropy, mutual information and variance into
+        `doubts` (3, H, W); an image taken whole does need the K maps for them.
         """
         height, width = pixels.shape[:2]
         is_one_view = len(self.scales) == 1 and not self.flip and doubts is None
@@ -309,7 +315,7 @@ class Predictor:
     def _merge(self, pixels: np.ndarray) -> Tensor:
         """Return the probabilities (K, h, w) of one window over all passes.
 
-        Where uncertainty is wanted, entropy and mutual information lie behind them.
+        Where uncertainty is wanted, its maps lie behind them.
         """
         seen = passes(
             lambda images: self._score(images) / self.temperature,
@@ -320,7 +326,9 @@ class Predictor:
             align_corners=self.model.align_corners,
             samples=1 if self.uncertainty is None else self.uncertainty.draws,
         )
-        return merge(seen) if self.uncertainty is None else merge_with_doubt(seen)
+        if self.uncertainty is None:
+            return merge(seen)
+        return merge_with_doubt(seen, self.doubt_temperature / self.temperature)
 
     def _drawing(self) -> contextlib.AbstractContextManager[None]:
         """Let dropout draw, where that is asked for; each image has the same draws."""

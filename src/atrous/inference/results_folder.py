@@ -60,13 +60,13 @@ def drop_lone_note(folder: Path) -> None:
 
 
 def finished_sources(
-    folder: Path, beside: Sequence[Callable[[Path], Path]] = ()
+    folder: Path, beside: Callable[[Path], Sequence[Path]] = lambda _: ()
 ) -> tuple[Source, ...]:
     """Return the images of all batches in a folder whose mask lies there, and what goes with it.
 
     Args:
         folder: Of the results.
-        beside: Each names a file that has to lie beside a mask.
+        beside: Names the files that have to lie beside a mask.
 
     Raises:
         InputError: The folder holds no batch.
@@ -76,7 +76,7 @@ def finished_sources(
     found = [
         (Path(image), Path(mask))
         for mask, image in images.items()
-        if all((folder / name).exists() for name in (mask, *(n(Path(mask)) for n in beside)))
+        if all((folder / name).exists() for name in (mask, *beside(Path(mask))))
     ]
     shown = as_typed([image for image, _ in found])
     return tuple(Source(image, mask) for image, (_, mask) in zip(shown, found, strict=True))

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from atrous.data.masks import read_mask
 from atrous.inference.results_folder import finished_sources
 from atrous.inference.sources import Source
-from atrous.inference.writers import FULL_SCALE, entropy_path, mutual_information_path
+from atrous.inference.writers import FULL_SCALE, LARGEST_VARIANCE, map_paths
 from atrous.labels import LabelSet
 
 __all__ = ["Doubtful", "doubtful_region", "review", "smoothed_doubt"]
@@ -54,6 +54,7 @@ class Doubtful:
         mask: Its mask, relative to the folder of the batch.
         doubt: Mean entropy, 0 for certain to 1 for no idea.
         mutual_information: Its mean, 0..1; 0 for a single pass.
+        variance: Its mean, 0..0.25; 0 for a single pass.
         box: Left, top, width and height of the region in pixels; None where all is certain.
         classes: What the region was taken for, with the share of it, most frequent first.
     """
@@ -62,6 +63,7 @@ class Doubtful:
     mask: Path
     doubt: float
     mutual_information: float
+    variance: float
     box: tuple[int, int, int, int] | None
     classes: tuple[tuple[str, float], ...]
 
@@ -83,7 +85,7 @@ def review(
     Raises:
         InputError: The folder holds no batch, or a damaged file.
     """
-    sources = finished_sources(folder, (entropy_path, mutual_information_path))
+    sources = finished_sources(folder, map_paths)
     items = []
     for number, source in enumerate(sources):
         if progress is not None:
@@ -118,9 +120,9 @@ def doubtful_region(smooth: Floats) -> NDArray[np.bool_]:
 
 
 def _judged(folder: Path, source: Source, label_set: LabelSet) -> Doubtful:
-    entropy, mutual = (
-        read_mask(path(folder / source.mask)).values.astype(np.float32) / np.float32(FULL_SCALE)
-        for path in (entropy_path, mutual_information_path)
+    entropy, mutual, variance = (
+        read_mask(path).values.astype(np.float32) / np.float32(FULL_SCALE)
+        for path in map_paths(folder / source.mask)
     )
     region = doubtful_region(smoothed_doubt(entropy))
     return Doubtful(
@@ -128,6 +130,7 @@ def _judged(folder: Path, source: Source, label_set: LabelSet) -> Doubtful:
         source.mask,
         float(entropy.mean(dtype=np.float64)),
         float(mutual.mean(dtype=np.float64)),
+        float(variance.mean(dtype=np.float64)) * LARGEST_VARIANCE,
         _box(region, entropy.shape),
         _classes(read_mask(folder / source.mask).values, region, label_set.names),
     )

@@ -20,9 +20,8 @@ from atrous.inference.results_folder import check_folder, drop_lone_note, write_
 from atrous.inference.sources import Source, default_folder, find_sources
 from atrous.inference.white import white_doubt
 from atrous.inference.writers import (
-    entropy_path,
     is_finished,
-    mutual_information_path,
+    map_paths,
     write_results,
 )
 from atrous.labels import LabelSet
@@ -171,7 +170,7 @@ def _check_names(sources: Sequence[Source]) -> None:
     """
     masks = {source.mask: source.path for source in sources}
     for source in sources:
-        for path in (entropy_path(source.mask), mutual_information_path(source.mask)):
+        for path in map_paths(source.mask):
             if path in masks:
                 raise InputError(
                     f"the mask of {masks[path]} and a map of {source.path} would both be "

@@ -29,6 +29,8 @@ class Segmentation:
         confidence: (H, W) float32, the probability of each label, or None if not asked for.
         mutual_information: (H, W) float32 in [0, 1], the part of the uncertainty that comes from
             passes that differ, on the same scale; None without `Predictor(uncertainty=...)`.
+        variance: (H, W) float32 in [0, 0.25], of the probabilities over the passes, as the mean
+            over the classes (Bayesian SegNet's map); None without `Predictor(uncertainty=...)`.
     """
 
     labels: NDArray[np.uint8]
@@ -38,6 +40,7 @@ class Segmentation:
     image: np.ndarray
     confidence: NDArray[np.float32] | None = None
     mutual_information: NDArray[np.float32] | None = None
+    variance: NDArray[np.float32] | None = None
 
     def overlay(self, opacity: float = 0.5) -> Image.Image:
         """Return the image with the classes' colours laid over it.

@@ -5,12 +5,14 @@ Sec. 2; Gal, PhD thesis 2016, Sec. 3.3.1):
 
     predictive entropy    H[p]                  all doubt
     mutual information    H[p] - mean_t H[p_t]  that of passes which differ (BALD)
+    variance              mean_k var_t p_tk     how far they differ (Bayesian SegNet's map)
 
-H[p] = -sum_k p_k log p_k in nats, divided here by log K, its largest value: both lie in [0, 1].
+H[p] = -sum_k p_k log p_k in nats, divided here by log K, its largest value: both lie in [0, 1]. The
+variance is over the T passes, divided by T; it is at most 1/4, with K classes (1 - 1/K) / K.
 
 | method       | passes                                                                          |
 |--------------|---------------------------------------------------------------------------------|
-| `entropy`    | those that the predictor makes anyhow; of a single one no mutual information    |
+| `entropy`    | those that the predictor makes anyhow; of a single one the other maps are 0     |
 | `mc_dropout` | networks drawn by dropout, an approximate posterior over weights (Bayesian      |
 |              | SegNet: Kendall, Badrinarayanan, Cipolla, BMVC 2017); all other layers, batch   |
 |              | norm included, as in evaluation                                                 |
@@ -20,7 +22,7 @@ H[p] = -sum_k p_k log p_k in nats, divided here by log K, its largest value: bot
 Flips and scales tell how stable an answer is, not how far the weights are known. They combine:
 `mc_dropout` with flips and scales takes its samples of each view. The labels are those of the mean.
 
-In windows each one has its own draws, and the two maps are blended as the probabilities are.
+In windows each one has its own draws, and the maps are blended as the probabilities are.
 """
 
 import contextlib

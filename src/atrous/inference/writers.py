@@ -12,16 +12,22 @@ from atrous.inference.segmentation import Segmentation
 
 __all__ = [
     "FULL_SCALE",
+    "LARGEST_VARIANCE",
     "entropy_path",
     "is_finished",
+    "map_paths",
     "mutual_information_path",
     "overlay_path",
     "probabilities_path",
+    "variance_path",
     "write_results",
 ]
 
 FULL_SCALE = 65535
 """What 1 is in the 16-bit maps of entropy and mutual information."""
+
+LARGEST_VARIANCE = 0.25
+"""Of numbers in 0..1: half of them 0, half of them 1. It is `FULL_SCALE` in the map of variance."""
 
 JPEG_SIDE = 65500
 """Longest side that libjpeg writes; a longer overlay is shrunk to it."""
@@ -47,14 +53,23 @@ def mutual_information_path(mask: Path) -> Path:
     return mask.with_name(f"{mask.stem}-mutual-information.png")
 
 
+def variance_path(mask: Path) -> Path:
+    """Return where the variance beside x.png goes: x-variance.png."""
+    return mask.with_name(f"{mask.stem}-variance.png")
+
+
+def map_paths(mask: Path) -> tuple[Path, Path, Path]:
+    """Return where all maps of doubt beside x.png go."""
+    return entropy_path(mask), mutual_information_path(mask), variance_path(mask)
+
+
 def is_finished(mask: Path, overlay: bool, probabilities: bool, uncertainty: bool = False) -> bool:
     """Return whether everything wanted of one image lies there; files are whole or absent."""
     return (
         mask.exists()
         and (not overlay or overlay_path(mask).exists())
         and (not probabilities or probabilities_path(mask).exists())
-        and (not uncertainty or entropy_path(mask).exists())
-        and (not uncertainty or mutual_information_path(mask).exists())
+        and (not uncertainty or all(path.exists() for path in map_paths(mask)))
     )
 
 
@@ -72,15 +87,16 @@ def write_results(segmentation: Segmentation, mask: Path, overlay: bool) -> None
         write_bytes(overlay_path(mask), content.getvalue())
     if segmentation.probabilities is not None:
         _write_array(probabilities_path(mask), segmentation.probabilities.astype(np.float16))
-    if segmentation.mutual_information is not None and segmentation.uncertainty is not None:
-        _write_map(entropy_path(mask), segmentation.uncertainty)
-        _write_map(mutual_information_path(mask), segmentation.mutual_information)
+    maps = segmentation.uncertainty, segmentation.mutual_information, segmentation.variance
+    for path, values, largest in zip(map_paths(mask), maps, (1, 1, LARGEST_VARIANCE), strict=True):
+        if values is not None and segmentation.variance is not None:  # not of probabilities alone
+            _write_map(path, values, largest)
     segmentation.save(mask)
 
 
-def _write_map(path: Path, values: NDArray[np.float32]) -> None:
-    """Write a map of 0..1 as a grey PNG of 16 bits, in which 65535 is 1."""
-    grey = np.rint(values * np.float32(FULL_SCALE)).astype(np.uint16)
+def _write_map(path: Path, values: NDArray[np.float32], largest: float) -> None:
+    """Write a map of 0..largest as a grey PNG of 16 bits, in which 65535 is the largest."""
+    grey = np.rint(values * np.float32(FULL_SCALE / largest)).astype(np.uint16)
     content = io.BytesIO()
     Image.fromarray(grey).save(content, format="PNG", compress_level=3)
     write_bytes(path, content.getvalue())

@@ -36,7 +36,7 @@ SIDE = 420
 """Longest side of a picture."""
 
 COLUMNS = (
-    *("image", "mask", "doubt", "mutual_information"),
+    *("image", "mask", "doubt", "mutual_information", "variance"),
     *("left", "top", "width", "height", "classes"),
 )
 """Of review.csv."""
@@ -113,9 +113,9 @@ def _csv(items: Sequence[Doubtful]) -> bytes:
     rows = csv.writer(text)
     rows.writerow(COLUMNS)
     for item in items:
-        figures = (item.doubt, item.mutual_information)
+        figures = (item.doubt, item.mutual_information, item.variance)
         names = "; ".join(f"{name} {share:.2f}" for name, share in item.classes)
-        written = (f"{figure:.6f}" for figure in figures)
+        written = (f"{figure:.6g}" for figure in figures)
         box = item.box or ("",) * 4
         rows.writerow([item.image, item.mask.as_posix(), *written, *box, names])
     return text.getvalue().encode()
