@@ -100,6 +100,45 @@ def test_another_network_optimizer_or_schedule_takes_its_own_defaults() -> None:
 
 
 @pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"loss": "dice"}, "--loss dice"),
+        ({"loss": "cross_entropy + 0.5 dice"}, "--loss cross_entropy + 0.5 dice"),
+        ({"loss_divisor": "pixels"}, "--loss-divisor pixels"),
+    ],
+)
+def test_the_rate_of_a_summed_loss_is_not_that_of_a_mean(fields: dict[str, str], told: str) -> None:
+    runs = runs_of(TrainConfig(data=DATA, recipe="fcn", **fields))  # type: ignore[arg-type]
+    chosen = {(run.lr, run.momentum, run.loss_divisor) for run in runs.phases}
+    assert chosen == {(None, 0.9, fields.get("loss_divisor", "weights"))}
+    left_out = "lr, momentum" if "loss_divisor" in fields else "lr, momentum, loss_divisor"
+    assert runs.notes == (
+        f"Recipe   fcn: {left_out} left out, which suit a sum over pixels; "
+        f"with {told} the loss is a mean",
+    )
+    typed = recipe("fcn", lr=0.25, momentum=0.5, **fields)[0]
+    assert (typed.lr, typed.momentum) == (0.25, 0.5)
+
+
+def test_a_loss_of_the_same_magnitude_keeps_the_rate() -> None:
+    for loss in ("focal", "cross_entropy(label_smoothing=0.1)"):
+        runs = runs_of(TrainConfig(data=DATA, recipe="fcn", loss=loss))
+        assert [run.lr for run in runs.phases] == [1e-10, 1e-12, 1e-14]
+        assert not runs.notes
+    assert recipe("deeplab_v3_plus", loss="dice")[0].lr == 0.007
+    assert recipe("segnet", loss_divisor="weights")[0].lr == 1e-3
+
+
+def test_a_mean_that_is_made_a_sum_needs_a_rate() -> None:
+    (run,) = recipe("deeplab_v3_plus", loss_divisor="images")
+    assert run.lr is None
+    with pytest.raises(InputError, match="no default rate suits a sum; give --lr, such as 1e-10"):
+        preflight(run)
+    for fields in ({"lr": 1e-9}, {"optimizer": "adamw"}, {"loss": "dice"}):
+        preflight(replace(run, recipe=None, **fields))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
     ("model", "lr", "told"),
     [
         ("fcn32s", 1e-10, "phase 1 alone, with fcn32s"),

@@ -7,9 +7,9 @@ begins with the model of the one before.
 
 What an option changes may not fit the rest of a recipe any more. So a length that is given replaces
 the recipe's, another network drops its encoder and options, another optimizer its rates, another
-schedule its options; and another batch size changes the learning rate in proportion (Goyal et al.,
-2017, Sec. 2.1), unless that is given too. Phases that train a network each become the one of the
-network that is given.
+schedule its options, and a loss that is a mean the rate of one that was summed over pixels; another
+batch size changes the learning rate in proportion (Goyal et al., 2017, Sec. 2.1), unless that is
+given too. Phases that train a network each become the one of the network that is given.
 """
 
 from collections.abc import Mapping
@@ -22,6 +22,8 @@ import yaml
 
 from atrous.errors import unknown
 from atrous.training.config import TrainConfig
+from atrous.training.losses import parse_loss
+from atrous.training.losses.loss import PixelLoss
 from atrous.training.run_folder import from_yaml, given_fields
 
 __all__ = ["Runs", "recipe_names", "runs_of"]
@@ -38,6 +40,9 @@ BELONGS = {
     "schedule": ("schedule_options",),
 }
 """What of a recipe makes no sense once this is another."""
+
+BELONGS_TO_SUM = ("lr", "momentum", "loss_divisor")
+"""What of a recipe makes no sense once a loss summed over pixels is a mean, or a mean a sum."""
 
 MERGED = ("options", "schedule_options", "lr_factors", "adversary_options")
 """Of these each entry is an option of its own."""
@@ -107,6 +112,7 @@ def _filled(
         default = TrainConfig.__dataclass_fields__[name].default
         if name in given and getattr(config, name) != recipe.get(name, default):
             recipe = {key: value for key, value in recipe.items() if key not in others}
+    recipe = _for_this_loss(config, given, recipe, notes)
     if "adversary" in given and config.adversary == "none":
         recipe = {name: value for name, value in recipe.items() if name != "adversary_options"}
     fields = {name: value for name, value in recipe.items() if name not in given}
@@ -121,6 +127,31 @@ def _filled(
             f"{config.batch_size} / {batch}, in proportion to the batch"
         )
     return replace(config, **fields)
+
+
+def _for_this_loss(
+    config: TrainConfig, given: set[str], recipe: dict[str, Any], notes: list[str]
+) -> dict[str, Any]:
+    """Return what is left of the recipe where the loss that is given is of another magnitude."""
+    changed = {name: getattr(config, name) for name in ("loss", "loss_divisor") if name in given}
+    before, now = _is_summed(recipe), _is_summed({**recipe, **changed})
+    left_out = [name for name in BELONGS_TO_SUM if name in recipe and name not in given]
+    if before == now or not left_out:
+        return recipe
+    flags = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in changed.items())
+    notes.append(
+        f"Recipe   {config.recipe}: {', '.join(left_out)} left out, which suit a "
+        f"{'sum' if before else 'mean'} over pixels; with {flags} the loss is a "
+        f"{'sum' if now else 'mean'}"
+    )
+    return {name: value for name, value in recipe.items() if name not in left_out}
+
+
+def _is_summed(fields: Mapping[str, Any]) -> bool:
+    """Return whether a loss grows with the number of pixels; means and regions do not."""
+    terms = parse_loss(fields.get("loss", TrainConfig.loss)).terms
+    is_of_pixels = all(isinstance(loss, PixelLoss) for _, loss in terms)
+    return is_of_pixels and fields.get("loss_divisor", TrainConfig.loss_divisor) == "images"
 
 
 @cache
