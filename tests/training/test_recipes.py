@@ -12,12 +12,13 @@ import yaml
 
 from atrous.data import write_scenes
 from atrous.errors import InputError
-from atrous.models import MODELS
+from atrous.models import MODELS, build_model
 from atrous.training import Silent, TrainConfig, fit
 from atrous.training.preflight import preflight
 from atrous.training.recipes import recipe_names, runs_of
 from atrous.training.run_folder import read_config
 from atrous.weights import read_model_config
+from atrous.weights.blueprint import blueprint
 
 DATA = Path("data")
 
@@ -136,6 +137,44 @@ def test_a_mean_that_is_made_a_sum_needs_a_rate() -> None:
         preflight(run)
     for fields in ({"lr": 1e-9}, {"optimizer": "adamw"}, {"loss": "dice"}):
         preflight(replace(run, recipe=None, **fields))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("pspnet", {"model": "unet"}),
+        ("pspnet", {"model": "deeplab_v3_plus"}),
+        ("attention_to_scale", {"model": "pspnet"}),
+        ("attention_to_scale", {"options": {"extra_supervision": False}}),
+    ],
+)
+def test_a_network_without_the_recipes_auxiliary_losses_takes_the_rest_of_it(
+    name: str, fields: dict[str, Any]
+) -> None:
+    typed = {**fields, "given": frozenset(fields)}
+    (run,) = recipe(name, **typed)
+    assert (run.auxiliary_weight, run.lr) == (None, recipe(name)[0].lr)
+    preflight(TrainConfig(data=DATA, recipe=name, weights="none", **typed))
+    with pytest.raises(InputError, match="has no auxiliary scores; leave it out"):
+        preflight(TrainConfig(data=DATA, model="unet", auxiliary_weight=0.4))
+
+
+@pytest.mark.parametrize("name", ["pspnet", "attention_to_scale"])
+def test_a_recipes_weight_of_auxiliary_losses_is_its_networks_own(name: str) -> None:
+    (run,) = recipe(name)  # so that one that is left out, for an option's sake, stays the same
+    with blueprint():
+        network = build_model(
+            name, encoder_name=run.encoder, in_channels=3, classes=2, options=run.options
+        )
+    assert set(network.auxiliary_weights(2)) == {run.auxiliary_weight}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_takes_every_network(name: str) -> None:
+    for model in MODELS:
+        typed = frozenset({"model"})
+        preflight(TrainConfig(data=DATA, recipe=name, model=model, weights="none", given=typed))
 
 
 @pytest.mark.parametrize(

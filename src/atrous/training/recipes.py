@@ -35,7 +35,8 @@ BELONGS_TO_LENGTH = ("val_every",)
 """What of a recipe makes no sense for another length."""
 
 BELONGS = {
-    "model": ("encoder", "options"),
+    "model": ("encoder", "options", "auxiliary_weight"),
+    "options": ("auxiliary_weight",),  # they may leave no auxiliary losses; else the network's own
     "optimizer": ("lr", "momentum", "weight_decay"),
     "schedule": ("schedule_options",),
 }
