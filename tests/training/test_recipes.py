@@ -139,6 +139,17 @@ def test_a_mean_that_is_made_a_sum_needs_a_rate() -> None:
         preflight(replace(run, recipe=None, **fields))  # type: ignore[arg-type]
 
 
+def test_options_of_the_recipes_schedule_may_be_given_alone() -> None:
+    (run,) = recipe("deeplab_v1", schedule_options={"parts": 4})
+    assert (run.schedule, run.schedule_options) == ("step", {"parts": 4, "factor": 0.1})
+    for schedule_options, told in (
+        ({"power": 4}, "unknown option of the schedule step 'power'"),
+        ({"parts": 0}, "parts=0 must lie at 1 or above"),
+    ):
+        with pytest.raises(InputError, match=told):
+            recipe("deeplab_v1", schedule_options=schedule_options)
+
+
 @pytest.mark.parametrize(
     ("name", "fields"),
     [

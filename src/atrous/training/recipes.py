@@ -24,7 +24,8 @@ from atrous.errors import unknown
 from atrous.training.config import TrainConfig
 from atrous.training.losses import parse_loss
 from atrous.training.losses.loss import PixelLoss
-from atrous.training.run_folder import from_yaml, given_fields
+from atrous.training.run_folder import MERGED, from_yaml, given_fields
+from atrous.training.schedules import check_schedule
 
 __all__ = ["Runs", "recipe_names", "runs_of"]
 
@@ -44,9 +45,6 @@ BELONGS = {
 
 BELONGS_TO_SUM = ("lr", "momentum", "loss_divisor")
 """What of a recipe makes no sense once a loss summed over pixels is a mean, or a mean a sum."""
-
-MERGED = ("options", "schedule_options", "lr_factors", "adversary_options")
-"""Of these each entry is an option of its own."""
 
 
 class Runs(NamedTuple):
@@ -127,7 +125,9 @@ def _filled(
             f"Recipe   {config.recipe}: lr {fields['lr']:g} = {recipe['lr']:g} x "
             f"{config.batch_size} / {batch}, in proportion to the batch"
         )
-    return replace(config, **fields)
+    run = replace(config, **fields)
+    check_schedule(run.schedule, run.schedule_options)
+    return run
 
 
 def _for_this_loss(
