@@ -28,7 +28,7 @@ from atrous.training.extension_record import record_extension
 from atrous.training.heap import keep_freed_memory
 from atrous.training.loop import memory_named, train
 from atrous.training.norm import check_norms, norm_notes, pick_norm
-from atrous.training.phases import begin_phases, earlier_phases, is_done
+from atrous.training.phases import begin_phases, earlier_phases, is_done, write_down
 from atrous.training.plan import Plan, default_lr
 from atrous.training.planning import plan_run
 from atrous.training.preflight import pick_device, preflight
@@ -109,11 +109,12 @@ def _fit_phases(
     assert config.resume is not None
     folder = config.resume
     earlier = earlier_phases(folder)
+    if not all(is_done(place) for place in earlier):
+        config = write_down(config, earlier, reporter, ranks)
     for number, place in enumerate(earlier, 1):
         if is_done(place):
             continue
-        inner = dataclasses.replace(config, resume=place, iterations=None, extend=None)
-        resolved = resumed(inner)
+        resolved = resumed(TrainConfig(resume=place))
         reporter.note(
             f"Phase    {number} of {len(earlier) + 1}: {resolved.model}, "
             f"{resolved.iterations or 'as long as planned'} iterations, in {place}"

@@ -31,8 +31,6 @@ __all__ = [
 
 MAY_CHANGE = {
     "data",
-    "resume",
-    "iterations",
     "tile",
     "workers",
     "cache",
@@ -157,6 +155,8 @@ def resumed(config: TrainConfig) -> TrainConfig:
             continue
         if field.name == "extend":
             changes["iterations"] = extended_length(config.resume, stored, value)
+        elif field.name == "iterations":
+            changes |= {"iterations": value, "epochs": None, "minutes": None}
         elif field.name in MAY_CHANGE and not _rounds_otherwise(field.name, value, stored):
             changes[field.name] = value
         elif field.name in ("epochs", "minutes"):
