@@ -81,7 +81,8 @@ def test_a_length_that_is_given_replaces_the_recipes() -> None:
     assert recipe("segnet", minutes=5.0)[0].iterations is None
     assert [phase.iterations for phase in recipe("fcn", iterations=20)] == [20] * 3
     assert recipe("refinenet_light", iterations=20)[0].epochs is None
-    assert recipe("refinenet", iterations=20)[0].val_every is None
+    (run,) = recipe("refinenet", iterations=20)
+    assert (run.val_every, run.patience) == (None, None)
 
 
 def test_the_rate_follows_the_batch_and_says_so() -> None:
@@ -98,6 +99,31 @@ def test_another_network_optimizer_or_schedule_takes_its_own_defaults() -> None:
     adam = recipe("deeplab_v2", optimizer="adamw")[0]
     assert (adam.lr, adam.decay) == (None, 0.01)
     assert recipe("deeplab_v1", schedule="cosine")[0].schedule_options == {}
+
+
+def test_minutes_are_those_of_all_phases_together() -> None:
+    runs = runs_of(TrainConfig(data=DATA, recipe="fcn", minutes=30))
+    assert [(run.minutes, run.iterations) for run in runs.phases] == [(10, None)] * 3
+    assert runs.notes == ("Recipe   fcn: 30 minutes are 10 for each of 3 phases",)
+    alone = runs_of(TrainConfig(data=DATA, recipe="segnet", minutes=30))
+    assert (alone.phases[0].minutes, alone.notes) == (30, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "told"),
+    [
+        ("fcn", {"lr": 1e-9}, ["--lr 1e-09 in all 3 phases, instead of 1e-10, 1e-12, 1e-14"]),
+        ("deeplab_v3", {"options": {"output_stride": 8, "multi_grid": "none"}, "norm": "fixed"},
+         ["--norm fixed in all 2 phases, instead of train, fixed",
+          "--options output_stride=8 in all 2 phases, instead of 16, 8"]),
+        ("fcn", {"iterations": 20, "crop": 64}, []),  # the phases are as long as each other
+    ],
+)  # fmt: skip
+def test_a_value_that_makes_phases_alike_is_told(
+    name: str, fields: dict[str, Any], told: list[str]
+) -> None:
+    runs = runs_of(TrainConfig(data=DATA, recipe=name, **fields))
+    assert runs.notes == tuple(f"Recipe   {name}: {line}" for line in told)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ __all__ = ["Runs", "recipe_names", "runs_of"]
 EXCLUSIVE = (("iterations", "epochs", "minutes"), ("freeze_encoder", "freeze_epochs"))
 """Of these a recipe's is left out where another is given."""
 
-BELONGS_TO_LENGTH = ("val_every",)
+BELONGS_TO_LENGTH = ("val_every", "patience")
 """What of a recipe makes no sense for another length."""
 
 BELONGS = {
@@ -74,6 +74,14 @@ def runs_of(config: TrainConfig) -> Runs:
     notes: list[str] = []
     if "model" in given and any("model" in phase for phase in phases):
         phases = [_only_phase(config, phases, notes)]
+    notes += _made_alike(config, given, phases)
+    if config.minutes is not None and len(phases) > 1:
+        each = config.minutes / len(phases)
+        notes.append(
+            f"Recipe   {config.recipe}: {config.minutes:g} minutes are {each:g} for each of "
+            f"{len(phases)} phases"
+        )
+        config = replace(config, minutes=each)
     runs = [_filled(config, given, {**recipe, **phase}, notes) for phase in phases]
     return Runs(tuple(runs), tuple(dict.fromkeys(notes)))
 
@@ -96,6 +104,22 @@ def _only_phase(
         + (f"; it begins with {names[number - 1]}'s model: --weights RUN/model" if number else "")
     )
     return phases[number]
+
+
+def _made_alike(config: TrainConfig, given: set[str], phases: list[Mapping[str, Any]]) -> list[str]:
+    """Return a line for each value that is given once for phases that differ in it."""
+    told = []
+    for name in sorted(given & {name for phase in phases for name in phase}):
+        value = getattr(config, name)
+        for key, new in value.items() if name in MERGED else [("", value)]:
+            before = [phase.get(name, {}).get(key) if key else phase.get(name) for phase in phases]
+            if len(set(before)) > 1:
+                flag = f"--{name.replace('_', '-')} {key}{'=' if key else ''}{new}"
+                told.append(
+                    f"Recipe   {config.recipe}: {flag} in all {len(phases)} phases, instead of "
+                    f"{', '.join(map(str, before))}"
+                )
+    return told
 
 
 def _filled(
