@@ -122,6 +122,25 @@ def test_a_run_that_stopped_early_is_extended_once_by_a_command_given_twice(
     assert resumed(TrainConfig(resume=folder, extend=5)).iterations == 50
 
 
+@pytest.mark.parametrize(
+    ("norm", "told"),
+    [
+        ("frozen", "the same to rounding, but for the masks of dropout"),
+        ("train", "batch norm sees 1 images at a time from now on"),
+    ],
+)
+def test_a_run_goes_on_with_fewer_images_at_once_and_says_what_that_does(
+    scenes: Path, tmp_path: Path, tiny: dict[str, Any], norm: str, told: str
+) -> None:
+    run, reporter = tmp_path / "run", Listening()
+    fields = {**tiny, "data": scenes, "out": run, "norm": norm, "iterations": 2, "val_every": 9}
+    fit(TrainConfig(**fields), reporter=Listening(stop=1))
+    assert fit(TrainConfig(resume=run, micro_batch=1), reporter=reporter).step == 2
+    notes = [note for note in reporter.notes if note.startswith("Batch")]
+    assert notes == [f"Batch    1 images at once instead of 2: {told}"]
+    assert read_config(run).micro_batch == 1
+
+
 def test_a_damaged_record_is_none(run: Path) -> None:
     fit(TrainConfig(resume=run, extend=3), reporter=Listening(stop=3))
     (run / "extension.json").write_text("[3")

@@ -62,7 +62,7 @@ class TrainConfig:
     data: Path | None = None
     """Folder with <split>/images and <split>/masks, or a data.yaml."""
     recipe: str | None = None
-    """A paper's protocol, such as deeplab_v3 (all: docs/training.md); options override it."""
+    """A paper's protocol (docs/training.md lists them); options override it."""
     model: str = "deeplab_v3_plus"
     """Network, as `atrous models` lists it."""
     encoder: str | None = None

@@ -22,6 +22,7 @@ from atrous.training.extension import (
     is_finished,
     refuse_reported,
     tell_new_length,
+    tell_new_micro_batch,
     tell_repeated,
 )
 from atrous.training.extension_record import record_extension
@@ -170,12 +171,15 @@ def _fit_one(
     plan = dataclasses.replace(plan, norm=norm)
     check_norms(plan)
     notes = norm_notes(config, plan, model, is_filled=is_filled)
-    for note in () if earlier else (*notes, *_turns(config, plan)):
+    for note in (
+        () if earlier else (*notes, *ignored_notes(config, plan, model), *_turns(config, plan))
+    ):
         reporter.note(note)
     folder = config.resume or ranks.of_first(new_run(config) if ranks.is_first else None)
     assert folder is not None  # not made before everything has proved right
     if config.resume:
         tell_new_length(folder, config, plan, scores, reporter)
+        tell_new_micro_batch(folder, plan, model, reporter)
     began: dict[str, object] = {"recipe": config.recipe} if config.recipe else {}
     if not earlier:
         began["encoder_weights"] = weights_origin(weights, model.spec.encoder_name)

@@ -31,6 +31,7 @@ __all__ = [
 
 MAY_CHANGE = {
     "data",
+    "micro_batch",
     "tile",
     "workers",
     "cache",
