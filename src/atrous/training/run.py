@@ -27,6 +27,7 @@ from atrous.training.extension import (
 )
 from atrous.training.extension_record import record_extension
 from atrous.training.heap import keep_freed_memory
+from atrous.training.ignored import ignored_notes
 from atrous.training.loop import memory_named, train
 from atrous.training.norm import check_norms, norm_notes, pick_norm
 from atrous.training.phases import begin_phases, earlier_phases, is_done, write_down
