@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from atrous.data import open_data
 from atrous.errors import InputError
-from atrous.training import Silent, TrainConfig, fit
+from atrous.training import RunResult, Silent, TrainConfig, fit
 from atrous.training import run as run_module
+from atrous.training.phases import begin_phases
+from atrous.training.recipes import runs_of
 from atrous.training.run_folder import read_config, resumed, write_config
 
 SameRun = Callable[[Path, Path], None]
@@ -119,6 +122,25 @@ def test_a_run_that_stopped_early_is_extended_once_by_a_command_given_twice(
     assert resumed(TrainConfig(resume=folder, extend=5)).iterations == 50
 
 
+@pytest.mark.parametrize(
+    ("norm", "told"),
+    [
+        ("frozen", "the same to rounding, but for the masks of dropout"),
+        ("train", "batch norm sees 1 images at a time from now on"),
+    ],
+)
+def test_a_run_goes_on_with_fewer_images_at_once_and_says_what_that_does(
+    scenes: Path, tmp_path: Path, tiny: dict[str, Any], norm: str, told: str
+) -> None:
+    run, reporter = tmp_path / "run", Listening()
+    fields = {**tiny, "data": scenes, "out": run, "norm": norm, "iterations": 2, "val_every": 9}
+    fit(TrainConfig(**fields), reporter=Listening(stop=1))
+    assert fit(TrainConfig(resume=run, micro_batch=1), reporter=reporter).step == 2
+    notes = [note for note in reporter.notes if note.startswith("Batch")]
+    assert notes == [f"Batch    1 images at once instead of 2: {told}"]
+    assert read_config(run).micro_batch == 1
+
+
 def test_a_damaged_record_is_none(run: Path) -> None:
     fit(TrainConfig(resume=run, extend=3), reporter=Listening(stop=3))
     (run / "extension.json").write_text("[3")
@@ -129,3 +151,41 @@ def test_a_phase_whose_length_is_not_known_cannot_be_extended(tmp_path: Path) ->
     write_config(tmp_path, TrainConfig(data=tmp_path, out=tmp_path, epochs=100))
     with pytest.raises(InputError, match=r"--extend 5 needs a run whose length is known"):
         resumed(TrainConfig(resume=tmp_path, extend=5))
+
+
+def test_what_is_given_before_the_last_phase_begins_is_kept_for_it(
+    tmp_path: Path, scenes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, trained = tmp_path / "run", list[TrainConfig]()
+    phases = runs_of(TrainConfig(data=scenes, recipe="deeplab_v3", encoder="resnet18")).phases
+    begin_phases(run, phases)
+
+    def stopped(config: TrainConfig, *_: object, **__: object) -> RunResult:
+        trained.append(config)
+        return RunResult(tmp_path, tmp_path, 1, None, open_data(scenes), None)
+
+    monkeypatch.setattr(run_module, "_fit_one", stopped)
+
+    def go_on(**given: Any) -> tuple[int | None, int | None, list[str]]:
+        reporter = Listening()
+        fit(TrainConfig(resume=run, given=frozenset(given), **given), reporter=reporter)
+        lengths = [read_config(place).iterations for place in (run / "phase-1", run)]
+        return lengths[0], lengths[1], [note for note in reporter.notes if "Length" in note]
+
+    told = "Length   {} iterations of the last phase, deeplab_v3; those before it keep theirs"
+    assert go_on(extend=5) == (30_000, 30_005, [told.format(30_005)])
+    assert go_on(extend=5) == (30_000, 30_005, [told.format(30_005)])  # once
+    assert go_on(iterations=7, workers=0, out=run) == (30_000, 7, [told.format(7)])
+    assert go_on() == (30_000, 7, [])
+    assert [config.resume for config in trained] == [run / "phase-1"] * 4
+    assert (trained[-1].workers, read_config(run).workers) == (0, 0)
+
+    monkeypatch.setattr(run_module, "is_done", lambda _: True)
+    go_on()
+    assert (trained[-1].resume, trained[-1].iterations, trained[-1].workers) == (run, 7, 0)
+
+
+def test_iterations_replace_the_passes_of_a_phase_that_has_not_begun(tmp_path: Path) -> None:
+    write_config(tmp_path, TrainConfig(data=tmp_path, out=tmp_path, epochs=100))
+    config = resumed(TrainConfig(resume=tmp_path, iterations=7))
+    assert (config.iterations, config.epochs) == (7, None)

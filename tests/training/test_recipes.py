@@ -12,12 +12,13 @@ import yaml
 
 from atrous.data import write_scenes
 from atrous.errors import InputError
-from atrous.models import MODELS
+from atrous.models import MODELS, build_model
 from atrous.training import Silent, TrainConfig, fit
 from atrous.training.preflight import preflight
 from atrous.training.recipes import recipe_names, runs_of
 from atrous.training.run_folder import read_config
 from atrous.weights import read_model_config
+from atrous.weights.blueprint import blueprint
 
 DATA = Path("data")
 
@@ -80,7 +81,8 @@ def test_a_length_that_is_given_replaces_the_recipes() -> None:
     assert recipe("segnet", minutes=5.0)[0].iterations is None
     assert [phase.iterations for phase in recipe("fcn", iterations=20)] == [20] * 3
     assert recipe("refinenet_light", iterations=20)[0].epochs is None
-    assert recipe("refinenet", iterations=20)[0].val_every is None
+    (run,) = recipe("refinenet", iterations=20)
+    assert (run.val_every, run.patience) == (None, None)
 
 
 def test_the_rate_follows_the_batch_and_says_so() -> None:
@@ -97,6 +99,119 @@ def test_another_network_optimizer_or_schedule_takes_its_own_defaults() -> None:
     adam = recipe("deeplab_v2", optimizer="adamw")[0]
     assert (adam.lr, adam.decay) == (None, 0.01)
     assert recipe("deeplab_v1", schedule="cosine")[0].schedule_options == {}
+
+
+def test_minutes_are_those_of_all_phases_together() -> None:
+    runs = runs_of(TrainConfig(data=DATA, recipe="fcn", minutes=30))
+    assert [(run.minutes, run.iterations) for run in runs.phases] == [(10, None)] * 3
+    assert runs.notes == ("Recipe   fcn: 30 minutes are 10 for each of 3 phases",)
+    alone = runs_of(TrainConfig(data=DATA, recipe="segnet", minutes=30))
+    assert (alone.phases[0].minutes, alone.notes) == (30, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "told"),
+    [
+        ("fcn", {"lr": 1e-9}, ["--lr 1e-09 in all 3 phases, instead of 1e-10, 1e-12, 1e-14"]),
+        ("deeplab_v3", {"options": {"output_stride": 8, "multi_grid": "none"}, "norm": "fixed"},
+         ["--norm fixed in all 2 phases, instead of train, fixed",
+          "--options output_stride=8 in all 2 phases, instead of 16, 8"]),
+        ("fcn", {"iterations": 20, "crop": 64}, []),  # the phases are as long as each other
+    ],
+)  # fmt: skip
+def test_a_value_that_makes_phases_alike_is_told(
+    name: str, fields: dict[str, Any], told: list[str]
+) -> None:
+    runs = runs_of(TrainConfig(data=DATA, recipe=name, **fields))
+    assert runs.notes == tuple(f"Recipe   {name}: {line}" for line in told)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"loss": "dice"}, "--loss dice"),
+        ({"loss": "cross_entropy + 0.5 dice"}, "--loss cross_entropy + 0.5 dice"),
+        ({"loss_divisor": "pixels"}, "--loss-divisor pixels"),
+    ],
+)
+def test_the_rate_of_a_summed_loss_is_not_that_of_a_mean(fields: dict[str, str], told: str) -> None:
+    runs = runs_of(TrainConfig(data=DATA, recipe="fcn", **fields))  # type: ignore[arg-type]
+    chosen = {(run.lr, run.momentum, run.loss_divisor) for run in runs.phases}
+    assert chosen == {(None, 0.9, fields.get("loss_divisor", "weights"))}
+    left_out = "lr, momentum" if "loss_divisor" in fields else "lr, momentum, loss_divisor"
+    assert runs.notes == (
+        f"Recipe   fcn: {left_out} left out, which suit a sum over pixels; "
+        f"with {told} the loss is a mean",
+    )
+    typed = recipe("fcn", lr=0.25, momentum=0.5, **fields)[0]
+    assert (typed.lr, typed.momentum) == (0.25, 0.5)
+
+
+def test_a_loss_of_the_same_magnitude_keeps_the_rate() -> None:
+    for loss in ("focal", "cross_entropy(label_smoothing=0.1)"):
+        runs = runs_of(TrainConfig(data=DATA, recipe="fcn", loss=loss))
+        assert [run.lr for run in runs.phases] == [1e-10, 1e-12, 1e-14]
+        assert not runs.notes
+    assert recipe("deeplab_v3_plus", loss="dice")[0].lr == 0.007
+    assert recipe("segnet", loss_divisor="weights")[0].lr == 1e-3
+
+
+def test_a_mean_that_is_made_a_sum_needs_a_rate() -> None:
+    (run,) = recipe("deeplab_v3_plus", loss_divisor="images")
+    assert run.lr is None
+    with pytest.raises(InputError, match="no default rate suits a sum; give --lr, such as 1e-10"):
+        preflight(run)
+    for fields in ({"lr": 1e-9}, {"optimizer": "adamw"}, {"loss": "dice"}):
+        preflight(replace(run, recipe=None, **fields))  # type: ignore[arg-type]
+
+
+def test_options_of_the_recipes_schedule_may_be_given_alone() -> None:
+    (run,) = recipe("deeplab_v1", schedule_options={"parts": 4})
+    assert (run.schedule, run.schedule_options) == ("step", {"parts": 4, "factor": 0.1})
+    for schedule_options, told in (
+        ({"power": 4}, "unknown option of the schedule step 'power'"),
+        ({"parts": 0}, "parts=0 must lie at 1 or above"),
+    ):
+        with pytest.raises(InputError, match=told):
+            recipe("deeplab_v1", schedule_options=schedule_options)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("pspnet", {"model": "unet"}),
+        ("pspnet", {"model": "deeplab_v3_plus"}),
+        ("attention_to_scale", {"model": "pspnet"}),
+        ("attention_to_scale", {"options": {"extra_supervision": False}}),
+    ],
+)
+def test_a_network_without_the_recipes_auxiliary_losses_takes_the_rest_of_it(
+    name: str, fields: dict[str, Any]
+) -> None:
+    typed = {**fields, "given": frozenset(fields)}
+    (run,) = recipe(name, **typed)
+    assert (run.auxiliary_weight, run.lr) == (None, recipe(name)[0].lr)
+    preflight(TrainConfig(data=DATA, recipe=name, weights="none", **typed))
+    with pytest.raises(InputError, match="has no auxiliary scores; leave it out"):
+        preflight(TrainConfig(data=DATA, model="unet", auxiliary_weight=0.4))
+
+
+@pytest.mark.parametrize("name", ["pspnet", "attention_to_scale"])
+def test_a_recipes_weight_of_auxiliary_losses_is_its_networks_own(name: str) -> None:
+    (run,) = recipe(name)  # so that one that is left out, for an option's sake, stays the same
+    with blueprint():
+        network = build_model(
+            name, encoder_name=run.encoder, in_channels=3, classes=2, options=run.options
+        )
+    assert set(network.auxiliary_weights(2)) == {run.auxiliary_weight}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_takes_every_network(name: str) -> None:
+    for model in MODELS:
+        typed = frozenset({"model"})
+        preflight(TrainConfig(data=DATA, recipe=name, model=model, weights="none", given=typed))
 
 
 @pytest.mark.parametrize(

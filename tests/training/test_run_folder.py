@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -128,6 +129,40 @@ def test_a_default_that_was_typed_contradicts_too(tmp_path: Path) -> None:
             resumed(typed(*words))
     with pytest.raises(InputError, match="differs from the run's adamw"):
         resumed(TrainConfig(resume=tmp_path, optimizer="sgd", given=frozenset({"optimizer"})))
+
+
+def test_a_recipes_command_may_be_given_again_and_what_differs_is_named(tmp_path: Path) -> None:
+    fields: dict[str, Any] = {
+        "schedule": "step", "schedule_options": {"parts": 3, "factor": 0.1}, "norm": "train",
+        "lr_factors": {"classifier": 5.0, "biases": 2.0}, "options": {"a": 1, "b": 2},
+    }  # fmt: skip
+    write_config(tmp_path, TrainConfig(data=tmp_path, out=tmp_path, **fields))
+    (tmp_path / "environment.json").write_text('{"recipe": "deeplab_v1"}')
+
+    def typed(*words: str) -> TrainConfig:
+        return resumed(parse("train", TrainConfig, ["--resume", str(tmp_path), *words]))
+
+    same = ["--lr-factors", "classifier=5", "--schedule-options", "parts=3", "--norm", "auto"]
+    assert typed("--recipe", "deeplab_v1", *same).lr_factors == fields["lr_factors"]
+    for words, told in (
+        (["--recipe", "unet"], "--recipe unet differs from the run's deeplab_v1; leave it out"),
+        (["--lr-factors", "classifier=7"],
+         "--lr-factors classifier=7.0 differs from the run's classifier=5.0,biases=2.0; leave"),
+        (["--schedule-options", "parts=4"],
+         "--schedule-options parts=4.0 differs from the run's parts=3,factor=0.1; leave"),
+        (["--schedule-options", "power=4"], "power=4.0 differs from the run's parts=3"),
+        (["--clip", "1"], "--clip 1.0, but the run has none; leave it out, or start"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=told):
+            typed(*words)
+
+
+def test_the_recipe_of_a_phase_that_has_not_begun_may_be_given_again(tmp_path: Path) -> None:
+    write_config(tmp_path, TrainConfig(data=tmp_path, out=tmp_path, recipe="fcn"))
+    assert resumed(TrainConfig(resume=tmp_path, recipe="fcn")).recipe == "fcn"
+    write_config(tmp_path, TrainConfig(data=tmp_path, out=tmp_path))
+    with pytest.raises(InputError, match="--recipe fcn, but the run has none; leave it"):
+        resumed(TrainConfig(resume=tmp_path, recipe="fcn"))
 
 
 def test_the_runs_own_configuration_contradicts_nothing(tmp_path: Path) -> None:

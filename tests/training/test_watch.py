@@ -2,6 +2,7 @@
 
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -51,6 +52,9 @@ def make_plan() -> Plan:
 def test_running_out_of_memory_says_which_option_to_lower() -> None:
     with pytest.raises(InputError, match=r"lower --micro-batch to 4"), memory_named(make_plan()):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate ...")
+    with pytest.raises(InputError) as caught, memory_named(replace(make_plan(), done=1)):
+        raise MemoryError
+    assert "--crop" not in str(caught.value)  # which cannot change any more
 
 
 def test_other_errors_pass_unchanged() -> None:

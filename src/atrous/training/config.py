@@ -62,7 +62,7 @@ class TrainConfig:
     data: Path | None = None
     """Folder with <split>/images and <split>/masks, or a data.yaml."""
     recipe: str | None = None
-    """A paper's protocol, such as deeplab_v3; options override it."""
+    """A paper's protocol (docs/training.md lists them); options override it."""
     model: str = "deeplab_v3_plus"
     """Network, as `atrous models` lists it."""
     encoder: str | None = None
@@ -83,7 +83,7 @@ class TrainConfig:
     epochs: int | None = None
     """... or in passes over the training split (else 40, at least 500 steps)."""
     minutes: float | None = None
-    """... or in minutes on this machine, turned into steps before the first."""
+    """... or in minutes here, of all phases together, turned into steps."""
     val_every: int | None = None
     """Iterations between two validations; a tenth of the run if not given."""
     patience: int | None = field(default=None, metadata=PROTOCOL)

@@ -22,7 +22,8 @@ def check_protocol(config: "TrainConfig") -> None:
         InputError: A name that there is not, a value out of its range, two fields that exclude
             each other.
     """
-    check_schedule(config.schedule, config.schedule_options)
+    if config.recipe is None and config.resume is None:  # else the schedule may be theirs
+        check_schedule(config.schedule, config.schedule_options)
     for part, factor in config.lr_factors.items():
         if part not in PARTS:
             raise unknown("part in --lr-factors", part, PARTS)

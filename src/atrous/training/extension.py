@@ -1,18 +1,28 @@
-"""What is left of a run that is gone on with, and what another length does to its schedule."""
+"""What is left of a run that is gone on with, and what another length or micro-batch does to it."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from torch.nn.modules.batchnorm import _BatchNorm
+
 from atrous.errors import InputError
+from atrous.models import SegmentationModel
 from atrous.training.checkpoints import Progress
 from atrous.training.config import TrainConfig
 from atrous.training.extension_record import begins_extension, lacks_report
+from atrous.training.norm import held_norms
 from atrous.training.plan import Plan
 from atrous.training.run_folder import read_config
 from atrous.training.schedules import lr_factor
 from atrous.training.watch import Reporter, has_stopped
 
-__all__ = ["is_finished", "refuse_reported", "tell_new_length", "tell_repeated"]
+__all__ = [
+    "is_finished",
+    "refuse_reported",
+    "tell_new_length",
+    "tell_new_micro_batch",
+    "tell_repeated",
+]
 
 
 def is_finished(config: TrainConfig, earlier: Progress | None) -> bool:
@@ -80,3 +90,20 @@ def tell_new_length(
         f"Length   {plan.iterations} iterations instead of {before}: the decay is planned anew, "
         f"so the learning rate goes from {old:.2g} to {new:.2g} at iteration {plan.done}"
     )
+
+
+def tell_new_micro_batch(
+    folder: Path, plan: Plan, model: SegmentationModel, reporter: Reporter
+) -> None:
+    """Say what another micro-batch does to a run half done: it matters where batch norm trains."""
+    before = read_config(folder).micro_batch
+    if before is None or before == plan.micro_batch:
+        return
+    norms = {module for module in model.modules() if isinstance(module, _BatchNorm)}
+    is_trained = bool(norms - set(held_norms(model, plan.norm)))
+    told = (
+        f"batch norm sees {plan.normalised_together} images at a time from now on"
+        if is_trained
+        else "the same to rounding, but for the masks of dropout"
+    )
+    reporter.note(f"Batch    {plan.micro_batch} images at once instead of {before}: {told}")

@@ -168,7 +168,8 @@ def memory_named(plan: Plan) -> Iterator[None]:
             raise
         height, width = plan.crop
         smaller = max(1, plan.micro_batch // 2)
+        crop = "" if plan.done else " or --crop"  # which cannot change in the middle of a run
         raise InputError(
             f"out of memory with {plan.micro_batch} crops of {height}x{width} at once; "
-            f"lower --micro-batch to {smaller} (the result stays nearly the same) or --crop"
+            f"lower --micro-batch to {smaller} (the result stays nearly the same){crop}"
         ) from error

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from atrous.training.checkpoints import read_progress
 from atrous.training.config import TrainConfig
-from atrous.training.run_folder import read_config, write_config
-from atrous.training.watch import has_stopped
+from atrous.training.extension_record import record_extension
+from atrous.training.ranks import Ranks
+from atrous.training.run_folder import read_config, resumed, write_config
+from atrous.training.watch import Reporter, has_stopped
 
-__all__ = ["begin_phases", "earlier_phases", "is_done"]
+__all__ = ["begin_phases", "earlier_phases", "is_done", "write_down"]
 
 
 def begin_phases(folder: Path, phases: Sequence[TrainConfig]) -> None:
@@ -46,3 +48,28 @@ def is_done(folder: Path) -> bool:
         return False
     has_waited = has_stopped(progress.scores, config.patience, progress.patient_since)
     return progress.step >= config.iterations or has_waited
+
+
+def write_down(
+    config: TrainConfig, earlier: Sequence[Path], reporter: Reporter, ranks: Ranks
+) -> TrainConfig:
+    """Write what was given down in all phases that are left, a length in the last one alone.
+
+    That one may begin many sessions later, which need to know nothing but the folder.
+    """
+    assert config.resume is not None
+    folder, last = config.resume, resumed(config)
+    if config.iterations or config.extend:
+        reporter.note(
+            f"Length   {last.iterations} iterations of the last phase, {last.model}; "
+            "those before it keep theirs"
+        )
+    if ranks.is_first:
+        if config.extend and last.iterations and read_config(folder).iterations != last.iterations:
+            record_extension(folder, by=config.extend, to=last.iterations, at=0)
+        for place in (place for place in earlier if not is_done(place)):
+            own = replace(config, resume=place, out=None, iterations=None, extend=None)
+            write_config(place, resumed(own))
+        write_config(folder, last)
+    ranks.any(False)  # wait for the files
+    return TrainConfig(resume=folder)

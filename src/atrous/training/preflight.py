@@ -6,6 +6,7 @@ from atrous.errors import InputError
 from atrous.models import MODELS, default_encoder
 from atrous.training.config import TrainConfig
 from atrous.training.losses import Border, parse_loss
+from atrous.training.losses.loss import PixelLoss
 from atrous.training.phases import earlier_phases
 from atrous.training.recipes import runs_of
 from atrous.training.run_folder import check_out, resumed
@@ -68,6 +69,13 @@ def _check_loss(config: TrainConfig) -> None:
         raise InputError(
             f"--patch-sampling {config.patch_sampling:g} hides cells that the distances of --loss "
             "border are measured to; leave one of the two out"
+        )
+    is_summed = any(isinstance(term, PixelLoss) for _, term in loss.terms)
+    has_no_rate = config.lr is None and config.optimizer == "sgd"  # adamw divides by the gradient
+    if is_summed and has_no_rate and config.loss_divisor == "images":
+        raise InputError(
+            "--loss-divisor images sums the loss over pixels, and no default rate suits a sum; "
+            "give --lr, such as 1e-10 (FCN's)"
         )
 
 

@@ -7,9 +7,9 @@ begins with the model of the one before.
 
 What an option changes may not fit the rest of a recipe any more. So a length that is given replaces
 the recipe's, another network drops its encoder and options, another optimizer its rates, another
-schedule its options; and another batch size changes the learning rate in proportion (Goyal et al.,
-2017, Sec. 2.1), unless that is given too. Phases that train a network each become the one of the
-network that is given.
+schedule its options, and a loss that is a mean the rate of one that was summed over pixels; another
+batch size changes the learning rate in proportion (Goyal et al., 2017, Sec. 2.1), unless that is
+given too. Phases that train a network each become the one of the network that is given.
 """
 
 from collections.abc import Mapping
@@ -22,25 +22,29 @@ import yaml
 
 from atrous.errors import unknown
 from atrous.training.config import TrainConfig
-from atrous.training.run_folder import from_yaml, given_fields
+from atrous.training.losses import parse_loss
+from atrous.training.losses.loss import PixelLoss
+from atrous.training.run_folder import MERGED, from_yaml, given_fields
+from atrous.training.schedules import check_schedule
 
 __all__ = ["Runs", "recipe_names", "runs_of"]
 
 EXCLUSIVE = (("iterations", "epochs", "minutes"), ("freeze_encoder", "freeze_epochs"))
 """Of these a recipe's is left out where another is given."""
 
-BELONGS_TO_LENGTH = ("val_every",)
+BELONGS_TO_LENGTH = ("val_every", "patience")
 """What of a recipe makes no sense for another length."""
 
 BELONGS = {
-    "model": ("encoder", "options"),
+    "model": ("encoder", "options", "auxiliary_weight"),
+    "options": ("auxiliary_weight",),  # they may leave no auxiliary losses; else the network's own
     "optimizer": ("lr", "momentum", "weight_decay"),
     "schedule": ("schedule_options",),
 }
 """What of a recipe makes no sense once this is another."""
 
-MERGED = ("options", "schedule_options", "lr_factors", "adversary_options")
-"""Of these each entry is an option of its own."""
+BELONGS_TO_SUM = ("lr", "momentum", "loss_divisor")
+"""What of a recipe makes no sense once a loss summed over pixels is a mean, or a mean a sum."""
 
 
 class Runs(NamedTuple):
@@ -70,6 +74,14 @@ def runs_of(config: TrainConfig) -> Runs:
     notes: list[str] = []
     if "model" in given and any("model" in phase for phase in phases):
         phases = [_only_phase(config, phases, notes)]
+    notes += _made_alike(config, given, phases)
+    if config.minutes is not None and len(phases) > 1:
+        each = config.minutes / len(phases)
+        notes.append(
+            f"Recipe   {config.recipe}: {config.minutes:g} minutes are {each:g} for each of "
+            f"{len(phases)} phases"
+        )
+        config = replace(config, minutes=each)
     runs = [_filled(config, given, {**recipe, **phase}, notes) for phase in phases]
     return Runs(tuple(runs), tuple(dict.fromkeys(notes)))
 
@@ -94,6 +106,22 @@ def _only_phase(
     return phases[number]
 
 
+def _made_alike(config: TrainConfig, given: set[str], phases: list[Mapping[str, Any]]) -> list[str]:
+    """Return a line for each value that is given once for phases that differ in it."""
+    told = []
+    for name in sorted(given & {name for phase in phases for name in phase}):
+        value = getattr(config, name)
+        for key, new in value.items() if name in MERGED else [("", value)]:
+            before = [phase.get(name, {}).get(key) if key else phase.get(name) for phase in phases]
+            if len(set(before)) > 1:
+                flag = f"--{name.replace('_', '-')} {key}{'=' if key else ''}{new}"
+                told.append(
+                    f"Recipe   {config.recipe}: {flag} in all {len(phases)} phases, instead of "
+                    f"{', '.join(map(str, before))}"
+                )
+    return told
+
+
 def _filled(
     config: TrainConfig, given: set[str], recipe: dict[str, Any], notes: list[str]
 ) -> TrainConfig:
@@ -107,6 +135,7 @@ def _filled(
         default = TrainConfig.__dataclass_fields__[name].default
         if name in given and getattr(config, name) != recipe.get(name, default):
             recipe = {key: value for key, value in recipe.items() if key not in others}
+    recipe = _for_this_loss(config, given, recipe, notes)
     if "adversary" in given and config.adversary == "none":
         recipe = {name: value for name, value in recipe.items() if name != "adversary_options"}
     fields = {name: value for name, value in recipe.items() if name not in given}
@@ -120,7 +149,34 @@ def _filled(
             f"Recipe   {config.recipe}: lr {fields['lr']:g} = {recipe['lr']:g} x "
             f"{config.batch_size} / {batch}, in proportion to the batch"
         )
-    return replace(config, **fields)
+    run = replace(config, **fields)
+    check_schedule(run.schedule, run.schedule_options)
+    return run
+
+
+def _for_this_loss(
+    config: TrainConfig, given: set[str], recipe: dict[str, Any], notes: list[str]
+) -> dict[str, Any]:
+    """Return what is left of the recipe where the loss that is given is of another magnitude."""
+    changed = {name: getattr(config, name) for name in ("loss", "loss_divisor") if name in given}
+    before, now = _is_summed(recipe), _is_summed({**recipe, **changed})
+    left_out = [name for name in BELONGS_TO_SUM if name in recipe and name not in given]
+    if before == now or not left_out:
+        return recipe
+    flags = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in changed.items())
+    notes.append(
+        f"Recipe   {config.recipe}: {', '.join(left_out)} left out, which suit a "
+        f"{'sum' if before else 'mean'} over pixels; with {flags} the loss is a "
+        f"{'sum' if now else 'mean'}"
+    )
+    return {name: value for name, value in recipe.items() if name not in left_out}
+
+
+def _is_summed(fields: Mapping[str, Any]) -> bool:
+    """Return whether a loss grows with the number of pixels; means and regions do not."""
+    terms = parse_loss(fields.get("loss", TrainConfig.loss)).terms
+    is_of_pixels = all(isinstance(loss, PixelLoss) for _, loss in terms)
+    return is_of_pixels and fields.get("loss_divisor", TrainConfig.loss_divisor) == "images"
 
 
 @cache

@@ -23,13 +23,15 @@ from atrous.training.extension import (
     is_finished,
     refuse_reported,
     tell_new_length,
+    tell_new_micro_batch,
     tell_repeated,
 )
 from atrous.training.extension_record import record_extension
 from atrous.training.heap import keep_freed_memory
+from atrous.training.ignored import ignored_notes
 from atrous.training.loop import memory_named, train
 from atrous.training.norm import check_norms, norm_notes, pick_norm
-from atrous.training.phases import begin_phases, earlier_phases, is_done
+from atrous.training.phases import begin_phases, earlier_phases, is_done, write_down
 from atrous.training.plan import Plan, default_lr
 from atrous.training.planning import plan_run
 from atrous.training.preflight import pick_device, preflight
@@ -110,11 +112,12 @@ def _fit_phases(
     assert config.resume is not None
     folder = config.resume
     earlier = earlier_phases(folder)
+    if not all(is_done(place) for place in earlier):
+        config = write_down(config, earlier, reporter, ranks)
     for number, place in enumerate(earlier, 1):
         if is_done(place):
             continue
-        inner = dataclasses.replace(config, resume=place, iterations=None, extend=None)
-        resolved = resumed(inner)
+        resolved = resumed(TrainConfig(resume=place))
         reporter.note(
             f"Phase    {number} of {len(earlier) + 1}: {resolved.model}, "
             f"{resolved.iterations or 'as long as planned'} iterations, in {place}"
@@ -170,14 +173,19 @@ def _fit_one(
     check_norms(plan)
     split, names = spec.statistics["train"], spec.label_set.names
     counting = class_weights(config.class_weights, split)
-    notes = norm_notes(config, plan, model)
-    notes += weights_notes(config.class_weights, counting, split, names)
-    for note in () if earlier else (*notes, *_turns(config, plan)):
+    notes = [
+        *norm_notes(config, plan, model),
+        *weights_notes(config.class_weights, counting, split, names),
+        *ignored_notes(config, plan, model),
+        *_turns(config, plan),
+    ]
+    for note in () if earlier else notes:
         reporter.note(note)
     folder = config.resume or ranks.of_first(new_run(config) if ranks.is_first else None)
     assert folder is not None  # not made before everything has proved right
     if config.resume:
         tell_new_length(folder, config, plan, scores, reporter)
+        tell_new_micro_batch(folder, plan, model, reporter)
     began: dict[str, object] = {"recipe": config.recipe} if config.recipe else {}
     if not earlier:
         began["encoder_weights"] = weights_origin(weights, model.spec.encoder_name)

@@ -14,9 +14,11 @@ import yaml
 from atrous.errors import InputError, unknown
 from atrous.files import write_text
 from atrous.training.config import TrainConfig
+from atrous.training.environment import read_environment
 from atrous.training.extension_record import extended_length
 
 __all__ = [
+    "MERGED",
     "check_out",
     "from_yaml",
     "given_fields",
@@ -29,8 +31,7 @@ __all__ = [
 
 MAY_CHANGE = {
     "data",
-    "resume",
-    "iterations",
+    "micro_batch",
     "tile",
     "workers",
     "cache",
@@ -39,6 +40,9 @@ MAY_CHANGE = {
     "patience",
 }
 """Fields that may differ between a run and its continuation; data may move, not change."""
+
+MERGED = ("options", "schedule_options", "lr_factors", "adversary_options")
+"""Of these fields each entry is an option of its own."""
 
 
 def new_run(config: TrainConfig) -> Path:
@@ -152,6 +156,8 @@ def resumed(config: TrainConfig) -> TrainConfig:
             continue
         if field.name == "extend":
             changes["iterations"] = extended_length(config.resume, stored, value)
+        elif field.name == "iterations":
+            changes |= {"iterations": value, "epochs": None, "minutes": None}
         elif field.name in MAY_CHANGE and not _rounds_otherwise(field.name, value, stored):
             changes[field.name] = value
         elif field.name in ("epochs", "minutes"):
@@ -160,11 +166,11 @@ def resumed(config: TrainConfig) -> TrainConfig:
                 "iterations: leave it out, or give --extend N"
             )
         elif _differs(field.name, value, stored, config.resume):
-            flag = f"--{field.name.replace('_', '-')}"
-            raise InputError(
-                f"{flag} {value} differs from the run's {getattr(stored, field.name)}; "
-                f"leave it out, or start a new run"
-            )
+            flag, before = field.name.replace("_", "-"), _before(field.name, stored, config.resume)
+            told = f" differs from the run's {_shown(before)}"
+            if before in (None, {}):
+                told = ", but the run has none"
+            raise InputError(f"--{flag} {_shown(value)}{told}; leave it out, or start a new run")
     return dataclasses.replace(stored, **changes)
 
 
@@ -209,15 +215,29 @@ def _rounds_otherwise(name: str, value: Any, stored: TrainConfig) -> bool:
 
 def _differs(name: str, value: Any, stored: TrainConfig, folder: Path) -> bool:
     """Return whether an option that was given again means something else than in the run."""
-    before = getattr(stored, name)
+    before = _before(name, stored, folder)
     if name == "out":
         return bool(Path(value).resolve() != folder.resolve())
     if name == "crop":
         side = (value, value) if isinstance(value, int) else value
         return bool(side not in (stored.crop_size, stored.crop))
-    if name in ("options", "adversary_options"):
+    if name in MERGED:
         return any(before.get(key) != entry for key, entry in value.items())
-    return bool(value != before)
+    return bool(value not in (before, "auto"))  # auto: what was chosen when the run began
+
+
+def _before(name: str, stored: TrainConfig, folder: Path) -> Any:
+    """Return a field of the run; once all of a recipe is resolved the environment has its name."""
+    if name == "recipe":
+        return stored.recipe or read_environment(folder / "environment.json").get("recipe")
+    return getattr(stored, name)
+
+
+def _shown(value: Any) -> str:
+    """Return a value as it is typed."""
+    if isinstance(value, dict):
+        return ",".join(f"{key}={entry}" for key, entry in value.items())
+    return str(value)
 
 
 def _plain(value: Any) -> Any:
