@@ -1,23 +1,18 @@
-"""The recipes: phases, what options do to them, and that each of them trains."""
+"""The recipes: phases, and what options do to them; test_recipe_steps.py trains them."""
 
 import re
-import signal
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from atrous.data import write_scenes
 from atrous.errors import InputError
 from atrous.models import MODELS, build_model
-from atrous.training import Silent, TrainConfig, fit
+from atrous.training import TrainConfig
 from atrous.training.preflight import preflight
 from atrous.training.recipes import recipe_names, runs_of
-from atrous.training.run_folder import read_config
-from atrous.weights import read_model_config
 from atrous.weights.blueprint import blueprint
 
 DATA = Path("data")
@@ -236,110 +231,3 @@ def test_a_network_that_is_given_is_trained_once_where_phases_train_a_network_ea
 def test_a_recipe_that_there_is_not_is_named() -> None:
     with pytest.raises(InputError, match=r"unknown recipe 'deeplabv3'; did you mean deeplab_v3"):
         recipe("deeplabv3")
-
-
-# Widths at which a network of each recipe trains in a second; legal sizes only.
-SMALL: dict[str, dict[str, Any]] = {
-    "adversarial": {
-        "options": {"fc_channels": 8}, "crop": 33,
-        "adversary_options": {"pretrain_segmentor": 4, "pretrain_adversary": 4, "period": 3},
-    },
-    "attention_to_scale": {"options": {"fc_channels": 8, "attention_channels": 8}, "crop": 33},
-    "deeplab_v1": {"options": {"fc_channels": 8}, "crop": 33},
-    "deeplab_v2": {"encoder": "resnet18", "crop": 33},
-    "deeplab_v3": {"encoder": "resnet18", "options": {"aspp_channels": 8}, "crop": 33},
-    "deeplab_v3_plus": {
-        "encoder": "mobilenet_v2_035", "options": {"aspp_channels": 8}, "crop": 33,
-    },
-    "fcn": {"encoder": "resnet18"},
-    "fcn_at_once": {"encoder": "resnet18"},
-    "pspnet": {"encoder": "resnet18", "options": {"channels": 8}, "crop": 33},
-    "refinenet": {"encoder": "resnet18", "options": {"channels": 8}, "crop": 32},
-    "refinenet_light": {"encoder": "resnet18", "options": {"channels": 8}, "crop": 32},
-    "segnet": {"options": {"base_channels": 4}},
-    "segnet_basic": {"options": {"channels": 4}},
-    "unet": {"options": {"base_channels": 4}, "crop": 188},
-}  # fmt: skip
-
-
-class Losses(Silent):
-    """Remembers what is told."""
-
-    def __init__(self) -> None:
-        self.losses: list[float] = []
-        self.notes: list[str] = []
-
-    def step(self, step: int, *, loss: float, images_per_second: float) -> None:
-        self.losses.append(loss)
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
-@pytest.fixture(scope="module")
-def small_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "small"
-    write_scenes(folder, {"train": 6, "val": 2}, size=(32, 48), seed=7)
-    return folder
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", recipe_names())
-def test_every_recipe_trains_twenty_iterations(
-    name: str, small_scenes: Path, tmp_path: Path
-) -> None:
-    reporter = Losses()
-    phases = len(recipe(name))
-    config = TrainConfig(
-        data=small_scenes,
-        out=tmp_path / "run",
-        recipe=name,
-        weights="none",
-        iterations=-(-20 // phases),
-        batch_size=2,
-        val_every=10,
-        precision="fp32",
-        device="cpu",
-        workers=0,
-        **SMALL[name],
-    )
-    result = fit(config, reporter=reporter)
-    assert result.evaluation is not None
-    assert len(reporter.losses) == phases * -(-20 // phases) >= 20
-    assert all(0 < loss < 1e7 for loss in reporter.losses)
-    resolved = read_config(result.folder)
-    assert resolved.recipe is None  # all of it stands in the file
-    assert (resolved.optimizer, resolved.momentum) == ("sgd", recipe(name)[0].momentum)
-    assert yaml.safe_load((result.folder / "config.yaml").read_text())["lr"] is not None
-
-
-@pytest.mark.slow
-def test_phases_begin_where_the_one_before_ended_and_go_on_after_an_interrupt_and_a_move(
-    small_scenes: Path, tmp_path: Path
-) -> None:
-    run, reporter = tmp_path / "run", Losses()
-    config = TrainConfig(
-        data=small_scenes, out=run, recipe="fcn", encoder="resnet18", weights="none",
-        iterations=2, precision="fp32", device="cpu", workers=0,
-    )  # fmt: skip
-
-    class Interrupted(Losses):
-        def step(self, step: int, *, loss: float, images_per_second: float) -> None:
-            super().step(step, loss=loss, images_per_second=images_per_second)
-            if len(self.losses) == 3:  # the first step of the second phase
-                signal.raise_signal(signal.SIGINT)
-
-    stopped = fit(config, reporter=Interrupted())
-    assert (stopped.folder, stopped.evaluation, stopped.is_over) == (run, None, False)
-    assert (run / "phase-1" / "model").is_dir()
-    assert not (run / "model").exists()
-    run = run.rename(tmp_path / "elsewhere")  # each phase knows the one before all the same
-    result = fit(TrainConfig(resume=run), reporter=reporter)
-    assert result.evaluation is not None
-    assert result.model == run / "model"
-    assert [n for n in reporter.notes if n.startswith("Phase")] == [
-        f"Phase    2 of 3: fcn16s, 2 iterations, in {run / 'phase-2'}",
-        f"Phase    3 of 3, in {run}",
-    ]
-    made = [read_model_config(path / "model") for path in (run / "phase-1", run / "phase-2", run)]
-    assert [card.spec.architecture for card in made] == ["fcn32s", "fcn16s", "fcn8s"]
