@@ -171,16 +171,10 @@ def _fit_one(
     norm = pick_norm(config.norm, model, together=plan.normalised_together)
     plan = dataclasses.replace(plan, norm=norm)
     check_norms(plan)
-    split, names = spec.statistics["train"], spec.label_set.names
-    counting = class_weights(config.class_weights, split)
-    notes = [
-        *norm_notes(config, plan, model),
-        *weights_notes(config.class_weights, counting, split, names),
-        *ignored_notes(config, plan, model),
-        *_turns(config, plan),
-    ]
-    for note in () if earlier else notes:
-        reporter.note(note)
+    counting = class_weights(config.class_weights, spec.statistics["train"])
+    if not earlier:
+        for note in _notes(config, plan, model, spec, counting):
+            reporter.note(note)
     folder = config.resume or ranks.of_first(new_run(config) if ranks.is_first else None)
     assert folder is not None  # not made before everything has proved right
     if config.resume:
@@ -189,10 +183,11 @@ def _fit_one(
     began: dict[str, object] = {"recipe": config.recipe} if config.recipe else {}
     if not earlier:
         began["encoder_weights"] = weights_origin(weights, model.spec.encoder_name)
-    weighed = {"class_weights": dict(zip(names, counting, strict=True))} if counting else {}
+    if counting:
+        began["class_weights"] = dict(zip(spec.label_set.names, counting, strict=True))
     config = _resolve(config, plan, folder, model, len(spec.splits["train"]))
     if ranks.is_first:
-        _record(folder, config, plan, {"data": spec.fingerprint, **began, **weighed}, added)
+        _record(folder, config, plan, {"data": spec.fingerprint, **began}, added)
     reporter.plan(plan)
     with resumable(folder), memory_named(plan):
         step, is_over = train(config, plan, fast, model, folder, reporter, best, ranks)
@@ -200,6 +195,27 @@ def _fit_one(
     if not is_over:
         return RunResult(folder, folder / "model", step, None, spec, None)
     return _scored(folder, step, spec, device, reporter, ranks)
+
+
+def _notes(
+    config: TrainConfig,
+    plan: Plan,
+    model: SegmentationModel,
+    spec: DataSpec,
+    counting: tuple[float, ...] | None,
+) -> list[str]:
+    """Return what is worth knowing before the first step.
+
+    Raises:
+        InputError: The run is too short for the turns of two networks.
+    """
+    split, names = spec.statistics["train"], spec.label_set.names
+    return [
+        *norm_notes(config, plan, model),
+        *weights_notes(config.class_weights, counting, split, names),
+        *ignored_notes(config, plan, model),
+        *_turns(config, plan),
+    ]
 
 
 def _turns(config: TrainConfig, plan: Plan) -> list[str]:
