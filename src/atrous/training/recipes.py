@@ -158,7 +158,9 @@ def _for_this_loss(
     config: TrainConfig, given: set[str], recipe: dict[str, Any], notes: list[str]
 ) -> dict[str, Any]:
     """Return what is left of the recipe where the loss that is given is of another magnitude."""
-    changed = {name: getattr(config, name) for name in ("loss", "loss_divisor") if name in given}
+    changed: dict[str, Any] = {
+        name: getattr(config, name) for name in ("loss", "loss_divisor") if name in given
+    }
     before, now = _is_summed(recipe), _is_summed({**recipe, **changed})
     left_out = [name for name in BELONGS_TO_SUM if name in recipe and name not in given]
     if before == now or not left_out:

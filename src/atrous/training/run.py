@@ -172,22 +172,18 @@ def _fit_one(
     plan = dataclasses.replace(plan, norm=norm)
     check_norms(plan)
     counting = class_weights(config.class_weights, spec.statistics["train"])
-    if not earlier:
-        for note in _notes(config, plan, model, spec, counting):
-            reporter.note(note)
+    for note in () if earlier else _notes(config, plan, model, spec, counting):
+        reporter.note(note)
     folder = config.resume or ranks.of_first(new_run(config) if ranks.is_first else None)
     assert folder is not None  # not made before everything has proved right
     if config.resume:
         tell_new_length(folder, config, plan, scores, reporter)
         tell_new_micro_batch(folder, plan, model, reporter)
-    began: dict[str, object] = {"recipe": config.recipe} if config.recipe else {}
-    if not earlier:
-        began["encoder_weights"] = weights_origin(weights, model.spec.encoder_name)
-    if counting:
-        began["class_weights"] = dict(zip(spec.label_set.names, counting, strict=True))
+    origin = None if earlier else weights_origin(weights, model.spec.encoder_name)
+    began = _began(config, spec, origin, counting)
     config = _resolve(config, plan, folder, model, len(spec.splits["train"]))
     if ranks.is_first:
-        _record(folder, config, plan, {"data": spec.fingerprint, **began}, added)
+        _record(folder, config, plan, began, added)
     reporter.plan(plan)
     with resumable(folder), memory_named(plan):
         step, is_over = train(config, plan, fast, model, folder, reporter, best, ranks)
@@ -216,6 +212,23 @@ def _notes(
         *ignored_notes(config, plan, model),
         *_turns(config, plan),
     ]
+
+
+def _began(
+    config: TrainConfig,
+    spec: DataSpec,
+    origin: Mapping[str, str] | None,
+    counting: tuple[float, ...] | None,
+) -> dict[str, object]:
+    """Return what the record says of how the run began."""
+    began: dict[str, object] = {"data": spec.fingerprint}
+    if config.recipe:
+        began["recipe"] = config.recipe
+    if origin:
+        began["encoder_weights"] = origin
+    if counting:
+        began["class_weights"] = dict(zip(spec.label_set.names, counting, strict=True))
+    return began
 
 
 def _turns(config: TrainConfig, plan: Plan) -> list[str]:
