@@ -58,6 +58,8 @@ class FakeSpec:
 class FakePredictor:
     """Answers each image of a `FakeSpec` with labels that were made for it."""
 
+    temperature = 1.0
+
     def __init__(self, spec: FakeSpec, predictions: Sequence[np.ndarray]) -> None:
         images = [image.tobytes() for image in spec.images.values()]
         self.answers = dict(zip(images, predictions, strict=True))

@@ -43,7 +43,7 @@ def test_fcn_is_trained_in_stages_and_deeplab_v3_in_two_phases() -> None:
         ("fcn32s", 1e-10), ("fcn16s", 1e-12), ("fcn8s", 1e-14),
     ]  # fmt: skip
     first, second = recipe("deeplab_v3")
-    assert (first.options["output_stride"], first.norm, first.lr) == (16, "train", 0.007)
+    assert (first.options["output_stride"], first.norm, first.lr) == (16, "auto", 0.007)
     assert (second.options["output_stride"], second.norm, second.lr) == (8, "fixed", 0.001)
 
 
@@ -109,7 +109,7 @@ def test_minutes_are_those_of_all_phases_together() -> None:
     [
         ("fcn", {"lr": 1e-9}, ["--lr 1e-09 in all 3 phases, instead of 1e-10, 1e-12, 1e-14"]),
         ("deeplab_v3", {"options": {"output_stride": 8, "multi_grid": "none"}, "norm": "fixed"},
-         ["--norm fixed in all 2 phases, instead of train, fixed",
+         ["--norm fixed in all 2 phases, instead of auto, fixed",
           "--options output_stride=8 in all 2 phases, instead of 16, 8"]),
         ("fcn", {"iterations": 20, "crop": 64}, []),  # the phases are as long as each other
     ],
