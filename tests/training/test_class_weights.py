@@ -95,7 +95,7 @@ def test_a_run_shows_its_class_weights_and_keeps_them(
 ) -> None:
     fields = {**tiny, "data": scenes, "out": tmp_path / "run", "iterations": 1}
     told = Noting()
-    result = fit(TrainConfig(**fields, class_weights="inverse"), reporter=told)  # type: ignore[arg-type]
+    result = fit(TrainConfig(**fields, class_weights="inverse"), reporter=told)  # type: ignore[arg-type]  # each has its type
     names = open_data(scenes).label_set.names
     weights = class_weights("inverse", open_data(scenes).statistics["train"])
     assert weights is not None

@@ -130,7 +130,7 @@ def test_a_value_that_makes_phases_alike_is_told(
     ],
 )
 def test_the_rate_of_a_summed_loss_is_not_that_of_a_mean(fields: dict[str, str], told: str) -> None:
-    runs = runs_of(TrainConfig(data=DATA, recipe="fcn", **fields))  # type: ignore[arg-type]
+    runs = runs_of(TrainConfig(data=DATA, recipe="fcn", **fields))  # type: ignore[arg-type]  # each has its type
     chosen = {(run.lr, run.momentum, run.loss_divisor) for run in runs.phases}
     assert chosen == {(None, 0.9, fields.get("loss_divisor", "weights"))}
     left_out = "lr, momentum" if "loss_divisor" in fields else "lr, momentum, loss_divisor"
@@ -157,7 +157,7 @@ def test_a_mean_that_is_made_a_sum_needs_a_rate() -> None:
     with pytest.raises(InputError, match="no default rate suits a sum; give --lr, such as 1e-10"):
         preflight(run)
     for fields in ({"lr": 1e-9}, {"optimizer": "adamw"}, {"loss": "dice"}):
-        preflight(replace(run, recipe=None, **fields))  # type: ignore[arg-type]
+        preflight(replace(run, recipe=None, **fields))  # type: ignore[arg-type]  # each has its type
 
 
 def test_options_of_the_recipes_schedule_may_be_given_alone() -> None:

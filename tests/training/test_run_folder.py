@@ -100,6 +100,8 @@ def test_the_papers_unet_needs_no_encoder_weights(
     fields = {**tiny, "data": scenes, "out": tmp_path / "run", "model": "unet", "encoder": None}
     fields |= {"weights": "auto", "options": {"base_channels": 4, "padding": "same"}}
     assert fit(TrainConfig(**fields, iterations=1)).step == 1  # type: ignore[arg-type]
+    environment = json.loads((fields["out"] / "environment.json").read_text())
+    assert environment["encoder_weights"] is None  # known: there were none
 
 
 def test_what_is_given_again_may_be_written_in_another_way(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def scales(mass: Values, normalization: Normalization, gain: float = 1.0) -> tup
     which wait for more work on the cores that the next pass needs.
 
     Args:
-        mass: (B, N, 1) row sums of the kernel.
+        mass: (B, N, 1) row sums of the kernel; no gradient goes through them.
         normalization: See `Normalization`.
         gain: What brings an approximate kernel to the scale of exact sums.
     """

@@ -17,7 +17,6 @@ last byte of a row is filled up with zeros. Two forms compute the same bits:
 import math
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
@@ -32,6 +31,7 @@ from atrous.ops.max_pool_2bit_torch import (
     pooled_size,
     spread_with_torch,
 )
+from atrous.ops.shares import in_shares
 
 __all__ = ["max_pool_2bit", "max_unpool_2bit"]
 
@@ -255,17 +255,14 @@ def _in_threads(
     channels = tensors[-1].shape[1] if layout == torch.channels_last else 1
     lines = arrays[-1].shape[0] * arrays[-1].shape[1]
     is_small = max(array.size for array in arrays) < SMALL
-    threads = 1 if is_small else min(torch.get_num_threads(), lines)
-    cuts = [lines * part // threads for part in range(threads + 1)]
 
     def run(begin: int, end: int) -> None:
         kernel(*arrays, channels, begin, end)
 
-    if threads == 1:
+    if is_small:
         run(0, lines)
     else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(run, cuts[:-1], cuts[1:]))
+        in_shares(run, lines)
 
 
 def _lines(x: Tensor, layout: torch.memory_format) -> np.ndarray:

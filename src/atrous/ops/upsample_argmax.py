@@ -12,7 +12,6 @@ the others only that of the classes that meet there. Two forms compute the same 
   and 2 s more to compile once per machine, which one photo from a cold start should not wait for.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import numpy as np
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from atrous.errors import InputError
 from atrous.ops.grids import blocks_of, positions
+from atrous.ops.shares import in_shares
 
 __all__ = ["upsample_argmax"]
 
@@ -73,18 +73,15 @@ def _with_kernel(scores: Tensor, size: tuple[int, int], align_corners: bool) -> 
     coarse = scores.contiguous().numpy()
     labels = np.empty((scores.shape[0], *size), np.uint8)
     blocks = (*blocks_of(height, size[0], align_corners), *blocks_of(width, size[1], align_corners))
-    threads = 1 if labels.size < SMALL else min(torch.get_num_threads(), height)
-    cuts = [height * part // threads for part in range(threads + 1)]
 
     def fill(begin: int, end: int) -> None:
         for image, target in zip(coarse, labels, strict=True):
             label_blocks(image, target, *blocks, begin, end)
 
-    if threads == 1:
+    if labels.size < SMALL:
         fill(0, height)
     else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(fill, cuts[:-1], cuts[1:]))
+        in_shares(fill, height)
     return torch.from_numpy(labels)
 
 

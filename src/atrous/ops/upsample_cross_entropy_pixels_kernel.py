@@ -56,9 +56,7 @@ def add_losses(
         shape: `WIDE`.
     """
     height, width, num_classes = scores.shape[1:]
-    table, pixels = np.zeros((num_classes, BLOCK), np.float32), np.zeros((FACTS, BLOCK), np.float32)
-    blocks = table.reshape(-1, BLOCK // PARTS), pixels.reshape(-1, BLOCK // PARTS)
-    own = np.zeros(BLOCK, np.int64)
+    table, pixels, blocks, own = _tables(num_classes)
     for line in range(share[0], share[1]):
         image, y = line // height, line % height
         loss, weight, wrong = 0.0, 0.0, classes[5]
@@ -90,9 +88,7 @@ def fill_gradient(
     The other arguments are those of `add_losses`.
     """
     height, width, num_classes = scores.shape[1:]
-    table, pixels = np.zeros((num_classes, BLOCK), np.float32), np.zeros((FACTS, BLOCK), np.float32)
-    blocks = table.reshape(-1, BLOCK // PARTS), pixels.reshape(-1, BLOCK // PARTS)
-    own = np.zeros(BLOCK, np.int64)
+    table, pixels, blocks, own = _tables(num_classes)
     for line in range(share[0], share[1]):
         image, y = line // height, line % height
         for x in range(0, width, BLOCK):
@@ -104,6 +100,14 @@ def fill_gradient(
             for p in range(end - x):
                 table[own[p], p] -= upstream * pixels[HITS, p]
             _narrow(table, gradient[image, y, x:end])
+
+
+@compiled
+def _tables(num_classes: int) -> Any:
+    """Return (table, pixels, blocks, own), filled with zeros."""
+    table, pixels = np.zeros((num_classes, BLOCK), np.float32), np.zeros((FACTS, BLOCK), np.float32)
+    blocks = table.reshape(-1, BLOCK // PARTS), pixels.reshape(-1, BLOCK // PARTS)
+    return table, pixels, blocks, np.zeros(BLOCK, np.int64)
 
 
 @compiled

@@ -179,8 +179,9 @@ def _fit_one(
     if config.resume:
         tell_new_length(folder, config, plan, scores, reporter)
         tell_new_micro_batch(folder, plan, model, reporter)
-    origin = None if earlier else weights_origin(weights, model.spec.encoder_name)
-    began = _began(config, spec, origin, counting)
+    began = _began(config, spec, counting)
+    if not earlier:  # null says that there were none, no entry that nobody knows
+        began["encoder_weights"] = weights_origin(weights, model.spec.encoder_name)
     config = _resolve(config, plan, folder, model, len(spec.splits["train"]))
     if ranks.is_first:
         _record(folder, config, plan, began, added)
@@ -215,17 +216,12 @@ def _notes(
 
 
 def _began(
-    config: TrainConfig,
-    spec: DataSpec,
-    origin: Mapping[str, str] | None,
-    counting: tuple[float, ...] | None,
+    config: TrainConfig, spec: DataSpec, counting: tuple[float, ...] | None
 ) -> dict[str, object]:
     """Return what the record says of how the run began."""
     began: dict[str, object] = {"data": spec.fingerprint}
     if config.recipe:
         began["recipe"] = config.recipe
-    if origin:
-        began["encoder_weights"] = origin
     if counting:
         began["class_weights"] = dict(zip(spec.label_set.names, counting, strict=True))
     return began

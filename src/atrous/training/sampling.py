@@ -78,7 +78,7 @@ class ClassBalanced:
         return Choice(pairs[drawn], label)
 
 
-@lru_cache(maxsize=2)  # a batch may lie in two passes; drawing takes 29 ms for a million images
+@lru_cache(maxsize=2)  # a batch may lie in two passes
 def _order(images: int, seed: int, epoch: int) -> np.ndarray:
     """Return the order of the images in a pass."""
     return np.random.default_rng((seed, 0, epoch)).permutation(images)
