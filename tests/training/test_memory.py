@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from atrous.training import cost as cost_module
-from atrous.training import plan
 from atrous.training.memory import ASSUMED_PER_IMAGE, free_ram
 
 GIGA = 10**9
@@ -109,9 +108,8 @@ def test_where_nothing_can_be_measured_four_images_are_taken_at_once(
         torch.rand(2, 3, 8, 8),
         torch.zeros(2, 8, 8),
         precision="fp32",
-        seconds_per_sample=0.0,
-        validate_one=lambda: None,
-        num_validation=0,
+        at_once=2,
+        processes=1,
     )
     assert cost.bytes_per_image == ASSUMED_PER_IMAGE
-    assert plan._fitting(16, cost) == 4
+    assert cost_module.largest_fitting(16, cost) == 4

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from atrous.data import open_data
 from atrous.models import build_model
 from atrous.training import Silent, TrainConfig
+from atrous.training import cost as cost_module
 from atrous.training.begin import seeded_model
 from atrous.training.cost import Cost, measure_cost, time_reading
 from atrous.training.plan import default_lr, larger_than_images, make_plan, pick_precision
@@ -204,15 +205,73 @@ def test_measuring_leaves_the_model_as_it_was() -> None:
         torch.rand(2, 3, 16, 16),
         torch.zeros(2, 16, 16),
         precision="fp32",
-        seconds_per_sample=0.5,
-        validate_one=lambda: None,
-        num_validation=4,
+        at_once=2,
+        processes=1,
     )
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
     assert cost.seconds_per_image > 0
-    assert cost.seconds_per_sample == 0.5
     assert cost.bytes_free > 0
+
+
+def measured(
+    *, at_once: int, per_pass: float, per_image: float, free: int, monkeypatch: pytest.MonkeyPatch
+) -> tuple[float, list[int]]:
+    """Return the cost of an image of a network of known speed, and the images of its passes."""
+    seen: list[int] = []
+
+    def loss(trial: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        assert len(images) == len(labels)
+        seen.append(len(images))
+        time.sleep(per_pass + per_image * len(images))
+        return trial(images).sum()
+
+    monkeypatch.setattr(cost_module, "start_peak", lambda device: 1000)
+    monkeypatch.setattr(cost_module, "read_peak", lambda device: 3000)  # 1000 an image
+    monkeypatch.setattr(cost_module, "free_memory", lambda device: free)
+    cost = measure_cost(
+        loss,
+        nn.Conv2d(3, 2, 1),
+        torch.rand(2, 3, 8, 8),
+        torch.zeros(2, 8, 8),
+        precision="fp32",
+        at_once=at_once,
+        processes=2,
+    )
+    assert cost.bytes_free == free // 2
+    return cost.seconds_per_image, seen
+
+
+def test_an_image_costs_what_it_costs_in_a_whole_micro_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seconds, seen = measured(
+        at_once=16, per_pass=0.04, per_image=0.001, free=10**6, monkeypatch=monkeypatch
+    )
+
+    assert seen == [2, 2, 16, 16, 16]
+    assert 0.0035 <= seconds < 0.015  # of two together 0.021
+
+
+def test_no_more_images_are_measured_at_once_than_memory_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, seen = measured(
+        at_once=16, per_pass=0.0, per_image=0.0, free=16_000, monkeypatch=monkeypatch
+    )
+
+    assert max(seen) == 4  # two processes have 8000 each, of which a half is for images
+
+
+def test_a_slow_network_is_not_measured_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost_module, "LONGEST_PASSES", 0.1)
+
+    seconds, seen = measured(
+        at_once=16, per_pass=0.0, per_image=0.02, free=10**6, monkeypatch=monkeypatch
+    )
+
+    assert seen == [2, 2]
+    assert 0.02 <= seconds < 0.1
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -22,6 +22,7 @@ from atrous.training.loader import Shown, batch_source
 from atrous.training.plan import derive_crop, pick_workers
 from atrous.training.planning import training_cost
 from atrous.training.preflight import pick_device, preflight
+from atrous.training.ranks import Ranks
 from atrous.training.resident import ResidentSamples
 from atrous.training.sound_data import sound
 from atrous.training.watch import Silent
@@ -125,7 +126,7 @@ def bench_data(
     if trains:
         step(config.model)
         model = seeded_model(config, spec, Silent())[0].to(device)
-        cost = training_cost(config, fast, model, crop, device=device)
+        cost = training_cost(config, fast, model, crop, device=device, ranks=Ranks())
         training = 1 / cost.seconds_per_image
     return DataBench(
         images=len(spec.splits["train"]),

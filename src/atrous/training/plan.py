@@ -21,7 +21,7 @@ from atrous.training.config import (
     NormPolicy,
     TrainConfig,
 )
-from atrous.training.cost import Cost
+from atrous.training.cost import Cost, largest_fitting
 
 __all__ = [
     "Plan",
@@ -33,9 +33,6 @@ __all__ = [
     "pick_workers",
     "whole_crop",
 ]
-
-MEMORY_SHARE = 0.5
-"""Share of the free memory that a micro-batch may take when its size is ours to choose."""
 
 LARGEST_CROP = 512
 
@@ -125,7 +122,7 @@ def make_plan(
     batch = -(-config.batch_size // processes)  # the largest share
     workers = pick_workers(config)
     step_seconds = batch * _seconds_per_image(cost, workers, device)
-    micro = config.micro_batch or _fitting(batch, cost)
+    micro = config.micro_batch or largest_fitting(batch, cost)
     iterations = _iterations(config, images, step_seconds, cost)
     val_every = config.val_every or -(-iterations // _validations(config, cost))
     left = max(0, iterations - done)
@@ -267,11 +264,3 @@ def _seconds_per_image(cost: Cost, workers: int, device: str) -> float:
         return slower
     threads = min(cores, torch.get_num_threads())
     return max(slower, (threads * compute + read) / cores)
-
-
-def _fitting(batch: int, cost: Cost) -> int:
-    """Return the largest share of the batch (a half, a quarter, ...) that memory allows."""
-    micro = batch
-    while micro > 1 and micro * cost.bytes_per_image > MEMORY_SHARE * cost.bytes_free:
-        micro = -(-micro // 2)
-    return micro

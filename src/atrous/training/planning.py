@@ -12,7 +12,7 @@ from atrous.models import SegmentationModel
 from atrous.training.adversarial_task import task_kind
 from atrous.training.caching import cache_memory, is_resident
 from atrous.training.config import TrainConfig
-from atrous.training.cost import Cost, measure_cost, time_reading, worst
+from atrous.training.cost import Cost, measure_cost, time_reading, time_validation, worst
 from atrous.training.loader import batch_source
 from atrous.training.plan import (
     Plan,
@@ -73,11 +73,9 @@ def plan_run(
         reporter.note(told)
     if not config.tile and (told := unfed_taps(model, crop, _largest(spec, model.input_scale))):
         reporter.note(told)
-    cost = training_cost(config, spec, model, crop, device=device)
-    free = cost.bytes_free // ranks.local_world if device == "cpu" else cost.bytes_free
-    if device == "cpu" or is_resident(spec):
-        free += cache_memory(spec)  # taken, but a cache must not change the micro-batch
-    cost = dataclasses.replace(cost, bytes_free=free)
+    cost = training_cost(config, spec, model, crop, device=device, ranks=ranks)
+    if device == "cpu" or is_resident(spec):  # taken, but a cache must not change the micro-batch
+        cost = dataclasses.replace(cost, bytes_free=cost.bytes_free + cache_memory(spec))
     plan = make_plan(
         config,
         crop=crop,
@@ -101,6 +99,7 @@ def training_cost(
     crop: tuple[int, int],
     *,
     device: str,
+    ranks: Ranks,
 ) -> Cost:
     """Measure what an image costs in training, on a throw-away copy of the network.
 
@@ -110,9 +109,12 @@ def training_cost(
         model: On the device of the run.
         crop: (height, width) of the training crop.
         device: "cpu" or "cuda".
+        ranks: The processes of the run, which share each batch.
     """
     source = batch_source(config, crop, spec, model)
-    count = min(2, config.batch_size, config.micro_batch or config.batch_size)
+    at_once = config.micro_batch or config.batch_size
+    at_once = min(at_once, -(-config.batch_size // ranks.world))
+    count = min(2, at_once)
     images, labels = (x.to(device) for x in source.batch(range(count)))
     predictor = Predictor(model, device=device)
     first = spec.splits["val"][0]
@@ -134,18 +136,20 @@ def training_cost(
     def read_one(number: int) -> Tensor:
         return source.batch([number])[1].cpu()  # waits for the device
 
-    return measure_cost(
+    cost = measure_cost(
         loss,
         model,
         images,
         labels,
         precision=pick_precision(config.precision, device),
-        seconds_per_sample=time_reading(
-            read_one, count, workers=pick_workers(config), is_cached=spec.cache is not None
-        ),
-        validate_one=lambda: predictor(spec.read_image(first)),
-        num_validation=len(spec.splits["val"]),
+        at_once=at_once,
+        processes=ranks.local_world,
     )
+    reading = time_reading(
+        read_one, count, workers=pick_workers(config), is_cached=spec.cache is not None
+    )
+    validation = time_validation(lambda: predictor(spec.read_image(first)), len(spec.splits["val"]))
+    return dataclasses.replace(cost, seconds_per_sample=reading, seconds_per_validation=validation)
 
 
 def _largest(spec: DataSpec, input_scale: float) -> tuple[int, int]:
