@@ -138,7 +138,23 @@ def test_training_on_the_statistics_of_few_images_is_told_with_a_remedy() -> Non
     assert "fixed" not in notes(plan(), norm="train", is_filled=False)[0]
     assert not notes(plan(processes=2), norm="train")  # eight on two GPUs together
     assert notes(plan(processes=2, device="cpu"), norm="train")
-    assert not notes(plan(norm="fixed"), norm="fixed")
+    assert "images at a time" not in str(notes(plan(norm="fixed"), norm="fixed"))
+
+
+def test_keeping_statistics_that_nothing_has_filled_is_told_with_a_remedy() -> None:
+    """`filled` fills the encoder only, as ImageNet weights do."""
+    count = sum(isinstance(m, nn.BatchNorm2d) for m in network().modules())
+    of_encoder = sum(isinstance(m, nn.BatchNorm2d) for m in network().encoder.modules())
+    for kept in ("fixed", "frozen"):
+        (told,) = notes(plan(norm=kept), is_filled=False, norm=kept)
+        assert f"{count} of the {count} batch norms" in told
+        assert "--norm train" in told
+        (told,) = notes(plan(norm=kept), norm=kept)
+        assert f"{count - of_encoder} of the {count} batch norms" in told
+        assert "--norm fixed_encoder" in told
+    assert not notes(plan(norm="fixed_encoder"), norm="fixed_encoder")
+    (told,) = notes(plan(norm="fixed_encoder"), is_filled=False, norm="fixed_encoder")
+    assert f"{of_encoder} of the {of_encoder} batch norms" in told
 
 
 def test_the_papers_own_batch_of_four_is_not_called_noise() -> None:

@@ -55,6 +55,11 @@ def test_running_out_of_memory_says_which_option_to_lower() -> None:
     with pytest.raises(InputError) as caught, memory_named(replace(make_plan(), done=1)):
         raise MemoryError
     assert "--crop" not in str(caught.value)  # which cannot change any more
+    one = replace(make_plan(), micro_batch=1)
+    with pytest.raises(InputError, match=r"at once; lower --crop$"), memory_named(one):
+        raise MemoryError
+    with pytest.raises(InputError, match="close other"), memory_named(replace(one, done=1)):
+        raise MemoryError
 
 
 def test_other_errors_pass_unchanged() -> None:

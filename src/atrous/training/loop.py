@@ -167,9 +167,10 @@ def memory_named(plan: Plan) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         height, width = plan.crop
-        smaller = max(1, plan.micro_batch // 2)
-        crop = "" if plan.done else " or --crop"  # which cannot change in the middle of a run
+        remedies = ["--crop"] if not plan.done else []  # it cannot change in the middle of a run
+        if (smaller := plan.micro_batch // 2) > 0:
+            remedies.insert(0, f"--micro-batch to {smaller} (the result stays nearly the same)")
+        remedy = f"lower {' or '.join(remedies)}" if remedies else "close other programs"
         raise InputError(
-            f"out of memory with {plan.micro_batch} crops of {height}x{width} at once; "
-            f"lower --micro-batch to {smaller} (the result stays nearly the same){crop}"
+            f"out of memory with {plan.micro_batch} crops of {height}x{width} at once; {remedy}"
         ) from error

@@ -10,7 +10,7 @@ keep. Images are normalised together within one micro-batch, on GPUs across all 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from atrous.errors import InputError
@@ -124,9 +124,16 @@ def norm_notes(config: TrainConfig, plan: Plan, model: SegmentationModel) -> lis
         plan: What that means here.
         model: The network, as it begins.
     """
-    if not _norms(model) or plan.norm not in ("train", "fixed_encoder"):
-        return []
     notes, together = [], plan.normalised_together
+    held = held_norms(model, plan.norm)
+    if empty := sum(not _is_filled(norm) for norm in held):
+        remedy = "--norm train" if empty == len(held) else "--norm fixed_encoder"
+        notes.append(
+            f"Norm     {empty} of the {len(held)} batch norms that are kept have seen no image and "
+            f"normalise nothing; better: {remedy}, or begin with a trained model (--weights)"
+        )
+    if not _norms(model) or plan.norm not in ("train", "fixed_encoder"):
+        return notes
     is_the_papers = config.recipe is not None and together == plan.batch_size
     if config.norm == "train" and together < FEWEST_IMAGES and not is_the_papers:
         remedy = "--norm fixed_encoder, or " if _has_statistics(model) else ""
@@ -156,8 +163,11 @@ def _own_steps(config: TrainConfig, plan: Plan) -> int:
 
 def _has_statistics(model: SegmentationModel) -> bool:
     """Return whether the encoder's norms have seen images: a VGG-16 without norms fills none."""
-    norms = _norms(model, of_encoder=True)
-    return any(bool(norm.running_mean.any()) for norm in norms if norm.running_mean is not None)
+    return any(_is_filled(norm) for norm in _norms(model, of_encoder=True))
+
+
+def _is_filled(norm: nn.Module) -> bool:
+    return isinstance(mean := getattr(norm, "running_mean", None), Tensor) and bool(mean.any())
 
 
 def _norms(model: SegmentationModel, *, of_encoder: bool = False) -> list[_BatchNorm]:
