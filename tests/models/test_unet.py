@@ -209,6 +209,19 @@ def test_weights_given_from_outside_are_the_ones_that_count(learning_unet: nn.Mo
     torch.testing.assert_close(found, learning_unet(images))
 
 
+@pytest.mark.parametrize("place", ["merge.4.0", "merge.4.0.conv"])
+@pytest.mark.parametrize("kind", ["forward_pre", "forward", "full_backward"])
+def test_a_hook_in_the_decoder_is_called(learning_unet: nn.Module, place: str, kind: str) -> None:
+    images = torch.rand(2, 3, 64, 64, dtype=torch.float64)
+    expected, called = learning_unet(images), []
+    module = learning_unet.get_submodule(place)
+    getattr(module, f"register_{kind}_hook")(lambda *_: called.append(place))
+    found = learning_unet(images)
+    found.sum().backward()
+    assert called == [place]
+    torch.testing.assert_close(found, expected)
+
+
 def test_a_parametrised_convolution_of_the_decoder_keeps_its_say(learning_unet: nn.Module) -> None:
     images = torch.rand(2, 3, 64, 64, dtype=torch.float64)
     expected = learning_unet(images)

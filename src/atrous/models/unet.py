@@ -240,11 +240,12 @@ def _joined(unit: nn.Module, x: Tensor, skip: Tensor | None, size: torch.Size) -
     """Return a `ConvNormAct` of the coarser map, enlarged to `size`, and the skip.
 
     A convolution that somebody put in place of the plain one, such as a parametrised or a quantised
-    one, is called as it is.
+    one, or hangs a hook on, is called as it is.
     """
     conv, *others = unit.children()
     y: Tensor
-    if type(conv) is nn.Conv2d and conv_doubled_pays(x, size, conv.weight):
+    watched = _have_hooks(unit, conv)
+    if type(conv) is nn.Conv2d and not watched and conv_doubled_pays(x, size, conv.weight):
         y = conv_doubled(x, skip, conv.weight)
         for other in others:
             y = other(y)
@@ -252,6 +253,11 @@ def _joined(unit: nn.Module, x: Tensor, skip: Tensor | None, size: torch.Size) -
     x = functional.interpolate(x, size, mode="nearest")
     y = unit(x if skip is None else torch.cat([x, skip], dim=1))
     return y
+
+
+def _have_hooks(*modules: nn.Module) -> bool:
+    kinds = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+    return any(getattr(module, kind) for module in modules for kind in kinds)
 
 
 def _centre(x: Tensor, size: torch.Size) -> Tensor:
