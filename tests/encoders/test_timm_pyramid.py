@@ -3,7 +3,7 @@ import timm
 import torch
 
 from atrous.encoders import create_encoder
-from atrous.encoders.timm_pyramid import PatchPyramid
+from atrous.encoders.timm_pyramid import PaddedPyramid
 from atrous.errors import InputError
 from atrous.ops import Normalization
 
@@ -55,12 +55,47 @@ def test_the_dilated_map_of_xception_holds_the_strided_one_on_a_lattice(
 
 def test_a_pyramid_that_begins_at_stride_4_is_completed_by_the_image() -> None:
     encoder = create_encoder("convnext_atto", in_channels=4)
-    assert isinstance(encoder, PatchPyramid)
+    assert isinstance(encoder, PaddedPyramid)
     images = torch.randn(1, 4, 64, 96)
     stages = encoder(images)
     assert [stage.shape[1] for stage in stages] == list(encoder.channels)
     assert [64 // stage.shape[-2] for stage in stages] == list(encoder.strides)
     torch.testing.assert_close(stages[0][0, 2, 0, 0], images[0, 2, :2, :2].mean())
+
+
+FLOORED = ["convnext_atto", "vgg11", "densenet121", "hrnet_w18_small", "dla34", "tresnet_m"]
+
+
+@pytest.mark.parametrize("name", FLOORED)
+@pytest.mark.parametrize("size", [(95, 33), (20, 3), (64, 96)])
+def test_maps_of_any_size_cover_the_whole_image(name: str, size: tuple[int, int]) -> None:
+    """By themselves these round down (95 pixels, 2 cells of 32), or fail on such sizes."""
+    with torch.device("meta"):
+        encoder = create_encoder(name).eval()
+        stages = encoder(torch.empty(1, 3, *size))
+    assert [tuple(x.shape[-2:]) for x in stages] == [
+        tuple(-(-side // stride) for side in size) for stride in encoder.strides
+    ]
+
+
+def test_the_last_column_and_row_of_an_image_are_seen() -> None:
+    torch.manual_seed(0)
+    encoder = create_encoder("convnext_atto").eval()
+    images = torch.randn(1, 3, 95, 95)
+    with torch.no_grad():
+        before = encoder(images)[-1]
+        changed = images.clone()
+        changed[..., 94:, 94:] = 9.0
+        assert not torch.allclose(encoder(changed)[-1][..., -1, -1], before[..., -1, -1])
+        fitting = torch.randn(1, 3, 64, 96)
+        theirs = encoder.pyramid(fitting)
+    for found, expected in zip(encoder(fitting)[1:], theirs, strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def test_a_network_whose_maps_leave_the_border_out_is_refused() -> None:
+    with torch.device("meta"), pytest.raises(InputError, match=r"inception_v4 .* the border"):
+        create_encoder("inception_v4")
 
 
 def test_a_pyramid_that_begins_at_stride_1_is_cut() -> None:

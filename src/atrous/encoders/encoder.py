@@ -19,7 +19,7 @@ class Encoder(Protocol):
     Attributes:
         channels: Width of each stage.
         strides: Image pixels per cell of each stage: 2, 4, 8, 16, 32, but at most
-            `output_stride`. A stage has ceil(size / stride) cells (some timm networks: floor).
+            `output_stride`. A stage has ceil(size / stride) cells.
         output_stride: Stride of the last stage.
         normalization: What its public ImageNet weights were trained on.
     """

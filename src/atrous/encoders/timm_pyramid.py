@@ -3,21 +3,27 @@
 The encoder is timm's own module, so its keys are timm's and public checkpoints load. Below output
 stride 32 timm dilates at construction, with the convention that the first unit of a dilated stage
 keeps the dilation before it (as torchvision). A projection that timm drops where its stride is gone
-is put back (`_PROJECTING`), so that the output stride changes no parameter.
+is put back (`_PROJECTING`), so that the output stride changes no parameter. Patches and poolings
+that leave out what is left of a row or a column see padded images (`PaddedPyramid`).
 """
 
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from atrous.encoders.encoder import Encoder
 from atrous.errors import InputError
 from atrous.ops import Normalization
+from atrous.ops.lattice import pad_to_lattice
 
-__all__ = ["PatchPyramid", "timm_names", "timm_pyramid"]
+__all__ = ["PaddedPyramid", "timm_names", "timm_pyramid"]
+
+ODD, EVEN = (95, 33), (96, 64)
+"""Heights and widths on which a pyramid shows whether it rounds sizes up."""
 
 _PROJECTING = {"xception71": "blocks_4"}
 """The block whose 1x1 shortcut timm leaves out once its stride is gone: 728 channels come and go.
@@ -37,8 +43,10 @@ def timm_pyramid(name: str, in_channels: int, output_stride: int) -> Encoder:
     """
     pyramid = _create(name, in_channels, output_stride)
     strides = tuple(min(stride, output_stride) for stride in (2, 4, 8, 16, 32))
+    options = {}
     if _strides(pyramid) == (1, *strides):  # timm's VGG begins before its first pooling
-        pyramid = _create(name, in_channels, output_stride, out_indices=(1, 2, 3, 4, 5))
+        options = {"out_indices": (1, 2, 3, 4, 5)}
+        pyramid = _create(name, in_channels, output_stride, **options)
     if _strides(pyramid) not in (strides, strides[1:]):
         raise InputError(
             f"encoder {name} yields strides {_strides(pyramid)}, but a network needs {strides}; "
@@ -46,7 +54,16 @@ def timm_pyramid(name: str, in_channels: int, output_stride: int) -> Encoder:
         )
     channels = tuple(cast("_FeatureInfo", pyramid.feature_info).channels())
     starts_at_4 = len(channels) == 4
-    encoder = cast("Encoder", PatchPyramid(pyramid) if starts_at_4 else pyramid)
+    with torch.device("meta"):
+        trial = _create(name, in_channels, output_stride, **options)
+    is_whole = not starts_at_4 and _covers(trial, in_channels, strides, ODD)
+    if not is_whole and not _covers(trial, in_channels, strides[-len(channels) :], EVEN):
+        raise InputError(
+            f"encoder {name} yields maps that leave out the border of the image; choose one such "
+            "as resnet50"
+        )
+    padded = PaddedPyramid(pyramid, strides)
+    encoder = cast("Encoder", pyramid if is_whole else padded)
     encoder.channels = (in_channels, *channels) if starts_at_4 else channels
     encoder.strides = strides
     encoder.output_stride = output_stride
@@ -62,20 +79,33 @@ def timm_names() -> list[str]:
     return names
 
 
-class PatchPyramid(nn.Module):
-    """A pyramid that begins at stride 4, as ConvNeXt's and Swin's do, completed to five stages.
+class PaddedPyramid(nn.Module):
+    """A pyramid that rounds sizes down, or takes some sizes only, over images of any size.
 
-    The stage of stride 2 is the image itself, averaged over 2x2.
+    Images get zeros, the mean pixel, at the bottom and the right up to a multiple of the output
+    stride; the maps lose what lies beyond the image. A pyramid that begins at stride 4, as
+    ConvNeXt's and Swin's do, is completed: its stage of stride 2 is the image averaged over 2x2.
+
+    Args:
+        pyramid: Yields the last four or five stages.
+        strides: Of all five.
     """
 
-    def __init__(self, pyramid: nn.Module) -> None:
+    def __init__(self, pyramid: nn.Module, strides: tuple[int, ...]) -> None:
         super().__init__()
         self.pyramid = pyramid
+        self.cells = strides
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Map normalised images (N, C, H, W) to five maps; timm's four have floored sizes."""
-        half = functional.avg_pool2d(images, 2, ceil_mode=True)
-        return [half, *self.pyramid(images)]
+        """Map normalised images (N, C, H, W) to five maps."""
+        height, width = images.shape[-2:]
+        stages = list(self.pyramid(pad_to_lattice(images, self.cells[-1], 0)))
+        if len(stages) < len(self.cells):
+            stages.insert(0, functional.avg_pool2d(images, 2, ceil_mode=True))
+        return [
+            stage[..., : -(-height // stride), : -(-width // stride)]
+            for stage, stride in zip(stages, self.cells, strict=True)
+        ]
 
 
 class _FeatureInfo(Protocol):
@@ -110,6 +140,18 @@ def _create(
             f"encoder {name} takes images of one size only; choose one such as resnet50"
         )
     return pyramid
+
+
+def _covers(
+    pyramid: nn.Module, in_channels: int, strides: tuple[int, ...], size: tuple[int, int]
+) -> bool:
+    """Return whether the maps of an image of that size, on the meta device, cover all of it."""
+    try:
+        stages = pyramid.eval()(torch.empty(1, in_channels, *size, device="meta"))
+    except RuntimeError:  # of a size that it cannot take
+        return False
+    expected = [tuple(-(-side // stride) for side in size) for stride in strides]
+    return [tuple(stage.shape[-2:]) for stage in stages] == expected
 
 
 def _project(block: nn.Module) -> None:
