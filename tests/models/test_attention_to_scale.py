@@ -262,6 +262,22 @@ def test_corners_and_encoder_are_those_of_the_network() -> None:
     assert not any(key.startswith("encoder.") for key in around_v1.state_dict())
 
 
+def test_every_encoder_of_the_network_is_one_of_its_own() -> None:
+    """Or public weights, freezing and kept norms would miss RefineNet's second one."""
+    options = {"network": "refinenet", "variant": "4-cascaded 2-scale"}
+    with torch.device("meta"):
+        model = build_model("attention_to_scale", encoder_name="resnet18", options=options)
+    assert isinstance(model, AttentionToScale)
+    assert len(model.encoders) == 2
+    assert model.encoders == model.network.encoders
+
+
+@pytest.mark.parametrize("align_corners", [True, False])
+def test_an_image_of_one_pixel_has_its_scales(align_corners: bool) -> None:
+    model = wrapped(align_corners=align_corners)
+    assert model(torch.rand(1, 3, 1, 5)).shape == (1, 2, 1, 5)
+
+
 def test_options_are_its_own_and_those_of_its_network() -> None:
     model = built(network="deeplab_v3_plus", output_stride=8, merge="max", scales="1+1.5")
     assert (model.network.encoder.output_stride, model.merge, model.scales) == (8, "max", (1, 1.5))

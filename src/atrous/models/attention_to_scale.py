@@ -72,6 +72,11 @@ class AttentionToScale(SegmentationModel):
         encoder: nn.Module | None = getattr(self.network, "encoder", None)
         return encoder
 
+    @property
+    def encoders(self) -> tuple[nn.Module, ...]:
+        """Those of the network: RefineNet may have one for each scale of its own."""
+        return self.network.encoders
+
     def score(self, images: Tensor) -> Scores:
         """Map normalised images (N, C, H, W) of any size to logits (N, K, h, w)."""
         views = [self.network.score(self._resized(images, scale)) for scale in self.scales]
@@ -100,7 +105,7 @@ class AttentionToScale(SegmentationModel):
     def _resized(self, images: Tensor, scale: float) -> Tensor:
         """Shrink or enlarge images; corners stay on corners where the network wants that."""
         edge = 1 if self.align_corners else 0
-        height, width = (round((n - edge) * scale) + edge for n in images.shape[-2:])
+        height, width = (max(1, round((n - edge) * scale) + edge) for n in images.shape[-2:])
         return resize(images, (height, width), align_corners=self.align_corners)
 
     def _at(self, x: Tensor, size: torch.Size) -> Tensor:
