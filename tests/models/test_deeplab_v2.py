@@ -8,6 +8,7 @@ from atrous.models import Option, SegmentationModel, build_model
 from atrous.models.attention_to_scale import AttentionToScale
 from atrous.models.deeplab_v2 import RATES, DeepLabV2, scaled_rates
 from atrous.ops import Normalization
+from atrous.training.norm import hold_norms
 
 
 def built(encoder: str = "resnet101", classes: int = 21, **options: Option) -> SegmentationModel:
@@ -32,7 +33,9 @@ def test_parameters_on_resnet101_are_those_of_the_release(
     classes: int, parameters: int, trainable: int, large_fov: int, plain: int
 ) -> None:
     assert count(built(classes=classes)) == parameters
-    assert count(built(classes=classes, freeze_norm=True), trainable=True) == trainable
+    kept = built(classes=classes)
+    hold_norms(kept, "frozen", None)
+    assert count(kept, trainable=True) == trainable
     for head, expected in (("large_fov", large_fov), ("plain", plain)):
         assert count(built(classes=classes, head=head).classifiers) == expected
 
@@ -172,31 +175,7 @@ def test_a_large_rate_loses_taps_at_the_border() -> None:
     assert torch.equal(taps, torch.tensor(line)[:, None] * torch.tensor(line).float())
 
 
-def test_frozen_batch_norm_stays_bit_identical_while_the_rest_trains() -> None:
-    torch.manual_seed(0)
-    model = build_model(
-        "deeplab_v2", encoder_name="resnet18", classes=3, options={"freeze_norm": True}
-    )
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-    for norm in norms:
-        for tensor in (norm.weight.data, norm.bias.data, norm.running_mean, norm.running_var):
-            nn.init.uniform_(tensor, 0.5, 1.5)
-    before = {key: value.clone() for key, value in model.state_dict().items()}
-    frozen = {f"{n}.{k}" for n, m in model.named_modules() if m in norms for k in m.state_dict()}
-
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.SGD(parameters, lr=0.1, weight_decay=0.1)
-    for _ in range(2):  # as it was built, then as a trainer sets it
-        model(torch.randn(1, 3, 65, 49)).square().mean().backward()
-        optimizer.step()
-        model.train()
-
-    changed = {k for k, value in model.state_dict().items() if not torch.equal(value, before[k])}
-    assert changed == before.keys() - frozen
-    assert not any(p.requires_grad for norm in norms for p in norm.parameters())
-
-
-def test_batch_norm_trains_unless_it_is_frozen() -> None:
+def test_batch_norm_trains() -> None:
     model = built("resnet18")
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     assert all(norm.training and norm.weight.requires_grad for norm in norms)
@@ -209,7 +188,6 @@ def test_batch_norm_trains_unless_it_is_frozen() -> None:
         ({"output_stride": 16}, "no head='aspp_l' at output stride 16; leave"),
         ({"even_dilation": True}, "no even_dilation=True; leave it out"),
         ({"even_dilation": False}, "no even_dilation=False; leave it out"),
-        ({"freeze_norm": True}, "no freeze_norm=True; leave it out"),
     ],
 )
 def test_what_vgg16_does_not_have_is_refused(options: dict[str, Option], message: str) -> None:

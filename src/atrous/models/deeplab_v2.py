@@ -9,12 +9,12 @@ Departures from the paper:
   1x1 before it) and the first unit of a dilated stage keeps the rate before it (the release:
   that of its stage), so that ImageNet's weights see what they saw before the dilation. The
   release's is `resnet101_caffe`.
-- Batch norm trains; `freeze_norm=True` is the release's, for training from ImageNet's weights.
+- Batch norm trains unless a run keeps it; `--recipe deeplab_v2` does, as the release.
 - `multi_scale` is off: it costs 1.8 times the work. On, it is the paper's best.
 - Every branch on VGG-16 begins with the same filters of ImageNet's fc6 and fc7.
 """
 
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +45,6 @@ class DeepLabV2(SegmentationModel):
             pixel, as those of a ResNet do.
         num_classes: Number of labels K, background included.
         rates: Dilation of each classifier; none at all is a single 1x1.
-        freeze_norm: Keep the encoder's batch norm as it is, statistics, scale and shift.
     """
 
     align_corners = True
@@ -56,7 +55,6 @@ class DeepLabV2(SegmentationModel):
         num_classes: int,
         *,
         rates: tuple[int, ...] = RATES["aspp_l"],
-        freeze_norm: bool = False,
     ) -> None:
         super().__init__()
         self.feature_channels = encoder.channels[-1]
@@ -75,9 +73,6 @@ class DeepLabV2(SegmentationModel):
             )
             for rate in rates or (1,)
         )
-        self.frozen = [m for m in self.modules() if isinstance(m, nn.BatchNorm2d) and freeze_norm]
-        for norm in self.frozen:
-            norm.requires_grad_(False).eval()
 
     def score(self, images: Tensor) -> Scores:
         """Map normalised images (N, C, H, W) of any size to logits at the output stride."""
@@ -86,13 +81,6 @@ class DeepLabV2(SegmentationModel):
         scores = torch.stack([classifier(x) for classifier in self.classifiers]).sum(0)
         whole, size = padded.shape[-2:], images.shape[-2:]
         return Scores(trim(scores, whole, size), features=trim(x, whole, size))
-
-    def train(self, mode: bool = True) -> Self:
-        """Switch dropout and batch norm, but for the frozen ones."""
-        super().train(mode)
-        for norm in self.frozen:
-            norm.eval()
-        return self
 
 
 class DeepLabV2VGG16(SegmentationModel):
@@ -126,7 +114,7 @@ class DeepLabV2VGG16(SegmentationModel):
         return Scores(trim(scores, whole, size), features=trim(pool5, whole, size))
 
 
-def deeplab_v2(  # noqa: PLR0913 - every keyword is one option of the network
+def deeplab_v2(
     encoder_name: str,
     in_channels: int,
     num_classes: int,
@@ -135,7 +123,6 @@ def deeplab_v2(  # noqa: PLR0913 - every keyword is one option of the network
     multi_scale: bool = False,
     output_stride: int = 8,
     even_dilation: bool | None = None,
-    freeze_norm: bool = False,
     fc_channels: int = 1024,
 ) -> SegmentationModel:
     """Build DeepLab v2 on VGG-16 or on any encoder that can be dilated.
@@ -151,7 +138,6 @@ def deeplab_v2(  # noqa: PLR0913 - every keyword is one option of the network
         even_dilation: Dilate the first unit of a dilated stage too, as the release does (not on
             VGG-16, which has no such units). None is what keeps the features of the strided
             encoder: the release's way on `resnet101_caffe`, torchvision's elsewhere.
-        freeze_norm: Keep the encoder's batch norm as it is; VGG-16 has none.
         fc_channels: Width of fc6 and fc7; on VGG-16 only.
 
     Raises:
@@ -164,7 +150,7 @@ def deeplab_v2(  # noqa: PLR0913 - every keyword is one option of the network
                 f"deeplab_v2 on vgg16 has no head={head!r} at output stride {output_stride}; leave "
                 "output_stride at 8 and choose aspp_l, aspp_s or large_fov"
             )
-        refuse_unused(deeplab_v2, "on vgg16", even_dilation=even_dilation, freeze_norm=freeze_norm)
+        refuse_unused(deeplab_v2, "on vgg16", even_dilation=even_dilation)
         branches = nn.ModuleList(fc6_fc7(Fc6(3, rate, fc_channels)) for rate in RATES[head])
         trunk = HoleVGG16(in_channels, classifier=branches)
         network = DeepLabV2VGG16(trunk, num_classes, fc_channels=fc_channels)
@@ -177,7 +163,7 @@ def deeplab_v2(  # noqa: PLR0913 - every keyword is one option of the network
             even_dilation=even_dilation,
         )
         rates = scaled_rates(RATES[head], output_stride)
-        network = DeepLabV2(encoder, num_classes, rates=rates, freeze_norm=freeze_norm)
+        network = DeepLabV2(encoder, num_classes, rates=rates)
     return AttentionToScale(network, num_classes, merge="max") if multi_scale else network
 
 
