@@ -1,5 +1,6 @@
 """The recipes: phases, and what options do to them; test_recipe_steps.py trains them."""
 
+import pickle
 import re
 from dataclasses import replace
 from importlib.resources import files
@@ -222,10 +223,39 @@ def test_a_network_that_is_given_is_trained_once_where_phases_train_a_network_ea
 ) -> None:
     runs = runs_of(TrainConfig(data=DATA, recipe="fcn", model=model))
     assert [(phase.model, phase.lr) for phase in runs.phases] == [(model, lr)]
-    assert len(runs.notes) == 1
+    assert len([note for note in runs.notes if "of the phases for" in note]) == 1
     assert told in runs.notes[0]
     assert len(recipe("fcn", model="fcn8s")) == 3  # the recipe's own
     assert len(recipe("deeplab_v3", model="unet")) == 2  # phases of rate and stride
+
+
+def test_what_python_names_wins_though_it_is_a_default() -> None:
+    """A caller's `model="deeplab_v3_plus"` is a wish, whatever the default is."""
+    for run in runs_of(TrainConfig(data=DATA, recipe="deeplab_v3", model="deeplab_v3_plus")).phases:
+        assert run.model == "deeplab_v3_plus"
+    (run,) = runs_of(TrainConfig(data=DATA, recipe="refinenet", batch_size=16)).phases
+    assert run.batch_size == 16
+    copied = pickle.loads(pickle.dumps(replace(TrainConfig(data=DATA, recipe="segnet", lr=1.0))))
+    assert copied.given == {"data", "recipe", "lr"}
+    assert not TrainConfig(data=DATA, lr=1.0).given
+
+
+def test_what_another_network_leaves_out_is_told_of_each_phase() -> None:
+    runs = runs_of(TrainConfig(data=DATA, recipe="deeplab_v3", model="deeplab_v3_plus"))
+    assert [note for note in runs.notes if "output_stride=8" in note]
+    assert all("left out with its model deeplab_v3: " in note for note in runs.notes)
+    assert not runs_of(TrainConfig(data=DATA, recipe="deeplab_v3")).notes
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_takes_an_adversary_whose_turns_gain_nothing(name: str) -> None:
+    config = TrainConfig(data=DATA, recipe=name, adversary="small_fov", iterations=30_000)
+    runs = runs_of(config)
+    for run in runs.phases:
+        assert (run.adversary, run.patience) == ("small_fov", None)
+        assert run.schedule != "plateau"
+    told = [note for note in runs.notes if "schedule plateau" in note]
+    assert bool(told) == (name == "refinenet")
 
 
 def test_a_recipe_that_there_is_not_is_named() -> None:

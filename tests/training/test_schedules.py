@@ -92,6 +92,8 @@ def test_counts_of_validations() -> None:
         ("cosine", {"power": 1.0}, "unknown option of the schedule cosine 'power'"),
         ("step", {"parts": 0.0}, "parts=0 must lie at 1 or above"),
         ("step", {"factor": 2.0}, "factor=2 must lie in 0..1"),
+        ("step", {"parts": 2.5}, "parts=2.5 must be a whole number"),
+        ("plateau", {"patience": 1.5}, "patience=1.5 must be a whole number"),
     ],
 )
 def test_options_that_cannot_be_meant_are_refused(

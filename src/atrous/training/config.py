@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from atrous.errors import InputError
 from atrous.inference.config import SMALLEST_TILE
@@ -192,12 +192,20 @@ class TrainConfig:
     )
     """Names of the fields that were typed: with --resume a typed default says something too."""
 
+    def __new__(cls, **fields: object) -> Self:
+        """Remember what a caller in Python names: of that a recipe leaves a default alone, too."""
+        config = super().__new__(cls)
+        if "recipe" in fields and "given" not in fields:
+            object.__setattr__(config, "_named", frozenset(fields))
+        return config
+
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
 
         Raises:
             InputError: A value is outside its range, or two lengths are given.
         """
+        object.__setattr__(self, "given", self.given or getattr(self, "_named", self.given))
         if self.data is None and self.resume is None:
             raise InputError("nothing to train on; give --data FOLDER (or --resume RUN)")
         lengths = {

@@ -24,7 +24,7 @@ from atrous.errors import unknown
 from atrous.training.config import TrainConfig
 from atrous.training.losses import parse_loss
 from atrous.training.losses.loss import PixelLoss
-from atrous.training.run_folder import MERGED, from_yaml, given_fields
+from atrous.training.run_folder import MERGED, from_yaml, given_fields, shown
 from atrous.training.schedules import check_schedule
 
 __all__ = ["Runs", "recipe_names", "runs_of"]
@@ -131,13 +131,9 @@ def _filled(
             recipe = {name: value for name, value in recipe.items() if name not in group}
     if given & set(EXCLUSIVE[0]):
         recipe = {name: value for name, value in recipe.items() if name not in BELONGS_TO_LENGTH}
-    for name, others in BELONGS.items():
-        default = TrainConfig.__dataclass_fields__[name].default
-        if name in given and getattr(config, name) != recipe.get(name, default):
-            recipe = {key: value for key, value in recipe.items() if key not in others}
+    recipe = _for_these_choices(config, given, recipe, notes)
+    recipe = _for_this_adversary(config, given, recipe, notes)
     recipe = _for_this_loss(config, given, recipe, notes)
-    if "adversary" in given and config.adversary == "none":
-        recipe = {name: value for name, value in recipe.items() if name != "adversary_options"}
     fields = {name: value for name, value in recipe.items() if name not in given}
     for name in MERGED:
         if name in given and name in recipe:
@@ -152,6 +148,49 @@ def _filled(
     run = replace(config, **fields)
     check_schedule(run.schedule, run.schedule_options)
     return run
+
+
+def _for_these_choices(
+    config: TrainConfig, given: set[str], recipe: dict[str, Any], notes: list[str]
+) -> dict[str, Any]:
+    """Return what is left of the recipe where its network, optimizer, ... is another."""
+    for name, others in BELONGS.items():
+        before = recipe.get(name, TrainConfig.__dataclass_fields__[name].default)
+        if name not in given or getattr(config, name) == before:
+            continue
+        left_out = [key for key in others if key in recipe and key not in given]
+        if left_out and name != "options":
+            notes.append(
+                f"Recipe   {config.recipe}: left out with its {name} {before}: "
+                f"{_told(recipe, left_out)}"
+            )
+        recipe = {key: value for key, value in recipe.items() if key not in others}
+    return recipe
+
+
+def _for_this_adversary(
+    config: TrainConfig, given: set[str], recipe: dict[str, Any], notes: list[str]
+) -> dict[str, Any]:
+    """Return what is left of the recipe with an adversary, or without the recipe's own."""
+    if "adversary" not in given:
+        return recipe
+    if config.adversary == "none":
+        return {name: value for name, value in recipe.items() if name != "adversary_options"}
+    waiting = ["patience"]
+    if recipe.get("schedule") == "plateau":
+        waiting += ["schedule", "schedule_options"]
+    left_out = [name for name in waiting if name in recipe and name not in given]
+    if left_out:
+        notes.append(
+            f"Recipe   {config.recipe}: left out, as validations gain nothing in an adversary's "
+            f"turns: {_told(recipe, left_out)}"
+        )
+    return {name: value for name, value in recipe.items() if name not in left_out}
+
+
+def _told(recipe: Mapping[str, Any], names: list[str]) -> str:
+    """Return fields of a recipe with their values."""
+    return ", ".join(f"{name.replace('_', ' ')} {shown(recipe[name])}" for name in names)
 
 
 def _for_this_loss(

@@ -26,6 +26,7 @@ __all__ = [
     "read_config",
     "resumable",
     "resumed",
+    "shown",
     "write_config",
 ]
 
@@ -167,10 +168,10 @@ def resumed(config: TrainConfig) -> TrainConfig:
             )
         elif _differs(field.name, value, stored, config.resume):
             flag, before = field.name.replace("_", "-"), _before(field.name, stored, config.resume)
-            told = f" differs from the run's {_shown(before)}"
+            told = f" differs from the run's {shown(before)}"
             if before in (None, {}):
                 told = ", but the run has none"
-            raise InputError(f"--{flag} {_shown(value)}{told}; leave it out, or start a new run")
+            raise InputError(f"--{flag} {shown(value)}{told}; leave it out, or start a new run")
     return dataclasses.replace(stored, **changes)
 
 
@@ -233,7 +234,7 @@ def _before(name: str, stored: TrainConfig, folder: Path) -> Any:
     return getattr(stored, name)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """Return a value as it is typed."""
     if isinstance(value, dict):
         return ",".join(f"{key}={entry}" for key, entry in value.items())

@@ -80,7 +80,10 @@ def check_schedule(schedule: str, options: Mapping[str, float]) -> None:
     for name, value in options.items():
         if name not in known:
             raise unknown(f"option of the schedule {schedule}", name, known)
-        least = 1 if name in ("parts", "patience") else 0
+        is_count = name in ("parts", "patience")
+        least = 1 if is_count else 0
+        if is_count and value % 1 and value < math.inf:
+            raise InputError(f"--schedule-options {name}={value:g} must be a whole number")
         if not least <= value < math.inf or (name == "factor" and value > 1):
             limits = "in 0..1" if name == "factor" else f"at {least} or above"
             raise InputError(f"--schedule-options {name}={value:g} must lie {limits}")
