@@ -2,8 +2,9 @@
 
 import math
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal
 
 from atrous.errors import InputError
 from atrous.inference.config import SMALLEST_TILE
@@ -55,6 +56,21 @@ decoders without norm too: RefineNet grows at 0.002 and diverges at 0.005."""
 DEFAULT_WEIGHT_DECAY = {"sgd": 1e-4, "adamw": 0.01}
 
 
+def _noting_names(config: "type[TrainConfig]") -> "type[TrainConfig]":
+    """Let a recipe leave alone what a caller in Python names, though it may equal a default."""
+    init = config.__init__
+
+    @wraps(init)
+    def noting(self: "TrainConfig", **fields: Any) -> None:
+        if "recipe" in fields and "given" not in fields:
+            fields["given"] = frozenset(fields)
+        init(self, **fields)
+
+    config.__init__ = noting  # type: ignore[method-assign]  # the same, with `given` filled
+    return config
+
+
+@_noting_names
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """Train a network on your own images and masks."""
@@ -192,20 +208,12 @@ class TrainConfig:
     )
     """Names of the fields that were typed: with --resume a typed default says something too."""
 
-    def __new__(cls, **fields: object) -> Self:
-        """Remember what a caller in Python names: of that a recipe leaves a default alone, too."""
-        config = super().__new__(cls)
-        if "recipe" in fields and "given" not in fields:
-            object.__setattr__(config, "_named", frozenset(fields))
-        return config
-
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
 
         Raises:
             InputError: A value is outside its range, or two lengths are given.
         """
-        object.__setattr__(self, "given", self.given or getattr(self, "_named", self.given))
         if self.data is None and self.resume is None:
             raise InputError("nothing to train on; give --data FOLDER (or --resume RUN)")
         lengths = {
