@@ -2,10 +2,18 @@
 
 import difflib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-__all__ = ["InputError", "closest", "closest_path", "is_out_of_memory", "unknown"]
+__all__ = [
+    "InputError",
+    "closest",
+    "closest_path",
+    "counted",
+    "is_out_of_memory",
+    "listed",
+    "unknown",
+]
 
 FEW = 8
 """So many names are listed where none resembles what came."""
@@ -65,6 +73,27 @@ def unknown(kind: str, name: str, choices: Iterable[str], *, see: str = "") -> I
     more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
     listed = "" if see else f"; known: {', '.join(names[:FEW]) or 'none'}{more}"
     return InputError(f"unknown {kind} {name!r}{listed}{where}")
+
+
+def listed(names: Sequence[str], *, most: int = 5) -> str:
+    """Return names for a message, the first ones if there are many.
+
+    Example:
+        >>> listed(["sky", "road", "car"], most=2)
+        'sky, road and 1 more'
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def counted(count: int, what: str) -> str:
+    """Return a number of things whose plural ends in s.
+
+    Example:
+        >>> counted(1, "mask"), counted(2000, "mask")
+        ('1 mask', '2,000 masks')
+    """
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def closest_path(path: Path) -> Path | None:

@@ -48,7 +48,7 @@ def test_the_best_parameters_are_stored_and_used_by_name(home, capsys, monkeypat
     assert "CRFs on 2 images of val" in out
     assert "Best: w1 " in out
     assert "Stored: model/config.json" in out
-    assert "No advice: 2 image(s)" in out
+    assert "No advice: 2 images" in out
     stored = json.loads(Path("model/config.json").read_text())["crf"]
     assert stored["images"] == 2
     assert stored["protocol"]["crf"] is None
@@ -116,7 +116,7 @@ def test_few_images_are_no_ground_for_advice():
 
     assert not found.helps
     assert advice(found, "m", is_kept=True) == (
-        "No advice: 3 image(s) say too little, 20 or more are needed."
+        "No advice: 3 images say too little, 20 or more are needed."
     )
 
 

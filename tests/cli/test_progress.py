@@ -56,6 +56,17 @@ def test_a_slow_first_image_is_not_part_of_the_rate(clock: list[float]) -> None:
     assert stream.getvalue().splitlines()[-1] == "  images 21/101  10 img/s  0:08 left"
 
 
+def test_a_first_image_that_compiled_promises_no_time(clock: list[float]) -> None:
+    stream = io.StringIO()
+
+    with progress(6, "images", stream=stream) as bar:
+        for done, second in ((1, 23.0), (2, 39.0)):
+            clock[0] = second
+            bar(done)
+
+    assert stream.getvalue().splitlines() == ["  images 1/6", "  images 2/6  16.0 s/img  1:04 left"]
+
+
 def test_a_note_stands_before_the_rate(clock: list[float]) -> None:
     stream = io.StringIO()
 

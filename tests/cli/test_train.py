@@ -131,9 +131,12 @@ def test_every_fault_is_listed_and_nothing_is_made(
     everything = printed.out + printed.err
     for image in images[:3]:
         assert image.stem in everything
-    assert "3 fault(s)" in everything
+    assert "3 faults" in everything
     assert not run.exists()
     assert main([*words, "--skip-bad"]) == 0
+    told = capsys.readouterr()
+    assert (told.out + told.err).count("skipped: ") == 3
+    assert "Skipped  the pairs of 3 files with faults" in told.out + told.err
 
 
 @pytest.mark.parametrize(

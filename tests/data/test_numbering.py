@@ -34,6 +34,16 @@ def test_two_values_far_apart_are_answered_with_their_label_map(value, named):
     assert f"names for all {named:,}" in finding.remedy
 
 
+def test_a_value_in_few_masks_is_named_with_the_first_of_them():
+    paths = [Path(f"{number}.png") for number in range(20)]
+    masks = [mask(0, 1, 2)] * 7 + [mask(0, 1, 2, 77)] + [mask(0, 1)] * 12
+
+    (finding,) = numbering_faults(ROOT, Declared(), masks, paths)
+
+    assert "(77 is in 1 of 20 masks, such as 7.png)" in finding.what
+    assert finding.remedy.startswith("correct the 1 mask with 77, or write label_map: {0: 0, ")
+
+
 def test_several_values_far_apart_are_too_and_many_are_not_listed():
     (finding,) = faults(mask(0, 85, 170, VOID))
     assert "label_map: {0: 0, 85: 1, 170: 2}" in finding.remedy

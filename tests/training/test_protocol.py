@@ -84,11 +84,17 @@ def test_a_run_without_gain_stops_says_so_and_can_be_extended(
 ) -> None:
     folder = tmp_path / "run"
     fields = {"iterations": 40, "val_every": 1, "patience": 2, "lr": 1e-12, "norm": "frozen"}
-    result = fit(run(scenes, folder, tiny, **fields))  # nothing can get better
+    notes: list[str] = []
+    reporter = Silent()
+    reporter.note = notes.append  # type: ignore[method-assign]
+    result = fit(run(scenes, folder, tiny, **fields), reporter=reporter)  # nothing can get better
     assert (result.step, result.is_over) == (3, True)
+    assert "stopped early at 3 of 40 iterations: 2 validations in a row" in notes[-1]
     assert result.evaluation is not None
     (folder / "report.html").touch()
-    with pytest.raises(InputError, match=r"\(3 of 40 iterations, stopped early\).*--extend 3"):
+    with pytest.raises(
+        InputError, match=r"\(3 of 40 iterations, stopped early\).*--extend 3 \(to 43, "
+    ):
         fit(TrainConfig(resume=folder))
     again = fit(TrainConfig(resume=folder, extend=5))
     assert again.step == 5  # two more validations without gain

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from atrous.cli.console import answer, progress
 from atrous.cli.data_faults import look_through
 from atrous.cli.progress import duration
+from atrous.errors import counted
 from atrous.evaluation.crf_search_config import FEWEST, CRFSearchConfig
 from atrous.evaluation.loop import pairs_of
 from atrous.weights.sources import check_source
@@ -73,7 +74,8 @@ def best_line(found: "CRFSearch") -> str:
 def advice(found: "CRFSearch", model: str, is_kept: bool) -> str:
     """Return whether to use the CRF, and how."""
     if found.images < FEWEST:
-        return f"No advice: {found.images} image(s) say too little, {FEWEST} or more are needed."
+        images = counted(found.images, "image")
+        return f"No advice: {images} say too little, {FEWEST} or more are needed."
     if found.helps:
         how = f"atrous predict {model} IMAGES --crf" if is_kept else "a model folder can keep it"
         return f"It helps: each half was scored with the other half's best.   Next: {how}"

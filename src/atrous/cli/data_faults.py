@@ -4,7 +4,7 @@ from pathlib import Path
 
 from atrous.cli.console import number, progress, say, warn
 from atrous.data import DataSpec, open_data
-from atrous.errors import InputError
+from atrous.errors import InputError, counted
 
 __all__ = ["look_through"]
 
@@ -18,8 +18,9 @@ def look_through(source: Path, skip_bad: bool) -> DataSpec:
     with progress(None, "looking through the data", unit="pair") as bar:
         spec = open_data(source, progress=bar)
     errors = [finding for finding in spec.findings if finding.severity == "error"]
+    kind = "skipped" if skip_bad else "error"
     for finding in spec.findings:
-        warn(str(finding)) if finding.severity == "warning" else say(f"error: {finding}")
+        warn(str(finding)) if finding.severity == "warning" else say(f"{kind}: {finding}")
     whole = next((finding for finding in errors if finding.path == spec.root), None)
     if whole is not None:  # every pair suffers from it
         raise InputError(f"no pair can be used: {whole}")
@@ -27,9 +28,12 @@ def look_through(source: Path, skip_bad: bool) -> DataSpec:
         raise InputError(f"no pair of {source} can be used; the first fault: {errors[0]}")
     if errors and not skip_bad:
         raise InputError(
-            f"{source} has {number(len(errors))} fault(s), listed above; mend them, "
+            f"{source} has {counted(len(errors), 'fault')}, listed above; mend them, "
             "or leave those pairs out with --skip-bad"
         )
+    if errors:
+        files = {finding.path for finding in errors}
+        say(f"Skipped  the pairs of {counted(len(files), 'file')} with faults, listed above")
     for note in spec.notes:
         say(f"Note     {note}")
     say(f"Data     {_describe(spec)}")

@@ -9,6 +9,7 @@ from typing import Protocol, TextIO
 
 __all__ = ["Progress", "duration", "progress", "rate"]
 
+SLOW_START = 5.0  # seconds: a first unit that took more has loaded and compiled, too
 WINDOW_SECONDS = 30.0  # the rate is that of the last half minute: loaders start slowly
 LINE_SECONDS = 15.0  # between two lines where stderr is a file
 
@@ -73,7 +74,8 @@ class Progress:
         parts = [self._note] if self._note else []
         if self._left is not None:
             return "  ".join([*parts, f"{duration(self._left)} left"])
-        if last > first and end > start:
+        has_compiled = self._reports == 1 and end - start > SLOW_START and self._done != self._total
+        if last > first and end > start and not has_compiled:
             per_second = (last - first) / (end - start)
             if self._unit:
                 parts.append(rate(per_second, self._unit))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atrous.compare.config import CompareConfig
-from atrous.errors import InputError, unknown
+from atrous.errors import InputError, listed, unknown
 from atrous.models import MODELS, default_encoder
 from atrous.training import TrainConfig
 from atrous.weights import check_model, read_model_config
@@ -97,8 +97,8 @@ def check_finished(entry: Entry, fingerprint: str, classes: Sequence[str]) -> tu
     if tuple(classes) != theirs:
         only_here = [name for name in classes if name not in theirs]
         only_there = [name for name in theirs if name not in classes]
-        told = [f"only in the data: {', '.join(only_here[:5])}"] if only_here else []
-        told += [f"only in the model: {', '.join(only_there[:5])}"] if only_there else []
+        told = [f"only in the data: {listed(only_here)}"] if only_here else []
+        told += [f"only in the model: {listed(only_there)}"] if only_there else []
         told = told or ["the same names in another order"]
         raise InputError(
             f"{entry.name} knows {len(theirs)} classes, the data {len(classes)}, and they differ "

@@ -45,22 +45,26 @@ class Classes:
         return all(finding.severity != "error" for finding in self.findings)
 
 
-def decide_classes(root: Path, declared: Declared, masks: Sequence[FileFacts]) -> Classes:
+def decide_classes(
+    root: Path, declared: Declared, masks: Sequence[FileFacts], paths: Sequence[Path] = ()
+) -> Classes:
     """Decide from the facts of all masks that can be read.
 
     Args:
         root: The data set, named in messages.
         declared: What a data.yaml says; empty without one.
         masks: Facts without a fault, of every split.
+        paths: Where they lie, for messages.
     """
     grey = not (declared.colours or declared.colour_map) and are_grey(masks)
     masks = [as_indices(facts) for facts in masks] if grey else masks
     plain = [facts for facts in masks if not facts.coloured]
+    places = [path for path, facts in zip(paths, masks, strict=False) if not facts.coloured]
     values = {value for facts in plain for value in facts.counts}
     told = declared.index_map.get(VOID) is not None or declared.ignore_index is not None
     binary = values == set(BINARY) and not told
     count = _num_classes(declared, values, binary=binary)
-    findings, notes = numbering_faults(root, declared, plain), [GREY_NOTE] if grey else []
+    findings, notes = numbering_faults(root, declared, plain, places), [GREY_NOTE] if grey else []
     if binary and count == 2:
         indices: Mapping[int, int] = BINARY
         notes.append(

@@ -12,6 +12,7 @@ from atrous.data.declared_classes import Declared
 from atrous.data.file_facts import FileFacts
 from atrous.data.findings import Finding
 from atrous.data.masks import unpack
+from atrous.errors import counted
 from atrous.labels import VOID
 
 __all__ = ["numbering_faults"]
@@ -19,17 +20,23 @@ __all__ = ["numbering_faults"]
 MOST_LISTED = 8
 """So many values are written out as a label_map."""
 
+RARE = 0.1
+"""Of the masks: a value in fewer may be a slip of somebody's pen."""
+
 LARGEST_USUAL = 150
 """Label of the last class of the largest common data set (ADE20K, 0 its void)."""
 
 
-def numbering_faults(root: Path, declared: Declared, masks: Sequence[FileFacts]) -> list[Finding]:
+def numbering_faults(
+    root: Path, declared: Declared, masks: Sequence[FileFacts], paths: Sequence[Path] = ()
+) -> list[Finding]:
     """Return an error where the masks' values are no numbering of classes.
 
     Args:
         root: The data set, named in messages.
         declared: What a data.yaml says; who names the classes knows their number.
         masks: Facts of all masks of indices.
+        paths: Where they lie, if that is known.
     """
     totals: Counter[int] = Counter()
     for facts in masks:
@@ -46,7 +53,7 @@ def numbering_faults(root: Path, declared: Declared, masks: Sequence[FileFacts])
     labels = values if labels <= {0} else labels  # 0 and 65,535, say
     if not labels or 2 * len(labels) >= max(labels) + 1 or _has_coloured_palette(masks):
         return []
-    return [_gaps(root, sorted(labels), masks)]
+    return [_gaps(root, sorted(labels), masks, paths)]
 
 
 def _is_smoothed(totals: Mapping[int, int]) -> bool:
@@ -63,18 +70,23 @@ def _has_coloured_palette(masks: Sequence[FileFacts]) -> bool:
     return any(len(set(unpack(colour))) > 1 for colour in colours)
 
 
-def _gaps(root: Path, labels: list[int], masks: Sequence[FileFacts]) -> Finding:
+def _gaps(
+    root: Path, labels: list[int], masks: Sequence[FileFacts], paths: Sequence[Path]
+) -> Finding:
     """Say that most of the numbers up to the largest never occur."""
     largest = labels[-1]
-    having = sum(largest in facts.counts for facts in masks)
+    having = [number for number, facts in enumerate(masks) if largest in facts.counts]
+    where = f", such as {paths[having[0]]}" if paths else ""
     shown = ", ".join(f"{value:,}" for value in labels[:MOST_LISTED])
     more = ", ..." if len(labels) > MOST_LISTED else ""
     what = (
         f"has masks with the values {shown}{more}: {largest + 1:,} classes, of which most never "
-        f"occur ({largest:,} is in {having:,} of {len(masks):,} masks)"
+        f"occur ({largest:,} is in {len(having):,} of {len(masks):,} masks{where})"
     )
     remedy = f"write names in a data.yaml, one for each class 0..{largest:,}"
     if 2 <= len(labels) <= MOST_LISTED:
         pairs = ", ".join(f"{value}: {label}" for label, value in enumerate(labels))
         remedy = f"write label_map: {{{pairs}}} in a data.yaml, or names for all {largest + 1:,}"
+    if len(having) <= RARE * len(masks):
+        remedy = f"correct the {counted(len(having), 'mask')} with {largest:,}, or {remedy}"
     return Finding("error", root, what, remedy)

@@ -115,7 +115,10 @@ def open_data(path: Path | str, *, progress: Callable[[int, int], None] | None =
     root, folders, declared = _locate(path)
     splits, findings, notes = _paired(root, folders)
     scanned = scan_pairs(root, splits, progress=progress)
-    classes = decide_classes(root, declared, [pair.mask.facts for pair in scanned if pair.readable])
+    masks = [pair.mask for pair in scanned if pair.readable]
+    classes = decide_classes(
+        root, declared, [mask.facts for mask in masks], [mask.path for mask in masks]
+    )
     findings += classes.findings
     sound = _sound(scanned, classes, findings)
     channels = common_channels(sound)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from atrous.data.spec import DataSpec, Pair
-from atrous.errors import InputError, unknown
+from atrous.errors import InputError, listed, unknown
 from atrous.evaluation.confusion import confusion_matrix
 from atrous.evaluation.details import ImageDetails
 from atrous.evaluation.evaluation import Evaluation
@@ -176,7 +176,7 @@ def common_classes(data: LabelSet, model: LabelSet) -> LabelSet:
         told = [f"the model has {len(model)} classes, the data {len(data)}"]
         for where, these, others in (("data", data, model), ("model", model, data)):
             only = [name for name in these.names if name not in others.names]
-            told += [f"only in the {where}: {', '.join(only[:5])}"] if only else []
+            told += [f"only in the {where}: {listed(only)}"] if only else []
         raise InputError("; ".join([*told, "evaluate the model on data with its own classes"]))
     index = next(i for i in range(len(data)) if data.names[i] != model.names[i])
     raise InputError(

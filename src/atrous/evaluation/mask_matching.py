@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from atrous.errors import InputError
+from atrous.errors import InputError, counted, listed
 from atrous.evaluation.image_names import image_names
 
 __all__ = ["match_masks"]
@@ -84,14 +84,16 @@ def _check_complete(
     names = dict(zip(images, _without_suffix(image_names(images)), strict=True))
     bare = [image for image in images if image not in found]
     problems = [
-        _listed("image(s) have no mask", [names[x] for x in bare if x.stem not in offered]),
-        _listed(
-            "image(s) have no mask at their own path, and their name does not tell which is theirs",
+        _told("image", "without a mask", [names[x] for x in bare if x.stem not in offered]),
+        _told(
+            "image",
+            "without a mask at the same path, where the name alone does not tell which it is",
             [names[x] for x in bare if x.stem in offered],
         ),
-        _listed("mask(s) belong to no image of the split", sorted(offered - stems)),
-        _listed(
-            "name(s) occur more than once",
+        _told("mask", "of no image of the split", sorted(offered - stems)),
+        _told(
+            "name",
+            "that more than one mask has",
             sorted({mask.stem for mask in left if mask.stem in stems}),
         ),
     ]
@@ -107,8 +109,5 @@ def _without_suffix(names: Sequence[str]) -> list[str]:
     return [Path(name).with_suffix("").as_posix() for name in names]
 
 
-def _listed(what: str, names: Sequence[str]) -> str:
-    if not names:
-        return ""
-    more = f", and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{len(names)} {what} ({', '.join(names[:3])}{more})"
+def _told(what: str, how: str, names: Sequence[str]) -> str:
+    return f"{counted(len(names), what)} {how} ({listed(names, most=3)})" if names else ""

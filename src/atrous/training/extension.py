@@ -19,6 +19,7 @@ from atrous.training.watch import Reporter, has_stopped
 __all__ = [
     "is_finished",
     "refuse_reported",
+    "tell_early_stop",
     "tell_new_length",
     "tell_new_micro_batch",
     "tell_repeated",
@@ -51,11 +52,23 @@ def refuse_reported(folder: Path, config: TrainConfig, done: int) -> None:
     if not (folder / "report.html").exists() or lacks_report(folder):
         return  # killed between the last step and its report: write it
     assert config.iterations is not None
-    how = "" if done >= config.iterations else ", stopped early"
+    is_early = done < config.iterations
+    how = ", stopped early" if is_early else ""
+    more = f" (to {config.iterations + done}, with its patience again)" if is_early else ""
     raise InputError(
         f"{folder} is finished ({done} of {config.iterations} iterations{how}); "
-        f"to train on: atrous train --resume {folder} --extend {done}"
+        f"to train on: atrous train --resume {folder} --extend {done}{more}"
     )
+
+
+def tell_early_stop(config: TrainConfig, step: int, reporter: Reporter) -> None:
+    """Say of a run that is over at `step` why it did not take all of its iterations."""
+    if config.iterations is not None and step < config.iterations:
+        reporter.note(
+            f"Length   stopped early at {step} of {config.iterations} iterations: "
+            f"{config.patience} validations in a row were no better than the best (--patience); "
+            "the best model is kept"
+        )
 
 
 def tell_repeated(folder: Path, config: TrainConfig, added: int, reporter: Reporter) -> None:

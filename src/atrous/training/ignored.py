@@ -34,6 +34,8 @@ def ignored_notes(config: TrainConfig, plan: Plan, model: SegmentationModel) -> 
         ("norm-momentum", config.norm_momentum, not has_norms, NO_NORMS),
         ("warmup", config.warmup or None, config.warmup >= plan.iterations,
          f"{plan.iterations} iterations end before the full rate"),
+        ("val-every", config.val_every, (config.val_every or 0) > plan.iterations,
+         f"{plan.iterations} iterations end before; the last one is validated"),
         ("patience", config.patience, (config.patience or 0) + 1 >= validations,
          f"{validations} validations are too few to stop early"),
     )  # fmt: skip

@@ -22,6 +22,7 @@ from atrous.training.environment import check_data, write_environment
 from atrous.training.extension import (
     is_finished,
     refuse_reported,
+    tell_early_stop,
     tell_new_length,
     tell_new_micro_batch,
     tell_repeated,
@@ -191,6 +192,7 @@ def _fit_one(
     del fast  # the score takes its memory
     if not is_over:
         return RunResult(folder, folder / "model", step, None, spec, None)
+    tell_early_stop(config, step, reporter)
     return _scored(folder, step, spec, device, reporter, ranks)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from atrous.data import DataSpec
-from atrous.errors import InputError
+from atrous.errors import InputError, counted
 
 __all__ = ["sound"]
 
@@ -18,8 +18,8 @@ def sound(spec: DataSpec, skip_bad: bool, splits: Sequence[str] = ("train", "val
     if faults and not skip_bad:  # else they are left out: `splits` holds usable pairs only
         first = faults[0]
         raise InputError(
-            f"{len(faults)} fault(s) in {spec.root}; the first: {first.path}: {first.what} "
-            f"-> {first.remedy} (or leave such pairs out: --skip-bad)"
+            f"{counted(len(faults), 'fault')} in {spec.root}; the first: {first.path}: "
+            f"{first.what} -> {first.remedy} (or leave such pairs out: --skip-bad)"
         )
     for split in splits:
         if not spec.splits.get(split):

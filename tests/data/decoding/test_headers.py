@@ -130,6 +130,7 @@ def test_what_is_no_image_is_named(content, what, put):
     message = refusal(put("a.png", content))
 
     assert what in message
+    assert message.count("a.png") == message.count("->") == 1
     assert "PNG" in message.partition("->")[2]
 
 

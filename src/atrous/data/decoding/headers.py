@@ -91,6 +91,8 @@ def judge_file(path: Path, file: BinaryIO) -> ImageHeader:
         raise FileError(
             path, f"ends after {size:,} bytes, inside its header", "copy it again"
         ) from None
+    except FileError:  # a ValueError, too
+        raise
     except ValueError as error:
         raise FileError(path, str(error), "save it again as PNG") from None
     _check_limits(path, header, size)
