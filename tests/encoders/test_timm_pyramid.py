@@ -1,6 +1,9 @@
+import copy
+
 import pytest
 import timm
 import torch
+from torch import nn
 
 from atrous.encoders import create_encoder
 from atrous.encoders.timm_pyramid import PaddedPyramid
@@ -64,6 +67,7 @@ def test_a_pyramid_that_begins_at_stride_4_is_completed_by_the_image() -> None:
 
 
 FLOORED = ["convnext_atto", "vgg11", "densenet121", "hrnet_w18_small", "dla34", "tresnet_m"]
+FLOORED += ["mobilevitv2_050", "halonet26t"]  # they take multiples of 64 and of 256
 
 
 @pytest.mark.parametrize("name", FLOORED)
@@ -94,8 +98,36 @@ def test_the_last_column_and_row_of_an_image_are_seen() -> None:
 
 
 def test_a_network_whose_maps_leave_the_border_out_is_refused() -> None:
-    with torch.device("meta"), pytest.raises(InputError, match=r"inception_v4 .* the border"):
+    with torch.device("meta"), pytest.raises(InputError, match=r"inception_v4 .*cover an image"):
         create_encoder("inception_v4")
+
+
+@pytest.mark.parametrize("name", ["densenet121", "vgg11"])
+def test_keys_of_a_padded_pyramid_are_timms(name: str) -> None:
+    cut = {"out_indices": (1, 2, 3, 4, 5)} if name == "vgg11" else {}
+    theirs = timm.create_model(name, features_only=True, **cut).state_dict()
+    encoder = create_encoder(name)
+    assert isinstance(encoder, PaddedPyramid)
+    assert encoder.state_dict().keys() == theirs.keys()
+    encoder.load_state_dict(theirs)
+    for key, value in encoder.state_dict().items():
+        assert torch.equal(value, theirs[key])
+    beside = nn.ModuleDict({"encoder": encoder, "head": nn.Conv2d(1, 1, 1)})
+    copied = copy.deepcopy(beside)
+    copied.load_state_dict(beside.state_dict())
+    assert all(key.startswith(("encoder.features", "head.")) for key in beside.state_dict())
+
+
+@pytest.mark.parametrize("name", ["test_convnext", "vgg11"])
+def test_an_exported_padded_pyramid_takes_any_size(name: str) -> None:
+    encoder = create_encoder(name).eval()
+    any_size = {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
+    program = torch.export.export(
+        encoder, (torch.randn(1, 3, 70, 90),), dynamic_shapes=(any_size,), strict=False
+    ).module()
+    for size in ((97, 131), (64, 96)):
+        images = torch.randn(1, 3, *size)
+        torch.testing.assert_close(program(images), encoder(images))
 
 
 def test_a_pyramid_that_begins_at_stride_1_is_cut() -> None:

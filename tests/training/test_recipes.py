@@ -258,6 +258,12 @@ def test_every_recipe_takes_an_adversary_whose_turns_gain_nothing(name: str) -> 
     assert bool(told) == (name == "refinenet")
 
 
+def test_options_of_a_schedule_may_be_given_where_an_adversary_takes_the_recipes() -> None:
+    power = {"power": 0.5}
+    (run,) = recipe("refinenet", adversary="small_fov", iterations=3000, schedule_options=power)
+    assert (run.schedule, run.schedule_options) == ("poly", power)
+
+
 def test_a_recipe_that_there_is_not_is_named() -> None:
     with pytest.raises(InputError, match=r"unknown recipe 'deeplabv3'; did you mean deeplab_v3"):
         recipe("deeplabv3")

@@ -191,6 +191,21 @@ def test_a_first_save_killed_between_the_two_files_already_loads(tmp_path):
     assert state_equal(load(tmp_path), model)
 
 
+def test_a_model_saved_with_an_option_that_is_gone_still_loads(tmp_path):
+    model = create_model("deeplab_v2", encoder_name="resnet18", classes=3)
+    save(model, tmp_path)
+    options = json.loads((tmp_path / CONFIG).read_text())["options"]
+    edit(tmp_path, options={**options, "freeze_norm": False})
+    assert state_equal(load(tmp_path), model)
+
+
+def test_a_timm_encoder_that_sees_padded_images_is_saved_under_its_own_keys(tmp_path):
+    model = create_model("deeplab_v3_plus", encoder_name="densenet121", classes=3)
+    save(model, tmp_path)
+    assert state_equal(load(tmp_path), model)
+    assert not any(".pyramid." in key for key in model.state_dict())
+
+
 def test_edits_of_the_config_count(tmp_path):
     save(small_model(), tmp_path)
     names = LabelSet(("heaven", "street", "nothing"))

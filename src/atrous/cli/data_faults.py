@@ -18,10 +18,13 @@ def look_through(source: Path, skip_bad: bool) -> DataSpec:
     with progress(None, "looking through the data", unit="pair") as bar:
         spec = open_data(source, progress=bar)
     errors = [finding for finding in spec.findings if finding.severity == "error"]
-    kind = "skipped" if skip_bad else "error"
-    for finding in spec.findings:
-        warn(str(finding)) if finding.severity == "warning" else say(f"{kind}: {finding}")
     whole = next((finding for finding in errors if finding.path == spec.root), None)
+    is_left_out = skip_bad and whole is None and any(spec.splits.values())
+    for finding in spec.findings:
+        if finding.severity == "warning":
+            warn(str(finding))
+        else:
+            say(f"{'skipped' if is_left_out else 'error'}: {finding}")
     if whole is not None:  # every pair suffers from it
         raise InputError(f"no pair can be used: {whole}")
     if errors and not any(spec.splits.values()):

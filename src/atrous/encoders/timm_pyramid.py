@@ -8,7 +8,7 @@ that leave out what is left of a row or a column see padded images (`PaddedPyram
 """
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, Protocol, cast
 
 import torch
@@ -22,8 +22,8 @@ from atrous.ops.lattice import pad_to_lattice
 
 __all__ = ["PaddedPyramid", "timm_names", "timm_pyramid"]
 
-ODD, EVEN = (95, 33), (96, 64)
-"""Heights and widths on which a pyramid shows whether it rounds sizes up."""
+ODD = (95, 33)
+"""Height and width of which a pyramid that rounds sizes up covers all."""
 
 _PROJECTING = {"xception71": "blocks_4"}
 """The block whose 1x1 shortcut timm leaves out once its stride is gone: 728 channels come and go.
@@ -54,16 +54,9 @@ def timm_pyramid(name: str, in_channels: int, output_stride: int) -> Encoder:
         )
     channels = tuple(cast("_FeatureInfo", pyramid.feature_info).channels())
     starts_at_4 = len(channels) == 4
-    with torch.device("meta"):
-        trial = _create(name, in_channels, output_stride, **options)
-    is_whole = not starts_at_4 and _covers(trial, in_channels, strides, ODD)
-    if not is_whole and not _covers(trial, in_channels, strides[-len(channels) :], EVEN):
-        raise InputError(
-            f"encoder {name} yields maps that leave out the border of the image; choose one such "
-            "as resnet50"
-        )
-    padded = PaddedPyramid(pyramid, strides)
-    encoder = cast("Encoder", pyramid if is_whole else padded)
+    multiple = _multiple(name, output_stride, strides[-len(channels) :], tuple(options))
+    is_whole = multiple == 1 and not starts_at_4
+    encoder = cast("Encoder", pyramid if is_whole else PaddedPyramid(pyramid, strides, multiple))
     encoder.channels = (in_channels, *channels) if starts_at_4 else channels
     encoder.strides = strides
     encoder.output_stride = output_stride
@@ -82,30 +75,62 @@ def timm_names() -> list[str]:
 class PaddedPyramid(nn.Module):
     """A pyramid that rounds sizes down, or takes some sizes only, over images of any size.
 
-    Images get zeros, the mean pixel, at the bottom and the right up to a multiple of the output
-    stride; the maps lose what lies beyond the image. A pyramid that begins at stride 4, as
-    ConvNeXt's and Swin's do, is completed: its stage of stride 2 is the image averaged over 2x2.
+    Images get zeros, the mean pixel, at the bottom and the right up to a size that it takes; the
+    maps lose what lies beyond the image. A pyramid that begins at stride 4, as ConvNeXt's and
+    Swin's do, is completed: its stage of stride 2 is the image averaged over 2x2. The keys of one
+    with all stages stay timm's.
 
     Args:
         pyramid: Yields the last four or five stages.
         strides: Of all five.
+        multiple: It takes sizes that are multiples of this.
     """
 
-    def __init__(self, pyramid: nn.Module, strides: tuple[int, ...]) -> None:
+    def __init__(self, pyramid: nn.Module, strides: tuple[int, ...], multiple: int) -> None:
         super().__init__()
         self.pyramid = pyramid
         self.cells = strides
+        self.multiple = multiple
+        if len(cast("_FeatureInfo", pyramid.feature_info).channels()) == len(strides):
+            # torch has no types for either
+            self.register_state_dict_post_hook(_without_prefix)  # type: ignore[no-untyped-call]
+            self.register_load_state_dict_pre_hook(_with_prefix)  # type: ignore[no-untyped-call]
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Map normalised images (N, C, H, W) to five maps."""
         height, width = images.shape[-2:]
-        stages = list(self.pyramid(pad_to_lattice(images, self.cells[-1], 0)))
+        stages = list(self.pyramid(pad_to_lattice(images, self.multiple, 0)))
         if len(stages) < len(self.cells):
             stages.insert(0, functional.avg_pool2d(images, 2, ceil_mode=True))
         return [
-            stage[..., : -(-height // stride), : -(-width // stride)]
+            _cut(stage, -(-height // stride), -(-width // stride))
             for stage, stride in zip(stages, self.cells, strict=True)
         ]
+
+
+def _cut(x: Tensor, rows: int, columns: int) -> Tensor:
+    """Return the upper left part of (N, C, h, w)."""
+    if not torch.compiler.is_exporting():
+        return x[..., :rows, :columns]
+    # A slice that happens to be all of the example's map would hold for no other size.
+    for axis, count in ((-2, rows), (-1, columns)):
+        x = x.index_select(axis, torch.arange(count, device=x.device))
+    return x
+
+
+def _without_prefix(
+    module: nn.Module, state: dict[str, Any], prefix: str, _: dict[str, Any]
+) -> None:
+    for key in [key for key in state if key.startswith(f"{prefix}pyramid.")]:
+        state[prefix + key.removeprefix(f"{prefix}pyramid.")] = state.pop(key)
+
+
+def _with_prefix(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    own = {key for key, _ in module.named_parameters()} | {key for key, _ in module.named_buffers()}
+    for key in own:
+        theirs = prefix + key.removeprefix("pyramid.")
+        if theirs in state:
+            state[prefix + key] = state.pop(theirs)
 
 
 class _FeatureInfo(Protocol):
@@ -142,16 +167,29 @@ def _create(
     return pyramid
 
 
-def _covers(
-    pyramid: nn.Module, in_channels: int, strides: tuple[int, ...], size: tuple[int, int]
-) -> bool:
-    """Return whether the maps of an image of that size, on the meta device, cover all of it."""
-    try:
-        stages = pyramid.eval()(torch.empty(1, in_channels, *size, device="meta"))
-    except RuntimeError:  # of a size that it cannot take
-        return False
-    expected = [tuple(-(-side // stride) for side in size) for stride in strides]
-    return [tuple(stage.shape[-2:]) for stage in stages] == expected
+@cache
+def _multiple(name: str, output_stride: int, strides: tuple[int, ...], cut: tuple[str, ...]) -> int:
+    """Return the number whose multiples are sizes of which a pyramid's maps cover all; 1: any.
+
+    Raises:
+        InputError: There is none.
+    """
+    with torch.device("meta"):
+        options = dict.fromkeys(cut, (1, 2, 3, 4, 5))
+        pyramid = _create(name, 3, output_stride, **options).eval()
+        for multiple in (1, output_stride, 64, 128, 256):
+            size = ODD if multiple == 1 else (3 * multiple, 2 * multiple)
+            try:
+                stages = pyramid(torch.empty(1, 3, *size))
+            except (AssertionError, RuntimeError, ValueError):  # of a size that it cannot take
+                continue
+            expected = [tuple(-(-side // stride) for side in size) for stride in strides]
+            if [tuple(stage.shape[-2:]) for stage in stages] == expected:
+                return multiple
+    raise InputError(
+        f"encoder {name} gives no maps of every {strides[-1]} pixels that cover an image; choose "
+        "one such as resnet50"
+    )
 
 
 def _project(block: nn.Module) -> None:

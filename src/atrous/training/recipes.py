@@ -185,7 +185,7 @@ def _for_this_adversary(
             f"Recipe   {config.recipe}: left out, as validations gain nothing in an adversary's "
             f"turns: {_told(recipe, left_out)}"
         )
-    return {name: value for name, value in recipe.items() if name not in left_out}
+    return {name: value for name, value in recipe.items() if name not in waiting}
 
 
 def _told(recipe: Mapping[str, Any], names: list[str]) -> str:

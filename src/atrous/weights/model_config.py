@@ -18,6 +18,9 @@ D = TypeVar("D")
 
 FORMAT = "atrous-model"
 FORMAT_VERSION = 1
+RETIRED = frozenset({"freeze_norm"})
+"""Options of networks that models once stored and that changed nothing in a prediction."""
+
 MAX_CHARACTERS = 2**22
 """A config of 4 million characters is none of ours; it is refused before it is parsed."""
 
@@ -106,12 +109,13 @@ class ModelConfig:
             InputError: Not JSON, not ours, of a newer format, or a field is missing or wrong.
         """
         content = _parse(text)
+        options = _take(content, "options", dict)
         spec = ModelSpec(
             _take(content, "architecture", str),
             _take_or(content, "encoder_name", str, None),
             _take(content, "in_channels", int),
             _take(content, "classes", int),
-            _take(content, "options", dict),
+            {name: value for name, value in options.items() if name not in RETIRED},
         )
         return cls(
             spec,
