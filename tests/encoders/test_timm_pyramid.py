@@ -67,7 +67,7 @@ def test_a_pyramid_that_begins_at_stride_4_is_completed_by_the_image() -> None:
 
 
 FLOORED = ["convnext_atto", "vgg11", "densenet121", "hrnet_w18_small", "dla34", "tresnet_m"]
-FLOORED += ["mobilevitv2_050", "halonet26t"]  # they take multiples of 64 and of 256
+FLOORED += ["mobilevitv2_050", "haloregnetz_b", "halonet26t"]  # multiples of 64, 224, 256
 
 
 @pytest.mark.parametrize("name", FLOORED)

@@ -177,7 +177,7 @@ def _multiple(name: str, output_stride: int, strides: tuple[int, ...], cut: tupl
     with torch.device("meta"):
         options = dict.fromkeys(cut, (1, 2, 3, 4, 5))
         pyramid = _create(name, 3, output_stride, **options).eval()
-        for multiple in (1, output_stride, 64, 128, 256):
+        for multiple in (1, output_stride, 64, 128, 224, 256):
             size = ODD if multiple == 1 else (3 * multiple, 2 * multiple)
             try:
                 stages = pyramid(torch.empty(1, 3, *size))
