@@ -70,9 +70,8 @@ def unknown(kind: str, name: str, choices: Iterable[str], *, see: str = "") -> I
     where = f" (all: {see})" if see else ""
     if near:
         return InputError(f"unknown {kind} {name!r}; did you mean {', '.join(near)}?{where}")
-    more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
-    listed = "" if see else f"; known: {', '.join(names[:FEW]) or 'none'}{more}"
-    return InputError(f"unknown {kind} {name!r}{listed}{where}")
+    known = "" if see else f"; known: {listed(names, most=FEW) or 'none'}"
+    return InputError(f"unknown {kind} {name!r}{known}{where}")
 
 
 def listed(names: Sequence[str], *, most: int = 5) -> str:

@@ -79,17 +79,25 @@ def test_averaged_weights_are_what_is_kept(
     assert not torch.equal(averaged["head.weight"], live["head.weight"])
 
 
+class Noting(Silent):
+    """Remembers what is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
 def test_a_run_without_gain_stops_says_so_and_can_be_extended(
     scenes: Path, tmp_path: Path, tiny: dict[str, Any]
 ) -> None:
     folder = tmp_path / "run"
     fields = {"iterations": 40, "val_every": 1, "patience": 2, "lr": 1e-12, "norm": "frozen"}
-    notes: list[str] = []
-    reporter = Silent()
-    reporter.note = notes.append  # type: ignore[method-assign]
-    result = fit(run(scenes, folder, tiny, **fields), reporter=reporter)  # nothing can get better
+    told = Noting()
+    result = fit(run(scenes, folder, tiny, **fields), reporter=told)  # nothing can get better
     assert (result.step, result.is_over) == (3, True)
-    assert "stopped early at 3 of 40 iterations: 2 validations in a row" in notes[-1]
+    assert "stopped early at 3 of 40 iterations: 2 validations in a row" in told.notes[-1]
     assert result.evaluation is not None
     (folder / "report.html").touch()
     with pytest.raises(
@@ -104,19 +112,14 @@ def test_a_run_without_gain_stops_says_so_and_can_be_extended(
 def test_a_plateaus_drops_outlive_early_stopping_and_an_extension(
     scenes: Path, tmp_path: Path, tiny: dict[str, Any]
 ) -> None:
-    folder, notes = tmp_path / "run", []
-
-    class Noting(Silent):
-        def note(self, text: str) -> None:
-            notes.append(text)
-
+    folder, told = tmp_path / "run", Noting()
     plateau = {"schedule": "plateau", "schedule_options": {"patience": 1, "factor": 0.1}}
     fields = {"iterations": 40, "val_every": 1, "patience": 2, "lr": 1e-12, "norm": "frozen"}
     fit(run(scenes, folder, tiny, **fields, **plateau))
-    again = fit(TrainConfig(resume=folder, extend=5), reporter=Noting())
+    again = fit(TrainConfig(resume=folder, extend=5), reporter=told)
     assert again.step == 5
     assert rates(folder) == pytest.approx([1e-12, 1e-12, 1e-13, 1e-14, 1e-15], rel=1e-6)
-    assert any("from 1e-14 to 1e-14 at iteration 3" in note for note in notes)
+    assert any("from 1e-14 to 1e-14 at iteration 3" in note for note in told.notes)
     assert read_progress(folder / "last.ckpt").patient_since == 3  # type: ignore[union-attr]
 
 

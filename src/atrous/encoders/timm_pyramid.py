@@ -41,12 +41,8 @@ def timm_pyramid(name: str, in_channels: int, output_stride: int) -> Encoder:
     Raises:
         InputError: It has no such pyramid, or cannot be dilated.
     """
-    pyramid = _create(name, in_channels, output_stride)
     strides = tuple(min(stride, output_stride) for stride in (2, 4, 8, 16, 32))
-    options = {}
-    if _strides(pyramid) == (1, *strides):  # timm's VGG begins before its first pooling
-        options = {"out_indices": (1, 2, 3, 4, 5)}
-        pyramid = _create(name, in_channels, output_stride, **options)
+    pyramid = _from_stride_2(name, in_channels, output_stride)
     if _strides(pyramid) not in (strides, strides[1:]):
         raise InputError(
             f"encoder {name} yields strides {_strides(pyramid)}, but a network needs {strides}; "
@@ -54,7 +50,7 @@ def timm_pyramid(name: str, in_channels: int, output_stride: int) -> Encoder:
         )
     channels = tuple(cast("_FeatureInfo", pyramid.feature_info).channels())
     starts_at_4 = len(channels) == 4
-    multiple = _multiple(name, output_stride, strides[-len(channels) :], tuple(options))
+    multiple = _multiple(name, output_stride)
     is_whole = multiple == 1 and not starts_at_4
     encoder = cast("Encoder", pyramid if is_whole else PaddedPyramid(pyramid, strides, multiple))
     encoder.channels = (in_channels, *channels) if starts_at_4 else channels
@@ -89,22 +85,24 @@ class PaddedPyramid(nn.Module):
     def __init__(self, pyramid: nn.Module, strides: tuple[int, ...], multiple: int) -> None:
         super().__init__()
         self.pyramid = pyramid
-        self.cells = strides
+        self.strides = strides
         self.multiple = multiple
         if len(cast("_FeatureInfo", pyramid.feature_info).channels()) == len(strides):
-            # torch has no types for either
-            self.register_state_dict_post_hook(_without_prefix)  # type: ignore[no-untyped-call]
-            self.register_load_state_dict_pre_hook(_with_prefix)  # type: ignore[no-untyped-call]
+            for register, hook in (
+                (self.register_state_dict_post_hook, _without_prefix),
+                (self.register_load_state_dict_pre_hook, _with_prefix),
+            ):
+                register(hook)  # type: ignore[no-untyped-call]  # torch has no types for it
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Map normalised images (N, C, H, W) to five maps."""
         height, width = images.shape[-2:]
         stages = list(self.pyramid(pad_to_lattice(images, self.multiple, 0)))
-        if len(stages) < len(self.cells):
+        if len(stages) < len(self.strides):
             stages.insert(0, functional.avg_pool2d(images, 2, ceil_mode=True))
         return [
             _cut(stage, -(-height // stride), -(-width // stride))
-            for stage, stride in zip(stages, self.cells, strict=True)
+            for stage, stride in zip(stages, self.strides, strict=True)
         ]
 
 
@@ -118,14 +116,14 @@ def _cut(x: Tensor, rows: int, columns: int) -> Tensor:
     return x
 
 
-def _without_prefix(
-    module: nn.Module, state: dict[str, Any], prefix: str, _: dict[str, Any]
-) -> None:
+def _without_prefix(module: nn.Module, state: dict[str, Any], prefix: str, _: Any) -> None:
+    """Write the keys of a padded pyramid as timm's."""
     for key in [key for key in state if key.startswith(f"{prefix}pyramid.")]:
         state[prefix + key.removeprefix(f"{prefix}pyramid.")] = state.pop(key)
 
 
 def _with_prefix(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Read timm's keys into a padded pyramid."""
     own = {key for key, _ in module.named_parameters()} | {key for key, _ in module.named_buffers()}
     for key in own:
         theirs = prefix + key.removeprefix("pyramid.")
@@ -167,28 +165,35 @@ def _create(
     return pyramid
 
 
+def _from_stride_2(name: str, in_channels: int, output_stride: int) -> nn.Module:
+    """Build timm's network without a stage of stride 1: its VGG begins before its first pooling."""
+    pyramid = _create(name, in_channels, output_stride)
+    if len(_strides(pyramid)) == 6 and _strides(pyramid)[0] == 1:
+        pyramid = _create(name, in_channels, output_stride, out_indices=(1, 2, 3, 4, 5))
+    return pyramid
+
+
 @cache
-def _multiple(name: str, output_stride: int, strides: tuple[int, ...], cut: tuple[str, ...]) -> int:
+def _multiple(name: str, output_stride: int) -> int:
     """Return the number whose multiples are sizes of which a pyramid's maps cover all; 1: any.
 
     Raises:
         InputError: There is none.
     """
     with torch.device("meta"):
-        options = dict.fromkeys(cut, (1, 2, 3, 4, 5))
-        pyramid = _create(name, 3, output_stride, **options).eval()
+        pyramid = _from_stride_2(name, 3, output_stride).eval()
         for multiple in (1, output_stride, 64, 128, 224, 256):
             size = ODD if multiple == 1 else (3 * multiple, 2 * multiple)
             try:
                 stages = pyramid(torch.empty(1, 3, *size))
             except (AssertionError, RuntimeError, ValueError):  # of a size that it cannot take
                 continue
-            expected = [tuple(-(-side // stride) for side in size) for stride in strides]
+            expected = [tuple(-(-side // stride) for side in size) for stride in _strides(pyramid)]
             if [tuple(stage.shape[-2:]) for stage in stages] == expected:
                 return multiple
     raise InputError(
-        f"encoder {name} gives no maps of every {strides[-1]} pixels that cover an image; choose "
-        "one such as resnet50"
+        f"encoder {name} gives no maps of every {output_stride} pixels that cover an image; "
+        "choose one such as resnet50"
     )
 
 

@@ -62,11 +62,11 @@ def _noting_names(config: "type[TrainConfig]") -> "type[TrainConfig]":
 
     @wraps(init)
     def noting(self: "TrainConfig", **fields: Any) -> None:
-        if "recipe" in fields and "given" not in fields:
+        if fields.get("recipe") is not None and "given" not in fields:
             fields["given"] = frozenset(fields)
         init(self, **fields)
 
-    config.__init__ = noting  # type: ignore[method-assign]  # the same, with `given` filled
+    config.__init__ = noting  # type: ignore[method-assign]  # the same one, with `given` filled in
     return config
 
 
