@@ -97,7 +97,7 @@ def test_a_run_without_gain_stops_says_so_and_can_be_extended(
     told = Noting()
     result = fit(run(scenes, folder, tiny, **fields), reporter=told)  # nothing can get better
     assert (result.step, result.is_over) == (3, True)
-    assert "stopped early at 3 of 40 iterations: 2 validations in a row" in told.notes[-1]
+    assert "stopped early at 3 of 40 iterations: 2 validations in a row without" in told.notes[-1]
     assert result.evaluation is not None
     (folder / "report.html").touch()
     with pytest.raises(

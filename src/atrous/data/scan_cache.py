@@ -16,7 +16,7 @@ from atrous.files import write_bytes
 
 __all__ = ["cache_file", "load_facts", "save_facts", "user_cache"]
 
-VERSION = 2  # of the facts: raise it when they are found or written in another way
+VERSION = 3  # of the facts: raise it when they are found or written in another way
 
 
 def cache_file(root: Path) -> Path:

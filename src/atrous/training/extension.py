@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from atrous.errors import InputError
+from atrous.errors import InputError, counted
 from atrous.models import SegmentationModel
 from atrous.training.checkpoints import Progress
 from atrous.training.config import TrainConfig
@@ -66,8 +66,8 @@ def tell_early_stop(config: TrainConfig, step: int, reporter: Reporter) -> None:
     if config.iterations is not None and step < config.iterations:
         reporter.note(
             f"Length   stopped early at {step} of {config.iterations} iterations: "
-            f"{config.patience} validations in a row were no better than the best (--patience); "
-            "the best model is kept"
+            f"{counted(config.patience or 0, 'validation')} in a row without a better one "
+            "(--patience); the best model is kept"
         )
 
 
