@@ -1,9 +1,13 @@
+import multiprocessing
+import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
-from atrous.ops.shares import in_shares
+from atrous.ops import shares
+from atrous.ops.shares import SHARES, in_shares
 
 
 @pytest.fixture(params=[1, 2, 3, 7])
@@ -23,7 +27,7 @@ def test_every_row_is_done_once(threads, rows):
             done.append(range(begin, end))
 
     in_shares(work, rows)
-    assert len(done) == min(threads, rows)
+    assert len(done) == (1 if threads == 1 else min(SHARES * threads, rows))
     assert sorted(row for share in done for row in share) == list(range(rows))
 
 
@@ -35,3 +39,39 @@ def test_what_a_share_raises_arrives(threads, bad):
 
     with pytest.raises(ValueError, match="no"):
         in_shares(work, 100)
+
+
+def test_a_thread_that_comes_late_is_not_waited_for(monkeypatch):
+    busy = threading.Event()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(shares, "_helpers", lambda: pool)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(busy.wait)  # as if its core were taken
+        done = []
+        in_shares(lambda begin, end: done.extend(range(begin, end)), 40)
+        assert done == list(range(40))
+        busy.set()
+
+
+def test_after_an_error_no_share_begins(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    begun = []
+
+    def work(begin, end):
+        begun.append(begin)
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        in_shares(work, 100)
+    assert len(begun) <= 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_has_threads_of_its_own(threads):
+    in_shares(lambda begin, end: None, 100)
+    child = multiprocessing.get_context("fork").Process(
+        target=in_shares, args=(lambda begin, end: None, 100)
+    )
+    child.start()
+    child.join(30)
+    assert child.exitcode == 0
