@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from atrous.compiling import compiled
+from atrous.ops.bfloat16 import narrowed, widened
 from atrous.ops.rows import add_to, exponential, load, maximum, store, zeros
 from atrous.ops.series import logarithm, where_positive
 
@@ -188,12 +189,12 @@ def _highest(blocks: Any, part: int, shape: tuple[int, ...]) -> Any:
 
 @compiled
 def _widen(scores: np.ndarray, table: np.ndarray) -> None:
-    """Copy (pixels, K) scores to the table; bfloat16 is the upper half of a float32."""
+    """Copy (pixels, K) scores to the table."""
     if scores.itemsize == 2:
         bits = table.view(np.uint32)
         for k in range(scores.shape[1]):
             for p in range(scores.shape[0]):
-                bits[k, p] = np.uint32(scores[p, k]) << np.uint32(16)
+                bits[k, p] = widened(scores[p, k])
     else:
         for k in range(scores.shape[1]):
             for p in range(scores.shape[0]):
@@ -202,15 +203,12 @@ def _widen(scores: np.ndarray, table: np.ndarray) -> None:
 
 @compiled
 def _narrow(table: np.ndarray, gradient: np.ndarray) -> None:
-    """Copy the table to (pixels, K) gradients; to bfloat16 it rounds to nearest, halves to even."""
+    """Copy the table to (pixels, K) gradients."""
     if gradient.itemsize == 2:
         bits = table.view(np.uint32)
-        below_half = np.uint32(0x7FFF)
         for k in range(gradient.shape[1]):
             for p in range(gradient.shape[0]):
-                number = bits[k, p]
-                is_odd = (number >> np.uint32(16)) & np.uint32(1)
-                gradient[p, k] = (number + below_half + is_odd) >> np.uint32(16)
+                gradient[p, k] = narrowed(bits[k, p])
     else:
         for k in range(gradient.shape[1]):
             for p in range(gradient.shape[0]):

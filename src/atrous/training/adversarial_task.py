@@ -113,4 +113,7 @@ class AdversarialTask(SegmentationTask):
         """Return both optimizers, the segmentation network's first."""
         options = self.adversarial.options
         group = {"params": list(self.adversarial.parameters()), "lr_factor": options.lr / self.lr}
-        return [*super().configure_optimizers(), torch.optim.Adam([group], lr=options.lr)]
+        return [
+            *super().configure_optimizers(),
+            torch.optim.Adam([group], lr=options.lr, fused=True),
+        ]

@@ -22,10 +22,10 @@ from torch.nn.parallel import DistributedDataParallel
 from atrous.models import Scores, SegmentationModel
 from atrous.ops import normalise
 from atrous.training.averaging import average, averaged_copy
+from atrous.training.convolutions import own_convolutions
 from atrous.training.losses import Targets, parse_loss
 from atrous.training.norm import held_norms, hold_norms
 from atrous.training.parameter_groups import parameter_groups
-from atrous.training.precision import keep_dilated_depthwise_exact
 from atrous.training.protocol import Protocol
 from atrous.training.ranks import Ranks
 from atrous.training.schedules import lr_factor
@@ -85,7 +85,6 @@ class SegmentationTask(lightning.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.model = model
-        keep_dilated_depthwise_exact(model)
         self.protocol = protocol or Protocol()
         hold_norms(model, self.protocol.norm, self.protocol.norm_momentum)
         self.averaged = averaged_copy(model) if self.protocol.ema is not None else None
@@ -162,7 +161,8 @@ class SegmentationTask(lightning.LightningModule):
         """Return images as the network sees them, and its scores."""
         x = normalise(images, self.model.normalization)
         x = x.contiguous(memory_format=torch.channels_last)
-        return x, self.model.score(x)
+        with own_convolutions(self.model):
+            return x, self.model.score(x)
 
     def scores_share(self, scores: Scores, labels: Tensor, whole: Tensor | None) -> Tensor:
         """Return the loss of a micro-batch's scores, see `loss_share`."""
@@ -262,5 +262,5 @@ class SegmentationTask(lightning.LightningModule):
         )
         groups: list[dict[str, object]] = [{**group} for group in found]
         if self.optimizer_name == "adamw":
-            return [torch.optim.AdamW(groups, lr=self.lr)]
+            return [torch.optim.AdamW(groups, lr=self.lr, fused=True)]
         return [torch.optim.SGD(groups, lr=self.lr, momentum=self.protocol.momentum)]
