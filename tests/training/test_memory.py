@@ -104,6 +104,7 @@ def test_where_nothing_can_be_measured_four_images_are_taken_at_once(
     monkeypatch.setattr(cost_module, "free_memory", lambda device: 4 * 2**30)
     cost = cost_module.measure_cost(
         lambda model, images, labels: model(images).sum(),
+        lambda model: torch.optim.SGD(model.parameters(), lr=1.0),
         nn.Conv2d(3, 2, 1),
         torch.rand(2, 3, 8, 8),
         torch.zeros(2, 8, 8),

@@ -201,6 +201,7 @@ def test_measuring_leaves_the_model_as_it_was() -> None:
 
     cost = measure_cost(
         loss,
+        plain_sgd,
         model,
         torch.rand(2, 3, 16, 16),
         torch.zeros(2, 16, 16),
@@ -212,6 +213,31 @@ def test_measuring_leaves_the_model_as_it_was() -> None:
     assert all(parameter.grad is None for parameter in model.parameters())
     assert cost.seconds_per_image > 0
     assert cost.bytes_free > 0
+
+
+def plain_sgd(model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.SGD(model.parameters(), lr=1.0)
+
+
+def test_a_step_costs_what_its_optimizer_takes_besides() -> None:
+    class Slow(torch.optim.SGD):
+        def step(self, closure: object = None) -> None:  # type: ignore[override]
+            time.sleep(0.05)
+
+    cost = measure_cost(
+        lambda model, images, labels: model(images).sum(),
+        lambda model: Slow(model.parameters(), lr=1.0),
+        nn.Conv2d(3, 2, 1),
+        torch.rand(2, 3, 8, 8),
+        torch.zeros(2, 8, 8),
+        precision="fp32",
+        at_once=2,
+        processes=1,
+    )
+    assert 0.05 <= cost.seconds_per_update < 0.5
+    slow = Cost(**{**COST.__dict__, "seconds_per_update": 0.5})
+    with_it, without = (plan(c, iterations=100, batch_size=8).seconds for c in (slow, COST))
+    assert with_it - without == pytest.approx(50)
 
 
 def measured(
@@ -231,6 +257,7 @@ def measured(
     monkeypatch.setattr(cost_module, "free_memory", lambda device: free)
     cost = measure_cost(
         loss,
+        plain_sgd,
         nn.Conv2d(3, 2, 1),
         torch.rand(2, 3, 8, 8),
         torch.zeros(2, 8, 8),

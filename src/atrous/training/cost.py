@@ -33,6 +33,7 @@ class Cost:
         bytes_fixed: Memory of weights, gradients, optimizer and the libraries.
         bytes_per_image: Memory that one more image in the micro-batch takes.
         bytes_free: Memory that was free, the share of one process.
+        seconds_per_update: The optimizer's part of a step.
         seconds_per_sample: Reading and augmenting one image, by one process.
         seconds_per_validation: One pass over the validation split.
     """
@@ -41,12 +42,14 @@ class Cost:
     bytes_fixed: int
     bytes_per_image: int
     bytes_free: int
+    seconds_per_update: float = 0.0
     seconds_per_sample: float = 0.0
     seconds_per_validation: float = 0.0
 
 
 def measure_cost(
     loss: Callable[[nn.Module, Tensor, Tensor], Tensor],
+    optimizer_of: Callable[[nn.Module], torch.optim.Optimizer],
     model: nn.Module,
     images: Tensor,
     labels: Tensor,
@@ -63,6 +66,7 @@ def measure_cost(
 
     Args:
         loss: Maps a model, images and labels to the loss that training will use.
+        optimizer_of: Makes the optimizer of a model.
         model: Left untouched.
         images: (N, C, h, w), N of 1 or 2, on the device of the run.
         labels: (N, h, w).
@@ -101,7 +105,8 @@ def measure_cost(
             break
         seconds = seconds_an_image(count)
         spent += count * seconds
-    return dataclasses.replace(cost, seconds_per_image=seconds)
+    update = _seconds_of_update(optimizer_of(trial), device)
+    return dataclasses.replace(cost, seconds_per_image=seconds, seconds_per_update=update)
 
 
 def largest_fitting(batch: int, cost: Cost) -> int:
@@ -154,12 +159,21 @@ def worst(costs: Sequence[Cost]) -> Cost:
     """Return what all machines can keep to: the longest times, the least memory."""
     return Cost(
         seconds_per_image=max(cost.seconds_per_image for cost in costs),
+        seconds_per_update=max(cost.seconds_per_update for cost in costs),
         seconds_per_sample=max(cost.seconds_per_sample for cost in costs),
         seconds_per_validation=max(cost.seconds_per_validation for cost in costs),
         bytes_fixed=max(cost.bytes_fixed for cost in costs),
         bytes_per_image=max(cost.bytes_per_image for cost in costs),
         bytes_free=min(cost.bytes_free for cost in costs),
     )
+
+
+def _seconds_of_update(optimizer: torch.optim.Optimizer, device: str) -> float:
+    optimizer.step()  # makes its moments
+    begin = time.perf_counter()
+    optimizer.step()
+    _finish(device)
+    return time.perf_counter() - begin
 
 
 def _finish(device: str) -> None:

@@ -121,7 +121,7 @@ def make_plan(
     """
     batch = -(-config.batch_size // processes)  # the largest share
     workers = pick_workers(config)
-    step_seconds = batch * _seconds_per_image(cost, workers, device)
+    step_seconds = batch * _seconds_per_image(cost, workers, device) + cost.seconds_per_update
     micro = config.micro_batch or largest_fitting(batch, cost)
     iterations = _iterations(config, images, step_seconds, cost)
     val_every = config.val_every or -(-iterations // _validations(config, cost))

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import torch
 from torch import Tensor, nn
 
 from atrous.data import DataSpec
@@ -26,6 +27,7 @@ from atrous.training.plan import (
 from atrous.training.protocol import Protocol
 from atrous.training.ranks import Ranks
 from atrous.training.reach import unfed_taps
+from atrous.training.task import SegmentationTask
 from atrous.training.watch import Reporter
 
 __all__ = ["plan_run", "training_cost"]
@@ -120,24 +122,30 @@ def training_cost(
     first = spec.splits["val"][0]
     protocol = dataclasses.replace(Protocol.of(config), ema=None)
 
-    def loss(trial: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    def task(trial: nn.Module) -> SegmentationTask:
         assert isinstance(trial, SegmentationModel)
-        task = task_kind(protocol)(
+        return task_kind(protocol)(
             trial,
-            optimizer="sgd",
+            optimizer=config.optimizer,
             lr=1.0,
             weight_decay=0.0,
             iterations=1,
             micro_batch=count,
             protocol=protocol,
         ).to(images.device)
-        return task.loss_share(images, labels)
+
+    def loss(trial: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        return task(trial).loss_share(images, labels)
+
+    def optimizer_of(trial: nn.Module) -> torch.optim.Optimizer:
+        return task(trial).configure_optimizers()[0]  # not an adversary's
 
     def read_one(number: int) -> Tensor:
         return source.batch([number])[1].cpu()  # waits for the device
 
     cost = measure_cost(
         loss,
+        optimizer_of,
         model,
         images,
         labels,
