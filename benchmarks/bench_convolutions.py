@@ -29,6 +29,8 @@ CASES = (  # N, C, side, maps out, depthwise?, stride, rate
     (4, 192, 32, 192, True, 2, 1),
     (4, 960, 16, 960, True, 1, 2),
     (4, 320, 16, 320, True, 1, 6),
+    (4, 320, 16, 256, False, 1, 12),
+    (2, 320, 33, 256, False, 1, 18),
     (4, 2048, 16, 256, False, 1, 6),
     (4, 2048, 16, 256, False, 1, 12),
     (4, 2048, 16, 256, False, 1, 18),
@@ -54,7 +56,10 @@ def main() -> None:
             weight = torch.randn(out, channels // groups, 3, 3) / (channels // groups) ** 0.5
             weight = weight.to(dtype).contiguous(memory_format=torch.channels_last)
             shape = x, weight, (stride,) * 2, (rate,) * 2, groups
-            if not (conv_depthwise_pays(*shape) or conv_dilated_pays(*shape)):
+            if not (
+                conv_depthwise_pays(*shape)
+                or conv_dilated_pays(*shape[:3], (rate,) * 2, *shape[3:])
+            ):
                 continue
             ways = both_ways(stride, rate, groups)
             name = (

@@ -69,11 +69,45 @@ def test_only_what_learns_gets_a_gradient() -> None:
     torch.testing.assert_close(weight.grad, expected)
 
 
-def test_it_pays_for_large_rates_on_a_cpu() -> None:
-    x, weight = torch.zeros(1, 4, 8, 8), torch.zeros(4, 4, 3, 3)
-    assert conv_dilated_pays(x, weight, (1, 1), (6, 6), 1)
-    assert not conv_dilated_pays(x, weight, (1, 1), (2, 2), 1)
-    assert not conv_dilated_pays(x, weight, (2, 2), (6, 6), 1)
-    assert not conv_dilated_pays(x, torch.zeros(4, 1, 3, 3), (1, 1), (6, 6), 4)
-    assert not conv_dilated_pays(x, torch.zeros(4, 4, 1, 1), (1, 1), (6, 6), 1)
-    assert not conv_dilated_pays(x.to("meta"), weight, (1, 1), (6, 6), 1)
+def test_under_autocast_float32_gets_gradients_of_float32() -> None:
+    x = torch.randn(1, 2, 9, 9, requires_grad=True)
+    weight = torch.randn(3, 2, 3, 3, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = conv_dilated(x, weight, (6, 6), (6, 6))
+    assert y.dtype == torch.bfloat16
+    y.float().sum().backward()
+    expected = torch.autograd.grad(plain(x, weight, (6, 6), (6, 6)).sum(), (x, weight))
+    for leaf, true in zip((x, weight), expected, strict=True):
+        assert leaf.grad is not None
+        assert leaf.grad.dtype == torch.float32
+        assert (leaf.grad - true).norm() <= 0.01 * true.norm()
+
+
+@pytest.mark.parametrize(
+    ("channels", "maps", "side", "rate", "pays"),
+    [
+        (2048, 256, 16, 6, True),
+        (2048, 256, 65, 12, True),
+        (1024, 21, 33, 12, True),
+        (320, 256, 16, 12, True),  # a quarter of the products meets the map
+        (320, 256, 33, 6, False),  # three quarters
+        (2048, 256, 16, 2, False),
+        (32, 32, 16, 12, False),
+    ],
+)
+def test_it_pays_for_many_channels_or_where_little_meets_the_map(
+    channels: int, maps: int, side: int, rate: int, *, pays: bool
+) -> None:
+    x, weight = torch.zeros(1, channels, side, side), torch.zeros(maps, channels, 3, 3)
+    rates = rate, rate
+    assert conv_dilated_pays(x, weight, (1, 1), rates, rates, 1) is pays
+
+
+def test_it_pays_for_dense_ones_of_stride_1_on_a_cpu_only() -> None:
+    x, weight, rates = torch.zeros(1, 1024, 9, 9), torch.zeros(32, 1024, 3, 3), (6, 6)
+    assert conv_dilated_pays(x, weight, (1, 1), rates, rates, 1)
+    assert not conv_dilated_pays(x, weight, (2, 2), rates, rates, 1)
+    assert not conv_dilated_pays(x, torch.zeros(1024, 1, 3, 3), (1, 1), rates, rates, 1024)
+    assert not conv_dilated_pays(x, torch.zeros(32, 1024, 1, 1), (1, 1), (0, 0), rates, 1)
+    assert not conv_dilated_pays(x.to("meta"), weight, (1, 1), rates, rates, 1)
+    assert not conv_dilated_pays(x, weight, (1, 1), (0, 0), rates, 1)  # too small for the taps

@@ -10,9 +10,10 @@ import torch
 
 __all__ = ["in_shares"]
 
-SHARES = 8
-"""For each thread. Threads take the next one when they are done: behind an operator of torch its
-own threads wait for more by spinning, for milliseconds, and ours may get a core late."""
+SHARES, MOST = 4, 32
+"""For each thread, and together where threads are few: each share sets up by itself. Threads take
+the next one when they are done: behind an operator of torch its own threads wait for more by
+spinning, for milliseconds, and ours may get a core late."""
 
 
 def in_shares(work: Callable[[int, int], None], rows: int) -> None:
@@ -25,7 +26,7 @@ def in_shares(work: Callable[[int, int], None], rows: int) -> None:
     if threads == 1:
         work(0, rows)
         return
-    shares = min(SHARES * threads, rows)
+    shares = min(SHARES * threads, max(MOST, threads), rows)
     numbers = itertools.count()
 
     def take() -> None:
@@ -50,4 +51,5 @@ def _helpers() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(os.cpu_count(), "atrous-shares")
 
 
-os.register_at_fork(after_in_child=_helpers.cache_clear)  # a child has none of them
+if hasattr(os, "register_at_fork"):  # a child has none of them
+    os.register_at_fork(after_in_child=_helpers.cache_clear)

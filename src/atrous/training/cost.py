@@ -170,6 +170,7 @@ def worst(costs: Sequence[Cost]) -> Cost:
 
 def _seconds_of_update(optimizer: torch.optim.Optimizer, device: str) -> float:
     optimizer.step()  # makes its moments
+    _finish(device)
     begin = time.perf_counter()
     optimizer.step()
     _finish(device)
