@@ -92,6 +92,7 @@ def step_of(folder: Path) -> int:
 
 
 EVERYTHING = {
+    "optimizer": "adamw",
     "ema": 0.9,
     "clip": 1.0,
     "freeze_encoder": 4,

@@ -22,8 +22,9 @@ def own_convolutions(model: nn.Module) -> AbstractContextManager[object]:
 
     Within, depthwise ones of 3x3 with a stride or a rate go to `conv_depthwise`, dense ones that
     `conv_dilated` makes faster there. What is left computes in float32 under autocast where
-    oneDNN's gradients in bf16 (torch 2.15) are slow, depthwise of 5x5 and more, or memory that
-    nobody wrote: dilated, without AMX, and channels of a group no multiple of 16.
+    oneDNN's gradients in bf16 (torch 2.15) are slow (depthwise of 5x5 and more) or may be memory
+    that nobody wrote: dilated ones whose groups have no multiple of 16 channels. With AMX only
+    depthwise ones of these go wrong, without it all.
 
     On a GPU, and for a network that has none of them, nothing changes. Layers that are called again
     during the backward pass (reentrant gradient checkpointing) are outside by then.

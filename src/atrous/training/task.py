@@ -261,6 +261,7 @@ class SegmentationTask(lightning.LightningModule):
             classifier=self.classifier,
         )
         groups: list[dict[str, object]] = [{**group} for group in found]
-        if self.optimizer_name == "adamw":
+        if self.optimizer_name == "adamw":  # in one pass, for which weights, gradients and moments
+            # must lie alike in memory: autograd and checkpoints keep them so
             return [torch.optim.AdamW(groups, lr=self.lr, fused=True)]
         return [torch.optim.SGD(groups, lr=self.lr, momentum=self.protocol.momentum)]
