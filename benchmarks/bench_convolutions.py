@@ -3,7 +3,7 @@
 Regime: forward and backward of one convolution in bf16 and float32, channels last, of the shapes
 that MobileNetV2 and ASPP have in a training step of 4 x 256x256 and of 2 x 513x513. The contenders
 take turns, round after round. The error is that of both gradients together, relative to float64's;
-before every torch call, memory that is then freed is filled with 1e30, which oneDNN's gradient of
+before every call, memory that is then freed is filled with 1e30, which oneDNN's gradient of
 dilated depthwise convolutions in bfloat16 hands on.
 
 Run: python benchmarks/bench_convolutions.py [--rounds 9]

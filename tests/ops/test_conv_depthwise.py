@@ -3,6 +3,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from atrous.errors import InputError
 from atrous.ops.conv_depthwise import conv_depthwise, conv_depthwise_pays
 
 Geometry = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
@@ -97,3 +98,18 @@ def test_it_pays_where_torch_is_wrong_or_slow() -> None:
     assert not conv_depthwise_pays(half, torch.zeros(8, 1, 3, 3), (2, 2), (1, 1), 4)
     assert not conv_depthwise_pays(half, torch.zeros(4, 2, 3, 3), (2, 2), (1, 1), 2)
     assert not conv_depthwise_pays(half.to("meta"), weight, (2, 2), (1, 1), 4)
+
+
+@pytest.mark.parametrize(
+    ("x", "weight"),
+    [
+        (torch.zeros(1, 4, 8, 8, dtype=torch.float64), torch.zeros(4, 1, 3, 3)),
+        (torch.zeros(4, 8, 8), torch.zeros(4, 1, 3, 3)),
+        (torch.zeros(1, 4, 8, 8), torch.zeros(8, 1, 3, 3)),
+        (torch.zeros(1, 4, 8, 8), torch.zeros(4, 1, 5, 5)),
+        (torch.zeros(1, 4, 8, 8, device="meta"), torch.zeros(4, 1, 3, 3)),
+    ],
+)
+def test_what_it_does_not_take_is_refused_with_what_it_does(x: Tensor, weight: Tensor) -> None:
+    with pytest.raises(InputError, match=r"weights \(C, 1, 3, 3\), or take torch's conv2d"):
+        conv_depthwise(x, weight)

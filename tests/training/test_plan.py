@@ -223,7 +223,7 @@ def test_a_step_costs_what_its_optimizer_takes_besides() -> None:
     class Slow(torch.optim.SGD):
         naps = iter([0.6, 0.05])  # the first step makes the moments
 
-        def step(self, closure: object = None) -> None:  # type: ignore[override]
+        def step(self, closure: object = None) -> None:  # type: ignore[override]  # no closure
             time.sleep(next(self.naps))
 
     cost = measure_cost(

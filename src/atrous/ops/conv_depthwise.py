@@ -15,10 +15,13 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from atrous.errors import InputError
 from atrous.ops.shares import in_shares
 
 __all__ = ["conv_depthwise", "conv_depthwise_pays"]
 
+KINDS = torch.bfloat16, torch.float32
+"""Of maps."""
 BANDS = 16
 """Parts of the lines that are summed apart: most threads that can share the work."""
 
@@ -45,11 +48,21 @@ def conv_depthwise(
     Returns:
         (N, C, h, w).
 
+    Raises:
+        InputError: Maps of another kind or place, or weights of another shape.
+
     Example:
         >>> x, weight = torch.ones(1, 2, 1, 3), torch.ones(2, 1, 3, 3)
         >>> conv_depthwise(x, weight, padding=(1, 1)).tolist()
         [[[[2.0, 3.0, 2.0]], [[2.0, 3.0, 2.0]]]]
     """
+    is_taken = x.ndim == 4 and x.device.type == "cpu" and x.dtype in KINDS
+    if not is_taken or tuple(weight.shape) != (x.shape[1], 1, 3, 3):
+        raise InputError(
+            f"cannot convolve {x.dtype} of shape {tuple(x.shape)} on {x.device.type} with weights "
+            f"of shape {tuple(weight.shape)}; give float32 or bfloat16 (N, C, H, W) on the CPU and "
+            "weights (C, 1, 3, 3), or take torch's conv2d with groups=C"
+        )
     y: Tensor = _ConvDepthwise.apply(x, weight, stride, padding, dilation)
     return y
 
@@ -61,7 +74,7 @@ def conv_depthwise_pays(
     is_depthwise = 1 < groups == x.shape[1] == weight.shape[0]
     is_taken = x.device.type == "cpu" and tuple(weight.shape[2:]) == (3, 3)
     is_slow = max(dilation) > 1 or (x.dtype == torch.bfloat16 and max(stride) > 1)
-    return is_depthwise and is_taken and is_slow and x.dtype in (torch.bfloat16, torch.float32)
+    return is_depthwise and is_taken and is_slow and x.dtype in KINDS
 
 
 class _Context(Protocol):

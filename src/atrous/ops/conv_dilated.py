@@ -106,7 +106,7 @@ class _ConvDilated(torch.autograd.Function):
         of_x, of_weight = None, None
         if ctx.needs_input_grad[0]:
             given = weight, gradient, 1, padding, dilation
-            of_x = conv2d_input(x.shape, *given)  # type: ignore[no-untyped-call]  # it has none
+            of_x = conv2d_input(x.shape, *given)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         if ctx.needs_input_grad[1]:
             of_weight = _of_weight(gradient, x, weight, padding, dilation)
         return of_x, of_weight, None, None

@@ -59,11 +59,11 @@ def _conv2d(
     groups: int = 1,
 ) -> Tensor:
     """Be `torch.nn.functional.conv2d`, whose arguments these are."""
-    given = input, weight, bias, stride, padding, dilation, groups
+    given: tuple[Any, ...] = input, weight, bias, stride, padding, dilation, groups
     is_mixed = torch.is_autocast_enabled("cpu") and input.dtype != torch.float64
     is_plain = input.device.type != "cpu" or input.ndim != 4
     if is_plain or not (is_mixed or input.dtype == weight.dtype):
-        return functional.conv2d(*given)  # type: ignore[arg-type]  # padding is one or the other
+        return functional.conv2d(*given)
     x = input.to(torch.get_autocast_dtype("cpu")) if is_mixed else input
     strides, dilations = _pair(stride), _pair(dilation)
     if not isinstance(padding, str):
@@ -80,8 +80,8 @@ def _conv2d(
     is_wrong = max(dilations) > 1 and weight.shape[1] % UNITS > 0
     if is_mixed and (is_slow or is_wrong):
         with torch.autocast("cpu", enabled=False):
-            return functional.conv2d(x.float(), *given[1:]).to(x.dtype)  # type: ignore[arg-type]
-    return functional.conv2d(*given)  # type: ignore[arg-type]
+            return functional.conv2d(x.float(), *given[1:]).to(x.dtype)
+    return functional.conv2d(*given)
 
 
 def _pair(number: int | Sequence[int]) -> tuple[int, int]:
